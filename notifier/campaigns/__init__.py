@@ -1,0 +1,1 @@
+"""The telling of one version: its rule, its audience, its state."""

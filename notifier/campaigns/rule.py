@@ -1,0 +1,83 @@
+"""The rule of a campaign: a preset, what the site changed of it, and what the version asks for. Pure."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from notifier.sites.site import Audience, RuleSettings
+
+# Kinds of activity that are no use of the site in the sense of a policy, whatever a site's allow-list says.
+NEVER_USE = frozenset({
+    "policy_viewed", "policy_exported", "account_closed", "objected", "password_reset", "logout",
+    "prefetch", "api_token", "impersonation",
+})  # fmt: skip
+
+
+class Rule(BaseModel):
+    """Everything that decides about one campaign, frozen with it. Days and hours are whole ones."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: str
+    literal: str  # what the policy's own words come to, kept beside what we hold ourselves to
+    channels: tuple[str, ...]
+    telling: Literal["any", "all"]
+    notice_days: int
+    bounce_window_hours: int
+    deems: bool
+    activity_kinds: tuple[str, ...] | None
+    audience: Audience
+    explicit: bool  # this version wants an act; continued use amounts to nothing
+
+
+class Preset(BaseModel):
+    """Defaults to be confirmed with counsel, and where they come from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    literal: str
+    channels: tuple[str, ...]
+    telling: Literal["any", "all"]
+    notice_days: int
+    bounce_window_hours: int = 72
+    deems: bool = True
+
+
+PRESETS: dict[str, Preset] = {
+    "pop-japan": Preset(
+        literal="posted and sent by email; use of the site after the posting is deemed acceptance",
+        channels=("email",),
+        telling="all",
+        notice_days=30,
+    ),
+    "imacocokara": Preset(
+        literal="posted, and sent by email or private message; effective on posting; use after it is acceptance",
+        channels=("email", "inbox"),
+        telling="any",
+        notice_days=14,
+    ),
+}
+
+# A version with one of these wants an explicit act, whatever its materiality says.
+EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
+FLAGS = EXPLICIT_FLAGS | {"new_purpose", "new_recipient", "new_data_category", "retention", "beneficial"}
+
+
+def rule_of(settings: RuleSettings, materiality: str, flags: frozenset[str]) -> Rule:
+    """The rule for one version: the site's own choice where it made one, the preset's otherwise."""
+    preset = PRESETS[settings.preset]
+    chosen = settings.deemed_acceptance
+    return Rule(
+        preset=settings.preset,
+        literal=preset.literal,
+        channels=tuple(settings.channels or preset.channels),
+        telling=settings.telling or preset.telling,
+        notice_days=preset.notice_days if settings.notice_days is None else settings.notice_days,
+        bounce_window_hours=(
+            preset.bounce_window_hours if settings.bounce_window_hours is None else settings.bounce_window_hours
+        ),
+        deems=preset.deems if chosen is None else chosen,
+        activity_kinds=None if settings.activity_kinds is None else tuple(settings.activity_kinds),
+        audience=settings.audience,
+        explicit=materiality == "explicit" or bool(flags & EXPLICIT_FLAGS),
+    )

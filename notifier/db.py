@@ -1,0 +1,108 @@
+"""The database: named queries in, dataclasses out. Nothing here knows what the rows mean."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import orjson
+
+from notifier.queries import all_queries
+
+T = TypeVar("T")
+
+Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Pool = asyncpg.Pool[asyncpg.Record]
+
+
+async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text")
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+@asynccontextmanager
+async def open_database(url: str, connections: int = 10) -> AsyncIterator["Db"]:
+    """Open a pool of at most ``connections`` to the PostgreSQL at ``url``, and close it at the end."""
+    async with asyncpg.create_pool(
+        url, min_size=1, max_size=connections, init=_prepare_connection, server_settings={"timezone": "UTC"}
+    ) as pool:
+        yield Db(pool)
+
+
+class Db:
+    """Runs named queries, on any connection of the pool or, inside :meth:`transaction`, on one."""
+
+    def __init__(self, pool: Pool, connection: Connection | None = None) -> None:
+        self.pool = pool
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """The connection of the open transaction, or one of the pool's for as long as the block lasts."""
+        if self._connection is not None:
+            yield self._connection
+        else:
+            async with self.pool.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator["Db"]:
+        """A transaction (a savepoint when one is open). ``read_only`` sees one moment: repeatable read."""
+        async with self.connection() as connection:
+            isolation: Any = "repeatable_read" if read_only else None
+            async with connection.transaction(isolation=isolation, readonly=read_only):
+                yield Db(self.pool, connection)
+
+    async def many(self, shape: type[T], name: str, /, **parameters: object) -> list[T]:
+        """All rows of a query, each as ``shape(**row)``."""
+        query = all_queries()[name]
+        async with self.connection() as connection:
+            rows = await connection.fetch(query.sql, *query.arguments(parameters))
+        return [shape(**row) for row in rows]
+
+    async def first(self, shape: type[T], name: str, /, **parameters: object) -> T | None:
+        """The first row as ``shape(**row)``, or None."""
+        query = all_queries()[name]
+        async with self.connection() as connection:
+            row = await connection.fetchrow(query.sql, *query.arguments(parameters))
+        return None if row is None else shape(**row)
+
+    async def value(self, name: str, /, **parameters: object) -> Any:
+        """The first column of the first row, or None."""
+        query = all_queries()[name]
+        async with self.connection() as connection:
+            return await connection.fetchval(query.sql, *query.arguments(parameters))
+
+    async def run(self, name: str, /, **parameters: object) -> int:
+        """Run a query for what it changes. Returns how many rows it touched."""
+        query = all_queries()[name]
+        async with self.connection() as connection:
+            status = await connection.execute(query.sql, *query.arguments(parameters))
+        last = status.rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+        """COPY rows into a table. Returns how many."""
+        async with self.connection() as connection:
+            status = await connection.copy_records_to_table(table, columns=columns, records=rows)
+        return int(status.rpartition(" ")[2])
+
+    async def stream(self, shape: type[T], name: str, /, **parameters: object) -> AsyncIterator[T]:
+        """The rows of a query one after the other, in constant memory, as of one moment."""
+        query = all_queries()[name]
+        async with self.transaction(read_only=True) as snapshot, snapshot.connection() as connection:
+            async for row in connection.cursor(query.sql, *query.arguments(parameters), prefetch=500):
+                yield shape(**row)
+
+    async def execute(self, sql: str) -> None:
+        """Run DDL that cannot be a named query (migrations, a campaign's partition)."""
+        async with self.connection() as connection:
+            await connection.execute(sql)
+
+    async def notify(self, topic: str, payload: str = "") -> None:
+        """Wake whoever listens on ``topic``. Waking is a courtesy: everybody also polls."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", topic, payload)

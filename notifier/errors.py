@@ -1,0 +1,81 @@
+"""What can go wrong, said so that the caller knows what to do. Each family is an RFC 9457 problem."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with an input: where (an RFC 6901 pointer, or ``line 12``) and what to do about it."""
+
+    pointer: str
+    detail: str
+
+
+class NotifierError(Exception):
+    """A problem that the caller can act on. ``kind`` ends the problem's type URI; ``status`` is its HTTP status."""
+
+    status = 500
+    kind = "internal"
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults)
+
+
+class Malformed(NotifierError):
+    """The request cannot be read at all: not JSON, not UTF-8, a missing header."""
+
+    status, kind, title = 400, "malformed", "The request cannot be read"
+
+
+class Unauthenticated(NotifierError):
+    """No valid token or signature came with the request."""
+
+    status, kind, title = 401, "unauthenticated", "Who is asking could not be established"
+
+
+class Forbidden(NotifierError):
+    """The caller is known and may not do this."""
+
+    status, kind, title = 403, "forbidden", "This token may not do that"
+
+
+class NotFound(NotifierError):
+    """There is no such thing, or the caller may not know of it."""
+
+    status, kind, title = 404, "not-found", "There is no such thing"
+
+
+class Conflict(NotifierError):
+    """The request contradicts what is already recorded."""
+
+    status, kind, title = 409, "conflict", "This contradicts what is recorded"
+
+
+class TooLarge(NotifierError):
+    """The request is over a documented limit."""
+
+    status, kind, title = 413, "too-large", "The request is over the limit"
+
+
+class Invalid(NotifierError):
+    """The request can be read but says something we cannot do. ``faults`` name each field."""
+
+    status, kind, title = 422, "invalid", "Some fields need mending"
+
+
+class Unavailable(NotifierError):
+    """We cannot do this now; the same request may work later."""
+
+    status, kind, title = 503, "unavailable", "Not possible right now"
+
+
+class Undeliverable(Exception):
+    """A channel cannot deliver this letter. ``permanent`` says whether trying again is hopeless."""
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.permanent = permanent

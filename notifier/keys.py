@@ -1,0 +1,81 @@
+"""Keys derived from the one secret of the installation, and the tokens made with them.
+
+Nothing secret lies in the database: webhook secrets, person tokens, return paths and pseudonyms are all derived,
+each for its own purpose, by HKDF-Expand (RFC 5869, one block) from ``NOTIFIER_SECRET_KEY``.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from notifier.errors import Unauthenticated
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Derives a 32-byte key per purpose from the installation's secret (at least 32 bytes)."""
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < 32:
+            raise ValueError("the secret key needs at least 32 bytes")
+
+    def derive(self, purpose: str) -> bytes:
+        """The 32-byte key for one purpose."""
+        return hmac.digest(self.secret, purpose.encode() + b"\x01", hashlib.sha256)
+
+    def mac(self, purpose: str, *parts: str | bytes, size: int = 16) -> bytes:
+        """A MAC over the parts (each length-prefixed, so that no two lists collide), ``size`` bytes long."""
+        key = self.derive(purpose)
+        message = b"".join(
+            len(raw).to_bytes(4) + raw for raw in (p.encode() if isinstance(p, str) else p for p in parts)
+        )
+        return hmac.digest(key, message, hashlib.sha256)[:size]
+
+    def webhook_secret(self, site: str, generation: int) -> str:
+        """A site's webhook secret of one generation, in the form of Standard Webhooks (``whsec_…``)."""
+        return "whsec_" + base64.b64encode(self.mac("webhook", site, str(generation), size=32)).decode()
+
+    def address_mac(self, site: str, address: str) -> bytes:
+        """What stands for an email address where the address itself must not lie (suppression lists)."""
+        return self.mac("address", site, address.casefold())
+
+    def pseudonym(self, site: str, external_id: str) -> str:
+        """What stands for an erased person's external id."""
+        return "erased:" + self.mac("pseudonym", site, external_id).hex()
+
+
+@dataclass(frozen=True)
+class PersonToken:
+    """Lets one person read their own messages until ``expires``. Minted by the site, through the API."""
+
+    site: str
+    lane: int
+    person_id: UUID
+    expires: datetime
+
+    def seal(self, keys: Keys) -> str:
+        """The token as text: safe in a header or in the fragment of a link."""
+        body = f"{self.site}.{self.lane}.{self.person_id.hex}.{int(self.expires.timestamp())}"
+        return f"{body}.{base64.urlsafe_b64encode(keys.mac('person-token', body)).decode().rstrip('=')}"
+
+    @staticmethod
+    def open(text: str, keys: Keys, now: datetime) -> "PersonToken":
+        """Read a token. Raises Unauthenticated when it is forged, broken or past its time."""
+        body, _, seal = text.rpartition(".")
+        try:
+            given = base64.urlsafe_b64decode(seal + "==")
+            if not hmac.compare_digest(given, keys.mac("person-token", body)):
+                raise Unauthenticated("this person token was not made by us")
+            site, lane, person, expires = body.rsplit(".", 3)
+            token = PersonToken(site, int(lane), UUID(person), datetime.fromtimestamp(int(expires), UTC))
+        except (ValueError, binascii.Error) as error:
+            raise Unauthenticated("this is not a person token") from error
+        if token.expires <= now:
+            raise Unauthenticated("this person token has expired; ask the site for a new one")
+        return token

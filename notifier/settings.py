@@ -1,0 +1,45 @@
+"""Settings, from the environment (12-factor). Every one is listed in docs/settings.md; a test compares the two."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What the operator of an installation chooses. What a site chooses stands in its YAML file instead."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_file=".env", extra="ignore")
+
+    database_url: str | None = Field(None, description="PostgreSQL to use. None: start the embedded one.")
+    data_folder: Path = Field(
+        Path("notifier-data"), description="Where the embedded PostgreSQL and the generated secret key live."
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="At least 32 characters. None: generated once and kept in the data folder."
+    )
+    mode: Literal["production", "demo", "test"] = Field(
+        "production", description="Only demo and test have a clock that can be moved."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    public_url: str = Field("http://127.0.0.1:8080", description="Address of this service as people reach it.")
+    log_format: Literal["json", "text"] = Field("text", description="json for machines, text for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    database_connections: int = Field(10, ge=2, description="Connections per process.")
+    channels: list[str] = Field(
+        ["notifier.channels.email", "notifier.channels.inbox"],
+        description="Modules of the channels switched on; a dotted path loads somebody else's.",
+    )
+    worker_slices: int = Field(4, ge=1, le=64, description="Slices one worker process works on at a time.")
+    slice_size: int = Field(2000, ge=10, le=100_000, description="Most notices in one slice.")
+    batch_size: int = Field(100, ge=1, le=1000, description="Notices whose intents are written at once.")
+    lease_seconds: float = Field(
+        900, ge=1, description="How long a slice stays leased without renewal; over the 10 min of RFC 5321, 4.5.3.2.6."
+    )
+    unknown_retry_seconds: float = Field(
+        1800, ge=0, description="How long to wait before the same letter is sent again when its fate is unknown."
+    )
+    poll_seconds: float = Field(2, gt=0, description="How often a duty looks for work when nothing wakes it.")
+    body_limit: int = Field(32 * 1024 * 1024, description="Most bytes of one request body that is not NDJSON.")

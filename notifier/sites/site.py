@@ -1,0 +1,134 @@
+"""What a site says about itself: the model of site.yaml, and how it is read back from the database."""
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from notifier.db import Db
+from notifier.errors import NotFound
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+
+
+def _address(value: str) -> str:
+    try:
+        return validate_email(value, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from error
+
+
+def _time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"{value!r} is not a time zone of the IANA database (like Europe/Berlin or Asia/Tokyo)")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sender(_Part):
+    """Whom a letter comes from, in one locale."""
+
+    name: Line
+    address: Address
+
+
+class Relay(_Part):
+    """An SMTP server that takes our mail. The password is named, never written down here."""
+
+    host: Line
+    port: int = Field(25, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    username: str | None = None
+    password_env: str | None = Field(None, description="Name of the environment variable that holds the password.")
+    sessions: int = Field(4, ge=1, le=100, description="Connections kept open at most, per worker process.")
+
+
+class Policy(_Part):
+    """One document of the site."""
+
+    kind: Literal["privacy", "terms", "cookies", "other"] = "privacy"
+    titles: dict[Locale, Line] = Field(min_length=1)
+    url: str | None = Field(None, description="Where the site itself shows the text.")
+
+
+class Audience(_Part):
+    """Who must be told, beyond having been registered before. An empty list means everyone."""
+
+    countries: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = []
+    roles: list[str] = []
+    locales: list[Locale] = []
+    attributes: dict[str, str | int | float | bool] = {}
+    dormant: bool = Field(True, description="Whether dormant accounts are told too.")
+
+
+class RuleSettings(_Part):
+    """Who is told, how, how long before, and what continued use means. What is left out comes from the preset."""
+
+    preset: Literal["pop-japan", "imacocokara"]
+    channels: list[ChannelName] | None = Field(None, min_length=1)
+    telling: Literal["any", "all"] | None = Field(
+        None, description="any: the first channel that reaches the person, the others after a failure. all: every one."
+    )
+    notice_days: int | None = Field(None, ge=0, le=365)
+    bounce_window_hours: int | None = Field(None, ge=0, le=24 * 30)
+    deemed_acceptance: bool | None = None
+    activity_kinds: list[str] | None = Field(None, description="Kinds of use that count. None: all but the excluded.")
+    audience: Audience = Audience()
+
+
+class Watch(_Part):
+    """A folder whose files ``<policy>.<locale>.md`` or ``.html`` open a pending version when they change."""
+
+    folder: str
+
+
+class Site(_Part):
+    """A whole site.yaml. Everything a site decides stands here; what an installation decides is in Settings."""
+
+    site: Slug
+    names: dict[Locale, Line] = Field(min_length=1)
+    home_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\]+$")]
+    contact: Address
+    time_zone: TimeZone
+    locales: list[Locale] = Field(min_length=1, description="Fallback chain: the first is used when nothing fits.")
+    senders: dict[Locale, Sender] = Field(min_length=1)
+    policies: dict[Slug, Policy] = Field(min_length=1)
+    rule: RuleSettings
+    relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
+    watch: Watch | None = None
+
+    @model_validator(mode="after")
+    def _default_locale_is_covered(self) -> "Site":
+        default = self.locales[0]
+        for what, given in (("names", self.names), ("senders", self.senders)):
+            if default not in given:
+                raise ValueError(f"{what} needs an entry for {default}, the first of locales")
+        return self
+
+    def name(self, locale: str) -> str:
+        """The site's name in a locale, or in the default one."""
+        return self.names.get(locale, self.names[self.locales[0]])
+
+    def title(self, policy: str, locale: str) -> str:
+        """A policy's title in a locale, or in the default one, or in whichever there is."""
+        titles = self.policies[policy].titles
+        return titles.get(locale) or titles.get(self.locales[0]) or next(iter(titles.values()))
+
+
+async def load_site(db: Db, site: str) -> Site:
+    """The site as last applied. Raises NotFound."""
+    settings = await db.value("sites.settings", site=site)
+    if settings is None:
+        raise NotFound(f"there is no site {site!r}; apply its site.yaml first")
+    return Site.model_validate(settings)

@@ -1,0 +1,362 @@
+-- The tables, in the order in which data travels. See docs/architecture.md for the words.
+-- Small tables (site … slice) are reference tables on a cluster; every table that grows with people starts with its lane.
+
+-- ---------------------------------------------------------------- sites and policies
+
+CREATE TABLE site (
+    site        text PRIMARY KEY CHECK (site ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+    settings    jsonb NOT NULL,                 -- the applied site.yaml, validated
+    sha256      bytea NOT NULL,                 -- of the settings, so that applying twice changes nothing
+    webhook_generation integer NOT NULL DEFAULT 1,   -- this one and, until retired, the one before sign webhooks
+    webhook_previous   boolean NOT NULL DEFAULT false,
+    applied_at  timestamptz NOT NULL
+);
+
+CREATE TABLE api_token (
+    sha256      bytea PRIMARY KEY,              -- the token itself is shown once and never stored
+    site        text REFERENCES site,           -- NULL: every site
+    name        text NOT NULL,                  -- who acts, as the records will say
+    scopes      text[] NOT NULL,
+    created_at  timestamptz NOT NULL,
+    revoked_at  timestamptz
+);
+
+CREATE TABLE policy (
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL CHECK (policy ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+    titles      jsonb NOT NULL,                 -- locale → title
+    kind        text NOT NULL CHECK (kind IN ('privacy', 'terms', 'cookies', 'other')),
+    PRIMARY KEY (site, policy)
+);
+
+CREATE TYPE materiality AS ENUM ('editorial', 'material', 'explicit');
+CREATE TYPE version_state AS ENUM ('pending', 'published', 'discarded');
+
+CREATE TABLE version (
+    version_id  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site        text NOT NULL,
+    policy      text NOT NULL,
+    label       text NOT NULL,
+    state       version_state NOT NULL,
+    ordinal     integer,                        -- 1, 2, … among the published ones of the policy
+    previous_id integer REFERENCES version,     -- the published version that this one follows
+    materiality materiality NOT NULL,
+    flags       text[] NOT NULL,
+    source      text NOT NULL,                  -- webhook, command, folder
+    sha256      bytea NOT NULL,                 -- over everything that was published: the same again changes nothing
+    received_at timestamptz NOT NULL,
+    published_at timestamptz,
+    effective_at timestamptz,
+    FOREIGN KEY (site, policy) REFERENCES policy,
+    UNIQUE (site, policy, ordinal),
+    CHECK ((state = 'published') = (published_at IS NOT NULL AND effective_at IS NOT NULL AND ordinal IS NOT NULL))
+);
+CREATE UNIQUE INDEX version_label ON version (site, policy, label) WHERE state = 'published';
+CREATE UNIQUE INDEX version_pending ON version (site, policy) WHERE state = 'pending';
+
+CREATE TABLE version_text (
+    version_id  integer NOT NULL REFERENCES version,
+    locale      text NOT NULL,
+    media_type  text NOT NULL CHECK (media_type IN ('text/markdown', 'text/html')),
+    body        bytea NOT NULL,                 -- the exact bytes as they came
+    sha256      bytea NOT NULL,
+    summary     text NOT NULL DEFAULT '',       -- what changed, in the publisher's words
+    PRIMARY KEY (version_id, locale)
+);
+
+CREATE TABLE receipt (
+    site        text NOT NULL REFERENCES site,
+    webhook_id  text NOT NULL,
+    sha256      bytea NOT NULL,
+    status      smallint NOT NULL,
+    answer      jsonb NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (site, webhook_id)
+);
+
+-- ---------------------------------------------------------------- people
+
+CREATE TYPE person_status AS ENUM ('active', 'dormant', 'suspended', 'closed', 'erased');
+
+CREATE TABLE person (
+    lane        smallint NOT NULL,
+    site        text NOT NULL,
+    external_id text NOT NULL,                  -- after erasure a keyed pseudonym
+    person_id   uuid NOT NULL,
+    status      person_status NOT NULL DEFAULT 'active',
+    email       text,
+    email_mac   bytea,                          -- keyed, for the suppression list
+    locale      text NOT NULL DEFAULT '',
+    time_zone   text NOT NULL DEFAULT '',
+    country     text NOT NULL DEFAULT '',
+    roles       text[] NOT NULL DEFAULT '{}',
+    channels    text[] NOT NULL DEFAULT '{}',   -- the person's own order of preference
+    attributes  jsonb NOT NULL DEFAULT '{}',
+    registered_at timestamptz NOT NULL,
+    registration_version text,                  -- the label that the registration showed, where the site says so
+    changed_at  timestamptz NOT NULL,
+    last_seen_on date,
+    closed_at   timestamptz,
+    PRIMARY KEY (lane, site, external_id)
+);
+CREATE UNIQUE INDEX person_by_id ON person (lane, person_id);
+
+-- What a registration showed, left by the people stage for the acceptance stage.
+CREATE TABLE registration (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id)
+);
+
+-- Addresses that must not be written to, whoever they belong to.
+CREATE TABLE suppression (
+    site        text NOT NULL REFERENCES site,
+    email_mac   bytea NOT NULL,
+    reason      text NOT NULL,
+    since       timestamptz NOT NULL,
+    until       timestamptz NOT NULL DEFAULT 'infinity',
+    PRIMARY KEY (site, email_mac)
+);
+
+-- ---------------------------------------------------------------- campaigns
+
+CREATE TYPE campaign_state AS ENUM ('planned', 'approved', 'sending', 'paused', 'done', 'cancelled', 'superseded');
+
+CREATE TABLE campaign (
+    campaign_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site        text NOT NULL REFERENCES site,
+    version_id  integer NOT NULL UNIQUE REFERENCES version,   -- one campaign per version, whatever races
+    rule        jsonb NOT NULL,                 -- frozen: a later change of the site's rule does not reach it
+    state       campaign_state NOT NULL DEFAULT 'planned',
+    created_at  timestamptz NOT NULL,
+    frozen_at   timestamptz,
+    opened_at   timestamptz,                    -- sending began; private messages of the plan are visible from here
+    closed_at   timestamptz,
+    frozen      jsonb                           -- counts by reason and by channel, as frozen
+);
+
+CREATE TABLE campaign_event (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    at          timestamptz NOT NULL,
+    actor       text NOT NULL,
+    action      text NOT NULL,                  -- announced, approved, frozen, opened, paused, …
+    reason      text NOT NULL DEFAULT '',
+    PRIMARY KEY (campaign_id, at, action)
+);
+
+-- How one kind of person is told: worked out once per kind, not once per person.
+CREATE TABLE plan (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    plan        integer NOT NULL,
+    requested_locale text NOT NULL,
+    preference  text[] NOT NULL,
+    email_usable boolean NOT NULL,
+    locale      text NOT NULL,                  -- the one used, after the fallback chain
+    channels    text[] NOT NULL,                -- told by these, at once; empty: nothing reaches them
+    fallback    text[] NOT NULL,                -- then by these, when the others failed
+    PRIMARY KEY (campaign_id, plan)
+);
+
+CREATE TYPE notice_reason AS ENUM (
+    'in_scope', 'unreachable', 'suppressed',                                    -- in scope
+    'erased', 'closed', 'suspended', 'dormant', 'registered_with_it', 'already_accepted', 'outside_rule'   -- left out
+);
+
+-- The promise to tell one person of one version, or why not. Immutable; a partition per campaign.
+CREATE TABLE notice (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    reason      notice_reason NOT NULL,
+    plan        integer NOT NULL,
+    PRIMARY KEY (lane, person_id, campaign_id)
+) PARTITION BY LIST (campaign_id);
+
+-- ---------------------------------------------------------------- delivery
+
+-- A leased stretch of (lane, person) keys of one campaign and channel: (from, to].
+CREATE TABLE slice (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    channel     text NOT NULL,
+    slice       integer NOT NULL,
+    from_lane   smallint NOT NULL,
+    from_person uuid NOT NULL,
+    to_lane     smallint NOT NULL,
+    to_person   uuid NOT NULL,
+    cursor_lane smallint NOT NULL,              -- every planned notice up to here has an outcome or was skipped
+    cursor_person uuid NOT NULL,
+    due_at      timestamptz,                    -- when there is work next; NULL: none known
+    epoch       integer NOT NULL DEFAULT 0,     -- grows with every lease: a worker that lost it can move nothing
+    worker      text,
+    leased_until timestamptz,
+    PRIMARY KEY (campaign_id, channel, slice)
+);
+CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
+
+-- We are about to try. Written and committed before a byte leaves.
+CREATE TABLE intent (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    channel     text NOT NULL,
+    attempt     smallint NOT NULL,
+    epoch       integer NOT NULL,
+    at          timestamptz NOT NULL,
+    address     text,                           -- where to; removed when the person is erased
+    sha256      bytea NOT NULL,                 -- of the exact message
+    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
+);
+
+CREATE TYPE outcome_kind AS ENUM (
+    'accepted_by_relay', 'accepted_by_recipient', 'placed', 'shown', 'acknowledged',   -- E1, E2, E1, E3, E4
+    'deferred', 'unknown',                                                             -- tried again
+    'refused', 'bounced', 'expired', 'complained', 'withheld'
+);
+
+-- What became known of an attempt. One row per attempt and kind: the same news twice is one row. Never updated.
+CREATE TABLE outcome (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    channel     text NOT NULL,
+    attempt     smallint NOT NULL,
+    kind        outcome_kind NOT NULL,
+    at          timestamptz NOT NULL,
+    class       text,                           -- bad_address, greylisted, … (docs/delivery.md); NULL when accepted
+    reply       text NOT NULL DEFAULT '',       -- what the other side said, raw
+    via         text NOT NULL DEFAULT '',       -- the relay or the reporter that said it
+    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt, kind)
+);
+
+-- Notices to try again: a few percent. Owned by whoever leases the slice that their key lies in.
+CREATE TABLE retry (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    channel     text NOT NULL,
+    attempt     smallint NOT NULL,              -- the number of the next attempt
+    failures    smallint NOT NULL,              -- how many of the earlier ones count against the schedule
+    due_at      timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, campaign_id, channel)
+);
+
+-- Progress, written with the outcomes; spread over slots so that workers do not wait for each other.
+CREATE TABLE progress (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    channel     text NOT NULL,
+    kind        outcome_kind NOT NULL,
+    slot        smallint NOT NULL,
+    count       bigint NOT NULL,
+    PRIMARY KEY (campaign_id, channel, kind, slot)
+);
+
+-- ---------------------------------------------------------------- continued use and what it amounts to
+
+-- The first use of each day that may still matter; gone once decided. last_seen_on of the person stays.
+CREATE TABLE activity (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    day         date NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    kind        text NOT NULL,
+    url_path    text NOT NULL DEFAULT '',
+    ip_prefix   text NOT NULL DEFAULT '',       -- /24 or /48
+    user_agent  text NOT NULL DEFAULT '',       -- the family only
+    due_at      timestamptz NOT NULL,           -- when to decide about it next
+    PRIMARY KEY (lane, person_id, day)
+);
+CREATE INDEX activity_due ON activity (due_at);
+
+CREATE TYPE acceptance_kind AS ENUM ('deemed', 'explicit', 'registration');
+
+-- What the record amounts to. Append-only: a correction is the next revision.
+CREATE TABLE acceptance (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    revision    smallint NOT NULL DEFAULT 1,
+    kind        acceptance_kind NOT NULL,
+    grade       "char" NOT NULL,                -- A … E, see docs/acceptance.md
+    accepted_at timestamptz NOT NULL,
+    counts_from timestamptz,                    -- the person's own date
+    evidence    jsonb NOT NULL,                 -- the use, the notice and the rule that it rests on
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id, revision)
+);
+
+CREATE TABLE objection (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    at          timestamptz NOT NULL,
+    withdrawn   boolean NOT NULL DEFAULT false, -- this row takes an earlier objection back
+    via         text NOT NULL,
+    statement   text NOT NULL DEFAULT '',
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id, at)
+);
+
+-- ---------------------------------------------------------------- running
+
+-- Duties that must run once take an expiring row here (session locks break behind a pooler).
+CREATE TABLE duty_lease (
+    duty        text PRIMARY KEY,
+    worker      text NOT NULL,
+    until       timestamptz NOT NULL
+);
+
+-- The offset of a clock that was moved. A production service refuses to start on a database that has it.
+CREATE TABLE clock (
+    one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+    offset_by   interval NOT NULL
+);
+
+-- ---------------------------------------------------------------- what the facts come to
+
+-- Per person, campaign and channel: what the outcomes say together.
+CREATE VIEW reached AS
+SELECT lane, person_id, campaign_id, channel,
+       min(at) FILTER (WHERE kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed')) AS accepted_at,
+       min(at) FILTER (WHERE kind = 'accepted_by_recipient') AS recipient_at,
+       min(at) FILTER (WHERE kind = 'shown') AS shown_at,
+       min(at) FILTER (WHERE kind IN ('refused', 'bounced', 'expired', 'withheld')) AS failed_at
+FROM outcome
+GROUP BY lane, person_id, campaign_id, channel;
+
+-- One row per notice: where it stands, derived from its attempts and from nothing else.
+-- A channel on which the letter bounced later tells nobody. A private message of the plan costs no outcome row:
+-- it is there for the person from the moment the campaign opened.
+CREATE VIEW standing AS
+SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
+       p.requested_locale, p.locale, p.channels, p.fallback,
+       told.told_at, told.told_by, told.recipient_at, told.shown_at,
+       CASE
+           WHEN n.reason IN ('unreachable', 'suppressed') THEN n.reason::text
+           WHEN n.reason <> 'in_scope' THEN 'excluded'
+           WHEN told.told_at IS NOT NULL THEN 'told'
+           WHEN told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
+           WHEN c.state = 'superseded' THEN 'superseded'
+           ELSE 'pending'
+       END AS status
+FROM notice n
+JOIN campaign c ON c.campaign_id = n.campaign_id
+JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+LEFT JOIN LATERAL (
+    SELECT min(w.accepted_at) FILTER (WHERE w.failed_at IS NULL) AS told_at,
+           (array_agg(w.channel ORDER BY w.accepted_at)
+               FILTER (WHERE w.accepted_at IS NOT NULL AND w.failed_at IS NULL))[1] AS told_by,
+           min(w.recipient_at) FILTER (WHERE w.failed_at IS NULL) AS recipient_at,
+           min(w.shown_at) AS shown_at,
+           count(*) FILTER (WHERE w.failed_at IS NOT NULL) AS failed
+    FROM (
+        SELECT r.channel, r.accepted_at, r.recipient_at, r.shown_at, r.failed_at
+        FROM reached r
+        WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = n.campaign_id
+        UNION ALL
+        SELECT 'inbox', c.opened_at, NULL, NULL, NULL
+        WHERE 'inbox' = ANY (p.channels) AND c.opened_at IS NOT NULL
+    ) w
+) told ON true;
