@@ -49,10 +49,10 @@ class Db:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator["Db"]:
-        """A transaction (a savepoint when one is open). ``read_only`` sees one moment: repeatable read."""
+    async def transaction(self, *, snapshot: bool = False, read_only: bool = False) -> AsyncIterator["Db"]:
+        """A transaction (a savepoint when one is open). ``snapshot`` sees one moment throughout: repeatable read."""
         async with self.connection() as connection:
-            isolation: Any = "repeatable_read" if read_only else None
+            isolation: Any = "repeatable_read" if snapshot else None
             async with connection.transaction(isolation=isolation, readonly=read_only):
                 yield Db(self.pool, connection)
 
@@ -93,7 +93,7 @@ class Db:
     async def stream(self, shape: type[T], name: str, /, **parameters: object) -> AsyncIterator[T]:
         """The rows of a query one after the other, in constant memory, as of one moment."""
         query = all_queries()[name]
-        async with self.transaction(read_only=True) as snapshot, snapshot.connection() as connection:
+        async with self.transaction(snapshot=True, read_only=True) as snapshot, snapshot.connection() as connection:
             async for row in connection.cursor(query.sql, *query.arguments(parameters), prefetch=500):
                 yield shape(**row)
 

@@ -1,0 +1,132 @@
+"""Open the telling of a version: work out who must be told, and freeze the answer with a reason for everyone.
+
+The rows it leaves: one ``campaign`` (planned), then, once somebody approved it and in one transaction, its plans, a
+``notice`` for every person of the site, the ``slice`` rows that workers lease, and the state ``sending``. A crash in
+between leaves the campaign approved, and the next worker freezes it from the start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Any
+
+from notifier.campaigns.campaign import Campaign, load_campaign, record_event
+from notifier.campaigns.plan import Kind, Plan, plan_for
+from notifier.campaigns.rule import rule_of
+from notifier.db import Db
+from notifier.sites.site import Site, load_site
+
+# The private messages of a plan are fanned out on read: nothing is sent, so nothing is leased.
+FANNED_OUT_ON_READ = "inbox"
+
+
+async def announce(db: Db, site: Site, version_id: int, now: datetime, actor: str) -> int:
+    """Plan the telling of a published version. Returns the campaign's id, the same one however often it is asked."""
+    async with db.transaction() as tx:
+        version = await tx.first(dict, "campaigns.version", version_id=version_id)
+        if version is None:
+            raise LookupError(f"version {version_id} is not published")
+        rule = rule_of(site.rule, version["materiality"], frozenset(version["flags"]))
+        created: int | None = await tx.value(
+            "campaigns.create", site=site.site, version_id=version_id, rule=rule.model_dump(mode="json"), now=now
+        )
+        if created is None:
+            existing: int = await tx.value("campaigns.of_version", version_id=version_id)
+            return existing
+        await record_event(tx, created, now, actor, "announced")
+        return created
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many people share a value: ``dimension`` is reason, country, role, locale or channel."""
+
+    dimension: str
+    value: str
+    reason: str
+    count: int
+
+
+async def preview(db: Db, campaign_id: int, now: datetime) -> list[Count]:
+    """Who would be told and why others not; of the frozen audience once there is one. Changes nothing."""
+    async with db.transaction(snapshot=True, read_only=True) as tx:
+        campaign = await load_campaign(tx, None, campaign_id)
+        if campaign.frozen_at is not None:
+            return await tx.many(Count, "campaigns.preview_frozen", campaign_id=campaign_id)
+        plans = await _plans(tx, campaign, now)
+        return await tx.many(Count, "campaigns.preview", **await _question(tx, campaign, plans, now))
+
+
+async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
+    """Freeze the audience of one approved campaign and open it. Returns 0 when none is waiting."""
+    async with db.transaction(snapshot=True) as tx:
+        campaign_id = await tx.value("campaigns.next_approved")
+        if campaign_id is None:
+            return 0
+        campaign = await load_campaign(tx, None, campaign_id)
+        plans = await _plans(tx, campaign, now)
+        await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
+        await tx.execute(f"CREATE TABLE notice_{campaign_id} PARTITION OF notice FOR VALUES IN ({campaign_id})")
+        await tx.run("campaigns.freeze", campaign_id=campaign_id, **await _question(tx, campaign, plans, now))
+        await _cut_slices(tx, campaign_id, plans, slice_size, now)
+        await tx.run("campaigns.open", campaign_id=campaign_id, now=now)
+        await record_event(tx, campaign_id, now, "notifier", "opened")
+        await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
+        await tx.notify("notifier", "campaign")
+    await db.execute(f"ANALYZE notice_{campaign_id}")
+    return 1
+
+
+_PLAN_COLUMNS = (
+    "campaign_id", "plan", "requested_locale", "preference", "email_usable", "locale", "channels", "fallback",
+)  # fmt: skip
+
+
+async def _plans(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
+    site = await load_site(tx, campaign.site)
+    locales = await tx.many(dict, "campaigns.text_locales", version_id=campaign.version_id)
+    kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now)
+    available = [row["locale"] for row in locales]
+    return [
+        plan_for(Kind(k["locale"], tuple(k["channels"]), k["email_usable"]), campaign.rule, available, site.locales)
+        for k in kinds
+    ]
+
+
+async def _question(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
+    """The parameters of the one CASE that is asked of every person."""
+    newer = await tx.many(dict, "campaigns.this_or_newer", version_id=campaign.version_id)
+    audience = campaign.rule.audience
+    return {
+        "site": campaign.site,
+        "now": now,
+        "versions": [row["version_id"] for row in newer],
+        "labels": [row["label"] for row in newer],
+        "dormant": audience.dormant,
+        "countries": list(audience.countries),
+        "roles": list(audience.roles),
+        "locales": list(audience.locales),
+        "attributes": audience.attributes,
+        "by_email": "email" in campaign.rule.channels,
+        "plans": [
+            {
+                "plan": number,
+                "requested_locale": plan.requested_locale,
+                "preference": plan.preference,
+                "email_usable": plan.email_usable,
+                "locale": plan.locale,
+                "channels": plan.channels,
+            }
+            for number, plan in enumerate(plans)
+        ],
+    }
+
+
+async def _cut_slices(tx: Db, campaign_id: int, plans: Sequence[Plan], size: int, now: datetime) -> None:
+    """Cut the work of each channel that is sent into slices of ``size`` notices; the others wait for failures."""
+    at_once = {channel for plan in plans for channel in plan.channels} - {FANNED_OUT_ON_READ}
+    later = {channel for plan in plans for channel in plan.fallback} - at_once
+    for channel in sorted(at_once):
+        await tx.run("campaigns.cut_slices", campaign_id=campaign_id, channel=channel, size=size, now=now)
+    for channel in sorted(later):
+        await tx.run("campaigns.waiting_slice", campaign_id=campaign_id, channel=channel)

@@ -1,0 +1,58 @@
+"""A campaign as it is read back: the telling of one version."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifier.campaigns.rule import Rule
+from notifier.db import Db
+from notifier.errors import NotFound
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """One campaign with the version that it tells of. ``frozen`` holds the counts of the freeze, by reason."""
+
+    campaign_id: int
+    site: str
+    version_id: int
+    policy: str
+    label: str
+    state: str
+    rule: Rule
+    created_at: datetime
+    frozen_at: datetime | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    published_at: datetime
+    effective_at: datetime
+    frozen: dict[str, Any] | None
+
+
+def _read(*, rule: dict[str, Any], **columns: Any) -> Campaign:
+    return Campaign(rule=Rule.model_validate(rule), **columns)
+
+
+async def load_campaign(db: Db, site: str | None, campaign_id: int) -> Campaign:
+    """One campaign of a site (of any site, when None). Raises NotFound."""
+    # An id beyond the column's range names no campaign either.
+    found = await db.first(dict, "campaigns.one", campaign_id=min(campaign_id, 2**31 - 1))
+    if found is None or (site is not None and found["site"] != site):
+        raise NotFound(f"there is no campaign {campaign_id}" + (f" of {site}" if site else ""))
+    return _read(**found)
+
+
+async def list_campaigns(db: Db, site: str) -> list[Campaign]:
+    """A site's campaigns, the newest first."""
+    return [_read(**row) for row in await db.many(dict, "campaigns.of_site", site=site)]
+
+
+async def campaign_of_version(db: Db, version_id: int) -> int | None:
+    """The campaign that tells of a version, if there is one."""
+    found: int | None = await db.value("campaigns.of_version", version_id=version_id)
+    return found
+
+
+async def record_event(db: Db, campaign_id: int, now: datetime, actor: str, action: str, reason: str = "") -> None:
+    """Append to the campaign's own history: who did what, when and why."""
+    await db.run("campaigns.record_event", campaign_id=campaign_id, now=now, actor=actor, action=action, reason=reason)

@@ -1,0 +1,228 @@
+-- Campaigns: who must be told, frozen once, with a reason for everyone who is left out.
+
+-- fragment: considered
+SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
+       CASE
+           WHEN p.status = 'erased' THEN 'erased'
+           WHEN p.status = 'closed' THEN 'closed'
+           WHEN p.status = 'suspended' THEN 'suspended'
+           WHEN p.status = 'dormant' AND NOT :dormant::boolean THEN 'dormant'
+           WHEN p.registration_version = ANY (:labels::text[]) THEN 'registered_with_it'
+           WHEN a.person_id IS NOT NULL THEN 'already_accepted'
+           WHEN :countries::text[] <> '{}' AND p.country <> ALL (:countries) THEN 'outside_rule'
+           WHEN :roles::text[] <> '{}' AND NOT p.roles && :roles THEN 'outside_rule'
+           WHEN :locales::text[] <> '{}' AND p.locale <> ALL (:locales) THEN 'outside_rule'
+           WHEN :attributes::jsonb <> '{}' AND NOT p.attributes @> :attributes THEN 'outside_rule'
+           WHEN k.channels <> '{}' THEN 'in_scope'
+           WHEN :by_email::boolean AND s.email_mac IS NOT NULL THEN 'suppressed'
+           ELSE 'unreachable'
+       END::notice_reason AS reason
+FROM person p
+LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
+LEFT JOIN (
+    SELECT DISTINCT lane, person_id FROM acceptance WHERE version_id = ANY (:versions::integer[])
+) a ON a.lane = p.lane AND a.person_id = p.person_id
+JOIN jsonb_to_recordset(:plans::jsonb) AS k (
+    plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
+) ON k.requested_locale = p.locale
+    AND k.preference = p.channels
+    AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
+WHERE p.site = :site
+
+-- fragment: counted
+SELECT 'reason' AS dimension, reason::text AS value, reason::text, count(*) FROM considered GROUP BY reason
+UNION ALL
+SELECT 'country', country, reason::text, count(*) FROM considered GROUP BY country, reason
+UNION ALL
+SELECT 'role', role, reason::text, count(*)
+FROM considered, unnest(CASE WHEN roles = '{}' THEN '{""}' ELSE roles END) AS role
+GROUP BY role, reason
+UNION ALL
+SELECT 'locale', locale, reason::text, count(*) FROM considered GROUP BY locale, reason
+UNION ALL
+SELECT 'channel', channel, reason::text, count(*)
+FROM considered, unnest(CASE WHEN channels = '{}' THEN '{""}' ELSE channels END) AS channel
+WHERE reason IN ('in_scope', 'unreachable', 'suppressed')
+GROUP BY channel, reason
+ORDER BY 1, 4 DESC, 2, 3
+
+-- name: preview
+-- lanes: all
+-- Counts of who would be told and why others not, by reason, country, role, locale and channel.
+WITH considered AS MATERIALIZED (
+    @considered
+)
+@counted
+
+-- name: preview_frozen
+-- lanes: all
+-- The same counts of an audience that is frozen.
+WITH considered AS MATERIALIZED (
+    SELECT coalesce(person.country, '') AS country, coalesce(person.roles, '{}') AS roles,
+           plan.locale, plan.channels, notice.reason
+    FROM notice
+    JOIN plan USING (campaign_id, plan)
+    LEFT JOIN person USING (lane, person_id)
+    WHERE notice.campaign_id = :campaign_id
+)
+@counted
+
+-- name: freeze
+-- lanes: all
+-- One notice for every person of the site: the promise, or the reason. In key order, so that the index grows at its end.
+INSERT INTO notice (lane, person_id, campaign_id, reason, plan)
+SELECT lane, person_id, :campaign_id::integer, reason, plan
+FROM (
+    @considered
+) considered
+ORDER BY lane, person_id
+
+-- name: kinds
+-- lanes: all
+-- The kinds of people there are, as far as telling them goes.
+SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable
+FROM person p
+LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
+WHERE p.site = :site
+
+-- name: text_locales
+-- lanes: none
+-- The locales that a version has a text in.
+SELECT locale FROM version_text WHERE version_id = :version_id ORDER BY locale
+
+-- name: this_or_newer
+-- lanes: none
+-- A version and the published ones of its policy that came after it.
+SELECT newer.version_id, newer.label
+FROM version this
+JOIN version newer ON newer.site = this.site AND newer.policy = this.policy AND newer.ordinal >= this.ordinal
+WHERE this.version_id = :version_id
+
+-- name: cut_slices
+-- lanes: all
+-- Slices (from, to] of :size notices each for one channel; together they cover every key.
+WITH numbered AS (
+    SELECT n.lane, n.person_id, row_number() OVER (ORDER BY n.lane, n.person_id) AS number,
+           count(*) OVER () AS total
+    FROM notice n
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope' AND :channel::text = ANY (p.channels)
+), ends AS (
+    SELECT number, lane, person_id FROM numbered WHERE number % :size::integer = 0 AND number < total
+    UNION ALL
+    SELECT max(total) + 1, 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff' FROM numbered
+), cut AS (
+    SELECT row_number() OVER by_key AS slice,
+           coalesce(lag(lane) OVER by_key, -1) AS from_lane,
+           coalesce(lag(person_id) OVER by_key, '00000000-0000-0000-0000-000000000000') AS from_person,
+           lane AS to_lane, person_id AS to_person
+    FROM ends
+    WINDOW by_key AS (ORDER BY lane, person_id)
+)
+INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person,
+                   cursor_lane, cursor_person, due_at)
+SELECT :campaign_id, :channel, slice, from_lane, from_person, to_lane, to_person, from_lane, from_person, :now
+FROM cut
+
+-- name: waiting_slice
+-- lanes: none
+-- One slice over every key for a channel that nobody is told by at once: it waits for failures elsewhere.
+INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person, cursor_lane, cursor_person)
+VALUES (:campaign_id, :channel, 1, -1, '00000000-0000-0000-0000-000000000000',
+        1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+
+-- name: version
+-- lanes: none
+-- What a published version asks for.
+SELECT materiality::text AS materiality, flags FROM version WHERE version_id = :version_id AND state = 'published'
+
+-- name: create
+-- lanes: none
+-- A planned campaign, unless the version has one.
+INSERT INTO campaign (site, version_id, rule, created_at)
+VALUES (:site, :version_id, :rule, :now)
+ON CONFLICT (version_id) DO NOTHING
+RETURNING campaign_id
+
+-- fragment: campaign
+SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.created_at,
+       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen
+FROM campaign c
+JOIN version v USING (version_id)
+
+-- name: one
+-- lanes: none
+-- One campaign with the version it tells of.
+@campaign
+WHERE c.campaign_id = :campaign_id
+
+-- name: of_site
+-- lanes: none
+-- A site's campaigns, the newest first.
+@campaign
+WHERE c.site = :site
+ORDER BY c.campaign_id DESC
+
+-- name: of_version
+-- lanes: none
+-- The campaign that tells of a version.
+SELECT campaign_id FROM campaign WHERE version_id = :version_id
+
+-- name: next_approved
+-- lanes: none
+-- An approved campaign that nobody is freezing.
+SELECT campaign_id FROM campaign WHERE state = 'approved' ORDER BY campaign_id FOR UPDATE SKIP LOCKED LIMIT 1
+
+-- name: open
+-- lanes: all
+-- The audience is frozen and its counts are kept: sending begins.
+UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, frozen = (
+    SELECT jsonb_object_agg(reason, count)
+    FROM (SELECT reason, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason) counted
+)
+WHERE campaign_id = :campaign_id
+
+-- name: supersede_older
+-- lanes: none
+-- Campaigns about older versions of the same policy tell nobody further.
+WITH older AS (
+    UPDATE campaign c SET state = 'superseded', closed_at = :now
+    FROM version old, campaign this JOIN version new ON new.version_id = this.version_id
+    WHERE this.campaign_id = :campaign_id AND old.version_id = c.version_id
+      AND old.site = new.site AND old.policy = new.policy AND old.ordinal < new.ordinal
+      AND c.state IN ('planned', 'approved', 'sending', 'paused')
+    RETURNING c.campaign_id
+)
+INSERT INTO campaign_event (campaign_id, at, actor, action, reason)
+SELECT campaign_id, :now, 'notifier', 'superseded', 'a newer version is being told' FROM older
+
+-- name: step
+-- lanes: none
+-- Move a campaign to another state, from one of those that allow it.
+UPDATE campaign SET state = :state::campaign_state,
+    closed_at = CASE WHEN :state::text = 'cancelled' THEN :now::timestamptz END
+WHERE campaign_id = :campaign_id AND state = ANY (:allowed::text[]::campaign_state[])
+
+-- name: record_event
+-- lanes: none
+-- Append to a campaign's history. Two steps in one instant keep their order by a microsecond.
+INSERT INTO campaign_event (campaign_id, at, actor, action, reason)
+SELECT :campaign_id, greatest(:now, max(at) + interval '1 microsecond'), :actor, :action, :reason
+FROM campaign_event WHERE campaign_id = :campaign_id
+
+-- name: events
+-- lanes: none
+-- A campaign's history.
+SELECT at, actor, action, reason FROM campaign_event WHERE campaign_id = :campaign_id ORDER BY at
+
+-- name: close_finished
+-- lanes: none
+-- Campaigns whose slices have nothing left to do are done.
+WITH finished AS (
+    UPDATE campaign c SET state = 'done', closed_at = :now
+    WHERE c.state = 'sending'
+      AND NOT EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.campaign_id AND s.due_at IS NOT NULL)
+    RETURNING c.campaign_id
+)
+INSERT INTO campaign_event (campaign_id, at, actor, action)
+SELECT campaign_id, :now, 'notifier', 'done' FROM finished

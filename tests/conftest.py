@@ -1,0 +1,158 @@
+"""One PostgreSQL for the whole run, one fresh database per test.
+
+The server is the embedded one, or the one that ``NOTIFIER_TEST_DATABASE_URL`` names. The controller starts it and
+migrates a template; every test (in whichever process) gets its own copy of the template.
+"""
+
+import asyncio
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from notifier.clock import MovableClock
+from notifier.db import Db, open_database
+from notifier.keys import Keys
+from notifier.migrations import migrate
+from notifier.postgres import embedded_postgres
+from notifier.sites.site import Site
+
+SERVER = "NOTIFIER_TEST_SERVER"
+TEMPLATE = "NOTIFIER_TEST_TEMPLATE"
+
+SITE = {
+    "site": "kumo",
+    "names": {"en": "Kumo Store", "ja": "くもストア"},
+    "home_url": "https://kumo.example/",
+    "contact": "privacy@kumo.example",
+    "time_zone": "Asia/Tokyo",
+    "locales": ["en", "ja"],
+    "senders": {
+        "en": {"name": "Kumo Store", "address": "privacy@kumo.example"},
+        "ja": {"name": "くもストア", "address": "privacy@kumo.example"},
+    },
+    "policies": {"privacy": {"kind": "privacy", "titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}}},
+    "rule": {"preset": "pop-japan"},
+}
+
+
+def named(url: str, database: str) -> str:
+    """The same server, another database."""
+    base, question, query = url.partition("?")
+    return base.rpartition("/")[0] + "/" + database + question + query
+
+
+async def _start_server(stack: AsyncExitStack) -> str:
+    given = os.environ.get("NOTIFIER_TEST_DATABASE_URL")
+    if given:
+        return given
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pn-", ignore_cleanup_errors=True))
+    Path(folder).chmod(0o755)
+    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+    return await stack.enter_async_context(embedded_postgres(Path(folder) / "data", options=quick))
+
+
+async def _make_template(url: str) -> str:
+    template = f"template_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE DATABASE {template}")
+    finally:
+        await connection.close()
+    async with open_database(named(url, template), 2) as db:
+        await migrate(db)
+    return template
+
+
+async def _drop(url: str, database: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+class _Server:
+    """Keeps the server of a run alive between the hooks of the controller."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+
+    def start(self) -> None:
+        os.environ[SERVER] = self.runner.run(_start_server(self.stack))
+        os.environ[TEMPLATE] = self.runner.run(_make_template(os.environ[SERVER]))
+
+    def stop(self) -> None:
+        self.runner.run(_drop(os.environ[SERVER], os.environ[TEMPLATE]))
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+
+
+_server: _Server | None = None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    global _server
+    if not hasattr(session.config, "workerinput"):
+        _server = _Server()
+        _server.start()
+
+
+def pytest_sessionfinish() -> None:
+    if _server is not None:
+        _server.stop()
+
+
+@pytest.fixture
+async def database_url() -> AsyncIterator[str]:
+    """The address of a migrated database of this test's own."""
+    server, name = os.environ[SERVER], f"test_{secrets.token_hex(8)}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {os.environ[TEMPLATE]}")
+    finally:
+        await connection.close()
+    yield named(server, name)
+    await _drop(server, name)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Db]:
+    """A pool on this test's own migrated database."""
+    async with open_database(database_url, 6) as database:
+        yield database
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """Keys from a fixed secret."""
+    return Keys(b"a secret that only tests know and that is long enough")
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    """A clock that tests can move forward."""
+    return MovableClock()
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed instant, for verbs that take the time."""
+    return datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def site(db: Db, now: datetime) -> Site:
+    """An applied site that tells by email only, in English and Japanese."""
+    from notifier.sites.apply import apply
+
+    described = Site.model_validate(SITE)
+    await apply(db, described, now)
+    return described
