@@ -1,8 +1,8 @@
 """The database: named queries in, dataclasses out. Nothing here knows what the rows mean."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -11,11 +11,12 @@ from notifier.queries import all_queries
 
 T = TypeVar("T")
 
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+if TYPE_CHECKING:  # generic in its stubs only
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 
 
-async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text")
 
 
@@ -35,12 +36,12 @@ async def open_database(url: str, connections: int = 10) -> AsyncIterator["Db"]:
 class Db:
     """Runs named queries, on any connection of the pool or, inside :meth:`transaction`, on one."""
 
-    def __init__(self, pool: Pool, connection: Connection | None = None) -> None:
+    def __init__(self, pool: "Pool", connection: "Connection | None" = None) -> None:
         self.pool = pool
         self._connection = connection
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncIterator["Connection"]:
         """The connection of the open transaction, or one of the pool's for as long as the block lasts."""
         if self._connection is not None:
             yield self._connection
@@ -56,14 +57,14 @@ class Db:
             async with connection.transaction(isolation=isolation, readonly=read_only):
                 yield Db(self.pool, connection)
 
-    async def many(self, shape: type[T], name: str, /, **parameters: object) -> list[T]:
+    async def many(self, shape: Callable[..., T], name: str, /, **parameters: object) -> list[T]:
         """All rows of a query, each as ``shape(**row)``."""
         query = all_queries()[name]
         async with self.connection() as connection:
             rows = await connection.fetch(query.sql, *query.arguments(parameters))
         return [shape(**row) for row in rows]
 
-    async def first(self, shape: type[T], name: str, /, **parameters: object) -> T | None:
+    async def first(self, shape: Callable[..., T], name: str, /, **parameters: object) -> T | None:
         """The first row as ``shape(**row)``, or None."""
         query = all_queries()[name]
         async with self.connection() as connection:
@@ -90,7 +91,7 @@ class Db:
             status = await connection.copy_records_to_table(table, columns=columns, records=rows)
         return int(status.rpartition(" ")[2])
 
-    async def stream(self, shape: type[T], name: str, /, **parameters: object) -> AsyncIterator[T]:
+    async def stream(self, shape: Callable[..., T], name: str, /, **parameters: object) -> AsyncIterator[T]:
         """The rows of a query one after the other, in constant memory, as of one moment."""
         query = all_queries()[name]
         async with self.transaction(snapshot=True, read_only=True) as snapshot, snapshot.connection() as connection:

@@ -1,0 +1,195 @@
+"""Deliver one slice: intent → send → outcome, batch after batch.
+
+The crash between each two statements, and what the next holder of the slice finds:
+
+* after the lease: nothing was tried; it starts at the same cursor.
+* after the intents: intents without outcomes; each becomes ``unknown`` and is sent again with the same Message-ID.
+* after the send: the same, and the second copy is flagged by the ``unknown`` before it.
+* after the outcomes: the cursor moved in the same transaction; it goes on behind it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from notifier.channels.channel import Channel, Sent
+from notifier.clock import Clock
+from notifier.db import Db
+from notifier.delivery.lease import Slice, claim, give_back, recover
+from notifier.delivery.settle import Tried, record, settle
+from notifier.keys import Keys
+from notifier.letters.gather import gather
+from notifier.letters.letter import Letter, Recipient
+from notifier.letters.write import Writer
+from notifier.log import log
+from notifier.settings import Settings
+from notifier.sites.site import Site, load_site
+
+# Nothing is handed over for a person who left or was shut out since the audience was frozen.
+NOT_TOLD = frozenset({"closed", "erased", "suspended"})
+SENDING = frozenset({"sending", "done"})
+# A worker stops well before its lease ends, whatever a slow server does.
+SHARE_OF_LEASE = 0.8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One notice to try now, with what its letter needs of the person as they are now."""
+
+    lane: int
+    person_id: UUID
+    locale: str
+    address: str | None
+    time_zone: str
+    status: str
+    attempt: int
+    failures: int
+
+
+@dataclass
+class Delivery:
+    """All that delivering needs, opened once per worker. Writers are kept per campaign: a version is immutable."""
+
+    db: Db
+    clock: Clock
+    keys: Keys
+    channels: Mapping[str, Channel]
+    settings: Settings
+    worker: str
+    _writers: dict[int, Writer] = field(default_factory=dict)
+
+    async def deliver_next(self, stopping: Callable[[], bool]) -> int:
+        """Lease one slice that has work due and work it off. Returns 0 when none is due."""
+        lease = timedelta(seconds=self.settings.lease_seconds)
+        slice_ = await claim(self.db, self.worker, lease, self.clock.now(), self.clock.real())
+        if slice_ is None:
+            return 0
+        if slice_.taken_over:
+            log.warning("slice taken over", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
+            slice_ = await recover(self.db, slice_, self.settings.unknown_retry_seconds, self.clock.now())
+        finished = await self._work_off(slice_, stopping)
+        await give_back(self.db, slice_, finished=finished, now=self.clock.now())
+        return 1
+
+    async def _work_off(self, slice_: Slice, stopping: Callable[[], bool]) -> bool:
+        """The fresh notices, then the retries that are due. False: stopped, paused or lost before the end."""
+        writer = await self._writer(slice_.campaign_id)
+        site = await load_site(self.db, writer.telling.site.site)
+        lane, person = slice_.cursor_lane, slice_.cursor_person
+        limit = self.settings.batch_size
+        while not stopping():
+            after = {**slice_.stretch, "cursor_lane": lane, "cursor_person": person, "limit": limit}
+            del after["from_lane"], after["from_person"]
+            batch = await self.db.many(Row, "delivery.fresh", **after)
+            fresh = bool(batch)
+            if not fresh:
+                await self.db.run("delivery.drop_answered", **slice_.stretch)
+                batch = await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=limit)
+                if not batch:
+                    return True
+            else:
+                lane, person = batch[-1].lane, batch[-1].person_id
+            if not await self._try(slice_, batch, (lane, person), writer, site):
+                return False
+        return False
+
+    async def _try(
+        self, slice_: Slice, batch: Sequence[Row], cursor: tuple[int, UUID], writer: Writer, site: Site
+    ) -> bool:
+        """One batch: intents, letters out, outcomes. False: the campaign no longer sends, or the lease is lost."""
+        if await self.db.value("delivery.state", **slice_.key, epoch=slice_.epoch) not in SENDING:
+            return False
+        tried, letters = self._write(slice_.channel, batch, writer)
+        if not await self._intend(slice_, letters):
+            return False
+        failures = {(row.lane, row.person_id): row.failures for row in batch}
+        for sent in await self._send(site, slice_.channel, letters):
+            one = sent.letter
+            tried.append(
+                Tried(
+                    one.lane, one.person_id, one.attempt, failures[one.lane, one.person_id],
+                    sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after,
+                )
+            )  # fmt: skip
+        return await self._settle(slice_, tried, cursor, writer)
+
+    def _write(self, channel: str, batch: Sequence[Row], writer: Writer) -> tuple[list[Tried], list[Letter]]:
+        tried = [
+            Tried(row.lane, row.person_id, row.attempt, row.failures, "withheld", row.status)
+            for row in batch
+            if row.status in NOT_TOLD
+        ]
+        recipients = [
+            Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt)
+            for row in batch
+            if row.status not in NOT_TOLD
+        ]
+        letters = []
+        for recipient, letter in zip(recipients, writer.write(channel, recipients), strict=True):
+            if isinstance(letter, Letter):
+                letters.append(letter)
+            else:
+                tried.append(
+                    Tried(
+                        recipient.lane, recipient.person_id, recipient.attempt, 0, "refused", "unsupported", str(letter)
+                    )
+                )
+        return tried, letters
+
+    async def _intend(self, slice_: Slice, letters: Sequence[Letter]) -> bool:
+        """Write down what is about to be tried, before a byte leaves. False: somebody else already did."""
+        now = self.clock.now()
+        try:
+            await self.db.copy(
+                "intent",
+                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256"),
+                [
+                    (one.lane, one.person_id, slice_.campaign_id, slice_.channel, one.attempt, slice_.epoch,
+                     now, one.address, one.sha256)
+                    for one in letters
+                ],
+            )  # fmt: skip
+        except asyncpg.UniqueViolationError:
+            log.warning("lease lost", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
+            return False
+        return True
+
+    async def _send(self, site: Site, channel: str, letters: Sequence[Letter]) -> list[Sent]:
+        """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
+        answered: dict[tuple[int, UUID], Sent] = {}
+        try:
+            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE):
+                async for sent in self.channels[channel].send(site, letters):
+                    answered[sent.letter.lane, sent.letter.person_id] = sent
+        except TimeoutError:
+            log.warning("no answer before the lease ends", channel=channel, count=len(letters) - len(answered))
+        return [
+            answered.get((one.lane, one.person_id))
+            or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
+            for one in letters
+        ]
+
+    async def _settle(self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], writer: Writer) -> bool:
+        """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
+        now = self.clock.now()
+        rows = settle(tried, now, writer.telling.opened_at, self.settings.unknown_retry_seconds, random.random)
+        until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
+        async with self.db.transaction() as tx:
+            state = await tx.value(
+                "delivery.move_cursor",
+                **slice_.key, epoch=slice_.epoch, cursor_lane=cursor[0], cursor_person=cursor[1], until=until,
+            )  # fmt: skip
+            await record(tx, slice_.campaign_id, slice_.channel, slice_.slice % 16, rows, now, held=state is not None)
+        return state in SENDING
+
+    async def _writer(self, campaign_id: int) -> Writer:
+        writer = self._writers.get(campaign_id)
+        if writer is None:
+            telling = await gather(self.db, campaign_id)
+            writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
+        return writer

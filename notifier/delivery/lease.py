@@ -1,0 +1,69 @@
+"""Leases on slices: few rows, so claims are cheap. Whoever holds the epoch may move the cursor; nobody else can.
+
+Leases run on the real clock, which nobody moves; what is due runs on the service's clock.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifier.db import Db
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A leased stretch (from, to] of one campaign and channel. ``taken_over``: its last holder never gave it back."""
+
+    campaign_id: int
+    channel: str
+    slice: int
+    from_lane: int
+    from_person: UUID
+    to_lane: int
+    to_person: UUID
+    cursor_lane: int
+    cursor_person: UUID
+    epoch: int
+    taken_over: bool
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What names the slice in a query."""
+        return {"campaign_id": self.campaign_id, "channel": self.channel, "slice": self.slice}
+
+    @property
+    def stretch(self) -> dict[str, object]:
+        """What bounds its rows in a query."""
+        return {
+            "campaign_id": self.campaign_id,
+            "channel": self.channel,
+            "from_lane": self.from_lane,
+            "from_person": self.from_person,
+            "to_lane": self.to_lane,
+            "to_person": self.to_person,
+        }
+
+
+async def claim(db: Db, worker: str, lease: timedelta, now: datetime, real: datetime) -> Slice | None:
+    """Lease one slice that has work due, or None. Two workers never get the same one at once."""
+    return await db.first(Slice, "delivery.claim", worker=worker, now=now, real=real, until=real + lease)
+
+
+async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) -> Slice:
+    """Settle what the slice's dead holder left: an intent without an outcome becomes ``unknown``, to be sent again.
+
+    Returns the slice with its cursor past every notice that has an intent, so that none of those is fresh any more.
+    """
+    async with db.transaction() as tx:
+        await tx.run("delivery.recover", **slice_.stretch, now=now, due_at=now + timedelta(seconds=unknown_after))
+        moved = await tx.first(dict, "delivery.skip_intended", **slice_.stretch, slice=slice_.slice, epoch=slice_.epoch)
+    return replace(slice_, **moved) if moved else slice_
+
+
+async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> None:
+    """End the lease. ``finished``: nothing fresh is left, so the slice is next due when its first retry is."""
+    async with db.transaction() as tx:
+        # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
+        if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
+            return
+        await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)

@@ -1,0 +1,55 @@
+"""When to try again, and when to stop. Pure. See docs/delivery.md for what each class means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+# After this long since the campaign opened nothing is tried again (RFC 5321, 4.5.4.1: at least 4 to 5 days).
+GIVE_UP_AFTER = timedelta(days=5)
+
+_GENERAL = (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR)
+_BY_CLASS: Mapping[str, tuple[timedelta, ...]] = {
+    "greylisted": (5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR),
+    "mailbox_full": (DAY,),
+    "throttled": (15 * MINUTE,),
+    # Not the person's fault: the relay or the route has to be mended first.
+    "session": (15 * MINUTE,),
+    "policy": (HOUR,),
+}
+# These say nothing about the person, so they do not wear out the schedule.
+UNCOUNTED = frozenset({"throttled", "session", "policy", "unknown"})
+
+
+@dataclass(frozen=True)
+class Again:
+    """Try once more at ``due_at``; ``failures`` is how many tries have counted so far."""
+
+    due_at: datetime
+    failures: int
+
+
+def again(
+    class_: str | None,
+    failures: int,
+    asked: float | None,
+    jitter: float,
+    now: datetime,
+    opened_at: datetime,
+    unknown_after: float,
+) -> Again | None:
+    """The next try after a passing failure, or None when it is time to give up.
+
+    ``asked``: seconds that the server asked us to wait, honoured when longer than the schedule. ``jitter``: 0..1, adds
+    up to a tenth. ``unknown_after``: seconds to wait before a letter whose fate is unknown is sent again.
+    """
+    if class_ == "unknown":
+        due = now + timedelta(seconds=unknown_after)
+        return Again(due, failures) if due < opened_at + GIVE_UP_AFTER else None
+    schedule = _BY_CLASS.get(class_ or "", _GENERAL)
+    wait = schedule[min(failures, len(schedule) - 1)]
+    wait = max(wait * (1 + jitter / 10), timedelta(seconds=asked or 0))
+    if now + wait >= opened_at + GIVE_UP_AFTER:
+        return None
+    return Again(now + wait, failures if class_ in UNCOUNTED else failures + 1)

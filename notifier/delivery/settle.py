@@ -1,0 +1,152 @@
+"""What a try amounts to (pure), and the one transaction that records it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifier.db import Db
+from notifier.delivery.retry import Again, again
+
+# A reply is kept raw, but no server may fill our tables with it. RFC 5321, 4.5.3.1.5: a reply line has 512 octets.
+REPLY_LIMIT = 512
+
+# For how long an address is not written to any more; None: until somebody lifts it.
+SUPPRESS: dict[str, timedelta | None] = {
+    "bad_address": None,
+    "mailbox_disabled": timedelta(days=180),
+    "complaint": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try of one notice and what was observed. ``asked``: seconds that the server wants us to wait."""
+
+    lane: int
+    person_id: UUID
+    attempt: int
+    failures: int
+    kind: str
+    class_: str | None = None
+    reply: str = ""
+    via: str = ""
+    asked: float | None = None
+
+
+@dataclass
+class Settlement:
+    """The rows that a batch of tries leaves."""
+
+    outcomes: list[Tried] = field(default_factory=list)
+    later: list[tuple[Tried, Again]] = field(default_factory=list)
+    final: list[Tried] = field(default_factory=list)
+    failed: list[Tried] = field(default_factory=list)
+
+
+def settle(
+    tried: Sequence[Tried],
+    now: datetime,
+    opened_at: datetime,
+    unknown_after: float,
+    jitter: Callable[[], float],
+) -> Settlement:
+    """Sort tries into: to be tried again, final, and failed (so that the next channel has its turn)."""
+    rows = Settlement()
+    for one in tried:
+        rows.outcomes.append(one)
+        if one.kind in ("deferred", "unknown"):
+            next_try = again(one.class_, one.failures, one.asked, jitter(), now, opened_at, unknown_after)
+            if next_try is not None:
+                rows.later.append((one, next_try))
+                continue
+            expired = Tried(
+                one.lane, one.person_id, one.attempt, one.failures, "expired", one.class_, one.reply, one.via
+            )
+            rows.outcomes.append(expired)
+            rows.failed.append(expired)
+        elif one.kind == "refused":
+            rows.failed.append(one)
+        rows.final.append(one)
+    return rows
+
+
+async def record(
+    tx: Db, campaign_id: int, channel: str, slot: int, rows: Settlement, now: datetime, *, held: bool
+) -> None:
+    """Write a settlement. Outcomes are evidence and always stay; the queue moves only while the lease is ``held``."""
+    where = {"campaign_id": campaign_id, "channel": channel}
+    await add_outcomes(tx, campaign_id, channel, rows.outcomes, now)
+    await tx.run("delivery.add_progress", **where, slot=slot, kinds=[o.kind for o in rows.outcomes])
+    if not held:
+        return
+    if rows.later:
+        await tx.run(
+            "delivery.retry_later",
+            **where,
+            lanes=[t.lane for t, _ in rows.later],
+            people=[t.person_id for t, _ in rows.later],
+            attempts=[t.attempt + 1 for t, _ in rows.later],
+            failures=[a.failures for _, a in rows.later],
+            dues=[a.due_at for _, a in rows.later],
+        )
+    retried = [t for t in rows.final if t.attempt > 1 or channel == "inbox"]
+    if retried:
+        people = {"lanes": [t.lane for t in retried], "people": [t.person_id for t in retried]}
+        await tx.run("delivery.retry_no_more", **where, **people)
+    await fail(tx, campaign_id, rows.failed, now)
+
+
+async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> list[Tried]:
+    """Append outcomes. Returns those that were news."""
+    known = await tx.many(
+        tuple_of_key,
+        "delivery.add_outcomes",
+        campaign_id=campaign_id,
+        channel=channel,
+        now=now,
+        lanes=[t.lane for t in tried],
+        people=[t.person_id for t in tried],
+        attempts=[t.attempt for t in tried],
+        kinds=[t.kind for t in tried],
+        classes=[t.class_ for t in tried],
+        replies=[t.reply.replace("\0", "")[:REPLY_LIMIT] for t in tried],
+        vias=[t.via for t in tried],
+    )
+    news = set(known)
+    return [t for t in tried if (t.lane, t.person_id, t.attempt, t.kind) in news]
+
+
+def tuple_of_key(lane: int, person_id: UUID, attempt: int, kind: str) -> tuple[int, UUID, int, str]:
+    """The key of an outcome within its campaign and channel."""
+    return lane, person_id, attempt, kind
+
+
+async def fail(tx: Db, campaign_id: int, failed: Sequence[Tried], now: datetime) -> None:
+    """A channel failed for these people for good: the next channel has its turn, and a dead address is suppressed."""
+    if not failed:
+        return
+    await tx.run(
+        "delivery.fall_back",
+        campaign_id=campaign_id,
+        lanes=[t.lane for t in failed],
+        people=[t.person_id for t in failed],
+        now=now,
+    )
+    await suppress(tx, campaign_id, failed, now)
+
+
+async def suppress(tx: Db, campaign_id: int, tried: Sequence[Tried], now: datetime) -> None:
+    """Write no more to addresses of a class that says so. A person's newer address is left alone."""
+    dead = [(t, SUPPRESS[t.class_]) for t in tried if t.class_ in SUPPRESS]
+    if dead:
+        await tx.run(
+            "delivery.suppress",
+            campaign_id=campaign_id,
+            lanes=[t.lane for t, _ in dead],
+            people=[t.person_id for t, _ in dead],
+            attempts=[t.attempt for t, _ in dead],
+            reasons=[t.class_ for t, _ in dead],
+            untils=[None if span is None else now + span for _, span in dead],
+            now=now,
+        )

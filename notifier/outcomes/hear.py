@@ -1,0 +1,56 @@
+"""Feedback that arrives after a letter was handed over: appended, never rewritten, and the same news only once."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from notifier.channels.channel import Feedback
+from notifier.db import Db
+from notifier.delivery.settle import Tried, add_outcomes, fail, suppress
+
+
+async def hear(db: Db, feedback: Iterable[Feedback], now: datetime) -> int:
+    """Record feedback about attempts that we made; anything else changes nothing. Returns how much of it was news.
+
+    A bounce gives the next channel of the person's plan its turn. Feedback about an erased person is dropped.
+    """
+    news = 0
+    for (campaign_id, channel), group in groupby(sorted(feedback, key=_where), key=_where):
+        async with db.transaction() as tx:
+            news += await _hear(tx, campaign_id, channel, list(group), now)
+            await tx.notify("notifier", "outcome")
+    return news
+
+
+def _where(one: Feedback) -> tuple[int, str]:
+    return one.campaign_id, one.channel
+
+
+async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback], now: datetime) -> int:
+    attempted = await tx.many(
+        _key,
+        "outcomes.attempted",
+        campaign_id=campaign_id,
+        channel=channel,
+        lanes=[f.lane for f in group],
+        people=[f.person_id for f in group],
+        attempts=[f.attempt for f in group],
+    )
+    ours = set(attempted)
+    tried = [
+        Tried(f.lane, f.person_id, f.attempt, 0, f.kind, f.class_, f.reply, f.via)
+        for f in group
+        if (f.lane, f.person_id, f.attempt) in ours
+    ]
+    news = await add_outcomes(tx, campaign_id, channel, tried, now)
+    if news:
+        await tx.run(
+            "delivery.add_progress", campaign_id=campaign_id, channel=channel, slot=0, kinds=[t.kind for t in news]
+        )
+    await fail(tx, campaign_id, [t for t in news if t.kind == "bounced"], now)
+    await suppress(tx, campaign_id, [t for t in news if t.kind == "complained"], now)
+    return len(news)
+
+
+def _key(lane: int, person_id: object, attempt: int) -> tuple[int, object, int]:
+    return lane, person_id, attempt

@@ -1,0 +1,114 @@
+"""The duties a worker keeps doing, as one table. Notifications wake it; polling guarantees."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from notifier.acceptance.accept import accept
+from notifier.campaigns.announce import freeze_next
+from notifier.compose import Service, follow_clock
+from notifier.delivery.deliver import Delivery
+from notifier.log import log, where
+from notifier.policies.watch import watch_folders
+
+# Seconds to wait after a duty failed, before it is tried again.
+AFTER_A_FAILURE = 5.0
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Something a worker keeps doing. ``do`` answers how much it did; nothing done means wait until woken or polled.
+
+    ``hands``: how many at a time in one process. ``once``: by one worker of the whole service at a time.
+    """
+
+    name: str
+    do: Callable[[], Awaitable[int]]
+    hands: int = 1
+    once: bool = False
+
+
+class Shift:
+    """One worker at work: what it may use, when it was told to stop, and how it is woken."""
+
+    def __init__(self, service: Service, worker: str, stopping: asyncio.Event) -> None:
+        self.service = service
+        self.worker = worker
+        self.stopping = stopping
+        self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
+        self._woken = asyncio.Event()
+
+    def wake(self, *_: Any) -> None:
+        """Let every waiting duty look again."""
+        self._woken.set()
+        self._woken = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep until woken, told to stop, or ``seconds`` have passed."""
+        waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(self.stopping.wait())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def duties(shift: Shift) -> tuple[Duty, ...]:
+    """What a worker does. Everything is found in rows, so any number of workers may do it at once."""
+    db, clock, settings = shift.service.db, shift.service.clock, shift.service.settings
+    return (
+        Duty("follow the clock", lambda: follow_clock(db, clock)),
+        Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
+        Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
+        Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
+        Duty("record acceptances", lambda: accept(db, clock.now())),
+        Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True),
+    )
+
+
+async def work(service: Service, worker: str, stopping: asyncio.Event) -> None:
+    """Do every duty until ``stopping`` is set; what is in hand by then is finished, and no more is claimed."""
+    shift = Shift(service, worker, stopping)
+    async with _woken_by_notifications(service, shift), asyncio.TaskGroup() as group:
+        for duty in duties(shift):
+            for _ in range(duty.hands):
+                group.create_task(_keep_doing(duty, shift), name=duty.name)
+
+
+async def _keep_doing(duty: Duty, shift: Shift) -> None:
+    settings = shift.service.settings
+    while not shift.stopping.is_set():
+        wait = settings.poll_seconds
+        try:
+            if duty.once and not await _is_mine(duty, shift):
+                done = 0
+            else:
+                done = await duty.do()
+            if done:
+                continue
+        except Exception as error:  # noqa: BLE001 - the outer loop of a duty: the next try may well succeed
+            log.error("duty failed", duty=duty.name, worker=shift.worker, error=where(error))
+            wait = AFTER_A_FAILURE
+        await shift.wait(wait)
+
+
+async def _is_mine(duty: Duty, shift: Shift) -> bool:
+    """Whether this worker holds the row of a duty that must run once; it expires, so a dead holder loses it."""
+    real = shift.service.clock.real()
+    until = real + timedelta(seconds=max(30.0, 3 * shift.service.settings.poll_seconds))
+    return await shift.service.db.value(
+        "running.take_duty", duty=duty.name, worker=shift.worker, real=real, until=until
+    ) is not None  # fmt: skip
+
+
+@asynccontextmanager
+async def _woken_by_notifications(service: Service, shift: Shift) -> AsyncIterator[None]:
+    async with service.db.pool.acquire() as connection:
+        await connection.add_listener("notifier", shift.wake)
+        try:
+            yield
+        finally:
+            await connection.remove_listener("notifier", shift.wake)

@@ -1,0 +1,232 @@
+-- Delivery: leases, intents, outcomes, retries. Keys (lane, person_id) are walked in order.
+
+-- name: claim
+-- lanes: none
+-- Lease the slice that has waited longest. A lease that ran out is taken over.
+WITH waiting AS (
+    SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over
+    FROM slice s
+    JOIN campaign c USING (campaign_id)
+    WHERE s.due_at <= :now
+      AND (s.leased_until IS NULL OR s.leased_until < :real)
+      AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
+    ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
+    LIMIT 1
+    FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE slice s SET epoch = s.epoch + 1, worker = :worker, leased_until = :until
+FROM waiting w
+WHERE s.campaign_id = w.campaign_id AND s.channel = w.channel AND s.slice = w.slice
+RETURNING s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_lane, s.to_person,
+          s.cursor_lane, s.cursor_person, s.epoch, w.taken_over
+
+-- name: recover
+-- lanes: all
+-- Intents without an outcome become unknown, and are queued to be sent again.
+WITH lost AS (
+    SELECT i.lane, i.person_id, i.attempt
+    FROM intent i
+    WHERE i.campaign_id = :campaign_id AND i.channel = :channel
+      AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
+      AND NOT EXISTS (
+          SELECT FROM outcome o
+          WHERE o.lane = i.lane AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id
+            AND o.channel = i.channel AND o.attempt = i.attempt
+      )
+), said AS (
+    INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply)
+    SELECT lane, person_id, :campaign_id, :channel, attempt, 'unknown', :now, 'unknown',
+           'the worker stopped before it recorded what came of this'
+    FROM lost
+    ON CONFLICT DO NOTHING
+), counted AS (
+    INSERT INTO progress (campaign_id, channel, kind, slot, count)
+    SELECT :campaign_id, :channel, 'unknown', 0, count(*) FROM lost HAVING count(*) > 0
+    ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + excluded.count
+)
+INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at)
+SELECT lane, person_id, :campaign_id, :channel, attempt + 1, 0, :due_at FROM lost
+ON CONFLICT (lane, person_id, campaign_id, channel)
+DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at
+
+-- name: skip_intended
+-- lanes: all
+-- Move the cursor past the last planned notice that has an intent: everything up to it was attempted.
+UPDATE slice s SET cursor_lane = last.lane, cursor_person = last.person_id
+FROM (
+    SELECT i.lane, i.person_id
+    FROM intent i
+    JOIN notice n ON n.lane = i.lane AND n.person_id = i.person_id AND n.campaign_id = i.campaign_id
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND i.channel = ANY (p.channels)
+    WHERE i.campaign_id = :campaign_id AND i.channel = :channel
+      AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
+    ORDER BY i.lane DESC, i.person_id DESC
+    LIMIT 1
+) last
+WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+  AND (s.cursor_lane, s.cursor_person) < (last.lane, last.person_id)
+RETURNING s.cursor_lane, s.cursor_person
+
+-- name: lock
+-- lanes: none
+-- Lock a slice while it is still ours.
+SELECT epoch FROM slice
+WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND epoch = :epoch
+FOR UPDATE
+
+-- name: give_back
+-- lanes: all
+-- End a lease; a finished slice is next due with the first retry of its stretch.
+UPDATE slice SET worker = NULL, leased_until = NULL,
+    due_at = CASE WHEN :finished::boolean THEN (
+        SELECT min(r.due_at) FROM retry r
+        WHERE r.campaign_id = :campaign_id AND r.channel = :channel
+          AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
+          AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
+    ) ELSE :now::timestamptz END
+WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
+
+-- name: fresh
+-- lanes: all
+-- The next planned notices after a cursor, with what a letter needs of each person as they are now.
+SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.status::text AS status,
+       1 AS attempt, 0 AS failures
+FROM notice n
+JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan AND :channel = ANY (pl.channels)
+JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
+WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+  AND (n.lane, n.person_id) > (:cursor_lane::smallint, :cursor_person::uuid)
+  AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
+ORDER BY n.lane, n.person_id
+LIMIT :limit
+
+-- name: due
+-- lanes: all
+-- Retries of a stretch that are due, unless an answer came in meanwhile.
+SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.status::text AS status,
+       r.attempt, r.failures
+FROM retry r
+JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
+JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan
+JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
+WHERE r.campaign_id = :campaign_id AND r.channel = :channel AND r.due_at <= :now
+  AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
+  AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
+ORDER BY r.lane, r.person_id
+LIMIT :limit
+
+-- name: drop_answered
+-- lanes: all
+-- Retries whose answer came in after all are not sent again.
+DELETE FROM retry r
+WHERE r.campaign_id = :campaign_id AND r.channel = :channel
+  AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
+  AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
+  AND EXISTS (
+      SELECT FROM outcome o
+      WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
+        AND o.channel = r.channel
+        AND o.kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed', 'refused', 'bounced', 'withheld')
+  )
+
+-- name: move_cursor
+-- lanes: none
+-- Move a slice's cursor and renew its lease, while it is still ours. Answers the campaign's state; no row: lost.
+UPDATE slice s
+SET cursor_lane = :cursor_lane, cursor_person = :cursor_person, leased_until = :until
+FROM campaign c
+WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+  AND c.campaign_id = s.campaign_id
+RETURNING c.state::text
+
+-- name: state
+-- lanes: none
+-- Whether a slice is still ours, and if so the state of its campaign.
+SELECT c.state::text
+FROM slice s
+JOIN campaign c USING (campaign_id)
+WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+
+-- name: add_outcomes
+-- lanes: all
+-- Append what became known. The same news twice is one row; only what was news is returned.
+INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via)
+SELECT lane, person_id, :campaign_id, :channel, attempt, kind, :now, class, reply, via
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::outcome_kind[],
+            :classes::text[], :replies::text[], :vias::text[])
+     AS o (lane, person_id, attempt, kind, class, reply, via)
+ON CONFLICT DO NOTHING
+RETURNING lane, person_id, attempt, kind::text
+
+-- name: add_progress
+-- lanes: none
+-- Count outcomes where nobody else is counting.
+INSERT INTO progress (campaign_id, channel, kind, slot, count)
+SELECT :campaign_id, :channel, kind, :slot, count(*)
+FROM unnest(:kinds::outcome_kind[]) AS kind
+GROUP BY kind
+ORDER BY kind
+ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + excluded.count
+
+-- name: retry_later
+-- lanes: all
+-- Queue notices to be tried again.
+INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
+SELECT lane, person_id, :campaign_id, :channel, attempt, failures, due_at
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :failures::smallint[], :dues::timestamptz[])
+     AS r (lane, person_id, attempt, failures, due_at)
+ON CONFLICT (lane, person_id, campaign_id, channel)
+DO UPDATE SET attempt = excluded.attempt, failures = excluded.failures, due_at = excluded.due_at
+
+-- name: retry_no_more
+-- lanes: all
+-- Take notices out of the queue.
+DELETE FROM retry r
+USING unnest(:lanes::smallint[], :people::uuid[]) AS d (lane, person_id)
+WHERE r.lane = d.lane AND r.person_id = d.person_id AND r.campaign_id = :campaign_id AND r.channel = :channel
+
+-- name: fall_back
+-- lanes: all
+-- Queue the next channel of each person's plan that was not tried yet, and wake the slices that their keys lie in.
+WITH next AS (
+    SELECT DISTINCT f.lane, f.person_id, tried.channel
+    FROM unnest(:lanes::smallint[], :people::uuid[]) AS f (lane, person_id)
+    JOIN notice n ON n.lane = f.lane AND n.person_id = f.person_id AND n.campaign_id = :campaign_id
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+    CROSS JOIN LATERAL (
+        SELECT c.channel
+        FROM unnest(p.fallback) WITH ORDINALITY AS c (channel, place)
+        WHERE NOT EXISTS (
+            SELECT FROM intent i
+            WHERE i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_id = :campaign_id
+              AND i.channel = c.channel
+        )
+        ORDER BY c.place
+        LIMIT 1
+    ) tried
+), queued AS (
+    INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
+    SELECT lane, person_id, :campaign_id, channel, 1, 0, :now FROM next
+    ON CONFLICT DO NOTHING
+)
+UPDATE slice s SET due_at = least(s.due_at, :now)
+WHERE s.campaign_id = :campaign_id AND EXISTS (
+    SELECT FROM next
+    WHERE next.channel = s.channel AND (next.lane, next.person_id) > (s.from_lane, s.from_person)
+      AND (next.lane, next.person_id) <= (s.to_lane, s.to_person)
+)
+
+-- name: suppress
+-- lanes: all
+-- Write no more to the addresses that these people were written to, if they still have them.
+INSERT INTO suppression (site, email_mac, reason, since, until)
+SELECT DISTINCT ON (p.site, p.email_mac) p.site, p.email_mac, s.reason, :now, coalesce(s.until, 'infinity')
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :reasons::text[], :untils::timestamptz[])
+     AS s (lane, person_id, attempt, reason, until)
+JOIN intent i ON i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = :campaign_id
+    AND i.channel = 'email' AND i.attempt = s.attempt
+JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id AND p.email = i.address
+WHERE p.email_mac IS NOT NULL
+ON CONFLICT (site, email_mac) DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until
