@@ -1,0 +1,1 @@
+"""Versions of policies: what was published, exactly, and what changed."""
