@@ -17,11 +17,18 @@ if TYPE_CHECKING:  # generic in its stubs only
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text")
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+    )
 
 
-def _to_json(value: object) -> str:
-    return orjson.dumps(value).decode()
+# The binary form of jsonb (which COPY needs) is its version, 1, before the text.
+def _to_jsonb(value: object) -> bytes:
+    return b"\x01" + orjson.dumps(value)
+
+
+def _from_jsonb(value: bytes) -> Any:
+    return orjson.loads(value[1:])
 
 
 @asynccontextmanager
