@@ -1,0 +1,1 @@
+"""The demo: people who do not exist, a mail catcher that sometimes says no, and a story that uses both."""
