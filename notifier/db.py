@@ -92,6 +92,13 @@ class Db:
         last = status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
+    async def insert(self, table: str, name: str, /, **parameters: object) -> int:
+        """Insert the rows of a query that selects, into a table whose name is only known now. Returns how many."""
+        query = all_queries()[name]
+        async with self.connection() as connection:
+            status = await connection.execute(f"INSERT INTO {table} {query.sql}", *query.arguments(parameters))
+        return int(status.rpartition(" ")[2])
+
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
         """COPY rows into a table. Returns how many."""
         async with self.connection() as connection:

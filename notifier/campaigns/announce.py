@@ -66,8 +66,7 @@ async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         campaign = await load_campaign(tx, None, campaign_id)
         plans = await _plans(tx, campaign, now)
         await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
-        await tx.execute(f"CREATE TABLE notice_{campaign_id} PARTITION OF notice FOR VALUES IN ({campaign_id})")
-        await tx.run("campaigns.freeze", campaign_id=campaign_id, **await _question(tx, campaign, plans, now))
+        await _load_notices(tx, campaign, plans, now)
         await _cut_slices(tx, campaign_id, plans, slice_size, now)
         await tx.run("campaigns.open", campaign_id=campaign_id, now=now)
         await record_event(tx, campaign_id, now, "notifier", "opened")
@@ -91,6 +90,17 @@ async def _plans(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
         plan_for(Kind(k["locale"], tuple(k["channels"]), k["email_usable"]), campaign.rule, available, site.locales)
         for k in kinds
     ]
+
+
+async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> None:
+    """Fill the campaign's partition bare and in key order; its key is built after (docs/decisions/0003)."""
+    partition = f"notice_{campaign.campaign_id}"
+    await tx.execute("SET LOCAL work_mem = '128MB'")
+    await tx.execute(f"CREATE TABLE {partition} (LIKE notice, CHECK (campaign_id = {campaign.campaign_id}))")
+    question = await _question(tx, campaign, plans, now)
+    await tx.insert(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
+    await tx.execute(f"ALTER TABLE {partition} ADD PRIMARY KEY (lane, person_id, campaign_id)")
+    await tx.execute(f"ALTER TABLE notice ATTACH PARTITION {partition} FOR VALUES IN ({campaign.campaign_id})")
 
 
 async def _question(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:

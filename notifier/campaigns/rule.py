@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from notifier.policies.version import EXPLICIT_FLAGS
+from notifier.sites.preset import PRESETS
 from notifier.sites.site import Audience, RuleSettings
 
 # Kinds of activity that are no use of the site in the sense of a policy, whatever a site's allow-list says.
@@ -28,39 +30,6 @@ class Rule(BaseModel):
     activity_kinds: tuple[str, ...] | None
     audience: Audience
     explicit: bool  # this version wants an act; continued use amounts to nothing
-
-
-class Preset(BaseModel):
-    """Defaults to be confirmed with counsel, and where they come from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    literal: str
-    channels: tuple[str, ...]
-    telling: Literal["any", "all"]
-    notice_days: int
-    bounce_window_hours: int = 72
-    deems: bool = True
-
-
-PRESETS: dict[str, Preset] = {
-    "pop-japan": Preset(
-        literal="posted and sent by email; use of the site after the posting is deemed acceptance",
-        channels=("email",),
-        telling="all",
-        notice_days=30,
-    ),
-    "imacocokara": Preset(
-        literal="posted, and sent by email or private message; effective on posting; use after it is acceptance",
-        channels=("email", "inbox"),
-        telling="any",
-        notice_days=14,
-    ),
-}
-
-# A version with one of these wants an explicit act, whatever its materiality says.
-EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
-FLAGS = EXPLICIT_FLAGS | {"new_purpose", "new_recipient", "new_data_category", "retention", "beneficial"}
 
 
 def rule_of(settings: RuleSettings, materiality: str, flags: frozenset[str]) -> Rule:

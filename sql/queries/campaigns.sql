@@ -69,8 +69,7 @@ WITH considered AS MATERIALIZED (
 
 -- name: freeze
 -- lanes: all
--- One notice for every person of the site: the promise, or the reason. In key order, so that the index grows at its end.
-INSERT INTO notice (lane, person_id, campaign_id, reason, plan)
+-- A notice for every person of the site: the promise, or the reason. In key order: so it is read when it is sent.
 SELECT lane, person_id, :campaign_id::integer, reason, plan
 FROM (
     @considered
