@@ -1,0 +1,44 @@
+"""Gather what the letters of a campaign share: the version's texts, what changed in them, the site and the rule."""
+
+from notifier.campaigns.campaign import Campaign, load_campaign
+from notifier.db import Db
+from notifier.letters.letter import Telling, Words
+from notifier.policies.diff import Change, changes, sections_of
+from notifier.policies.publish import VersionText, load_version, texts_of
+from notifier.sites.site import load_site
+
+
+async def gather(db: Db, campaign_id: int) -> Telling:
+    """Everything that does not depend on the person. Raises NotFound.
+
+    A campaign that did not open yet is told as if it opened when its version was published (for previews).
+    """
+    async with db.transaction(snapshot=True, read_only=True) as tx:
+        campaign = await load_campaign(tx, None, campaign_id)
+        version = await load_version(tx, campaign.site, campaign.version_id)
+        texts = await texts_of(tx, version.version_id)
+        before = {} if version.previous_id is None else {t.locale: t for t in await texts_of(tx, version.previous_id)}
+        site = await load_site(tx, campaign.site)
+    return Telling(
+        campaign_id=campaign_id,
+        site=site,
+        policy=campaign.policy,
+        label=campaign.label,
+        published_at=campaign.published_at,
+        effective_at=campaign.effective_at,
+        opened_at=campaign.opened_at or campaign.published_at,
+        rule=campaign.rule,
+        texts={text.locale: _words(campaign, text, before.get(text.locale)) for text in texts},
+    )
+
+
+def _words(campaign: Campaign, text: VersionText, before: VersionText | None) -> Words:
+    return Words(
+        summary=text.summary,
+        changes=() if before is None else _changes(before, text),
+        url=f"/p/{campaign.site}/{campaign.policy}/{campaign.label}/{text.locale}",
+    )
+
+
+def _changes(before: VersionText, text: VersionText) -> tuple[Change, ...]:
+    return changes(sections_of(before.media_type, before.body), sections_of(text.media_type, text.body))
