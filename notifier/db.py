@@ -1,6 +1,6 @@
 """The database: named queries in, dataclasses out. Nothing here knows what the rows mean."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -64,14 +64,14 @@ class Db:
             async with connection.transaction(isolation=isolation, readonly=read_only):
                 yield Db(self.pool, connection)
 
-    async def many(self, shape: Callable[..., T], name: str, /, **parameters: object) -> list[T]:
+    async def many(self, shape: type[T], name: str, /, **parameters: object) -> list[T]:
         """All rows of a query, each as ``shape(**row)``."""
         query = all_queries()[name]
         async with self.connection() as connection:
             rows = await connection.fetch(query.sql, *query.arguments(parameters))
         return [shape(**row) for row in rows]
 
-    async def first(self, shape: Callable[..., T], name: str, /, **parameters: object) -> T | None:
+    async def first(self, shape: type[T], name: str, /, **parameters: object) -> T | None:
         """The first row as ``shape(**row)``, or None."""
         query = all_queries()[name]
         async with self.connection() as connection:
@@ -105,7 +105,7 @@ class Db:
             status = await connection.copy_records_to_table(table, columns=columns, records=rows)
         return int(status.rpartition(" ")[2])
 
-    async def stream(self, shape: Callable[..., T], name: str, /, **parameters: object) -> AsyncIterator[T]:
+    async def stream(self, shape: type[T], name: str, /, **parameters: object) -> AsyncIterator[T]:
         """The rows of a query one after the other, in constant memory, as of one moment."""
         query = all_queries()[name]
         async with self.transaction(snapshot=True, read_only=True) as snapshot, snapshot.connection() as connection:

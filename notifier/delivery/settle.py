@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from notifier.db import Db
@@ -32,6 +33,15 @@ class Tried:
     reply: str = ""
     via: str = ""
     asked: float | None = None
+
+
+class OutcomeKey(NamedTuple):
+    """What names an outcome within its campaign and channel."""
+
+    lane: int
+    person_id: UUID
+    attempt: int
+    kind: str
 
 
 @dataclass
@@ -100,7 +110,7 @@ async def record(
 async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> list[Tried]:
     """Append outcomes. Returns those that were news."""
     known = await tx.many(
-        tuple_of_key,
+        OutcomeKey,
         "delivery.add_outcomes",
         campaign_id=campaign_id,
         channel=channel,
@@ -114,12 +124,7 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         vias=[t.via for t in tried],
     )
     news = set(known)
-    return [t for t in tried if (t.lane, t.person_id, t.attempt, t.kind) in news]
-
-
-def tuple_of_key(lane: int, person_id: UUID, attempt: int, kind: str) -> tuple[int, UUID, int, str]:
-    """The key of an outcome within its campaign and channel."""
-    return lane, person_id, attempt, kind
+    return [t for t in tried if OutcomeKey(t.lane, t.person_id, t.attempt, t.kind) in news]
 
 
 async def fail(tx: Db, campaign_id: int, failed: Sequence[Tried], now: datetime) -> None:

@@ -3,10 +3,20 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
+from uuid import UUID
 
 from notifier.channels.channel import Feedback
 from notifier.db import Db
 from notifier.delivery.settle import Tried, add_outcomes, fail, suppress
+
+
+class AttemptKey(NamedTuple):
+    """What names an attempt within its campaign and channel."""
+
+    lane: int
+    person_id: UUID
+    attempt: int
 
 
 async def hear(db: Db, feedback: Iterable[Feedback], now: datetime) -> int:
@@ -28,7 +38,7 @@ def _where(one: Feedback) -> tuple[int, str]:
 
 async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback], now: datetime) -> int:
     attempted = await tx.many(
-        _key,
+        AttemptKey,
         "outcomes.attempted",
         campaign_id=campaign_id,
         channel=channel,
@@ -40,7 +50,7 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
     tried = [
         Tried(f.lane, f.person_id, f.attempt, 0, f.kind, f.class_, f.reply, f.via)
         for f in group
-        if (f.lane, f.person_id, f.attempt) in ours
+        if AttemptKey(f.lane, f.person_id, f.attempt) in ours
     ]
     news = await add_outcomes(tx, campaign_id, channel, tried, now)
     if news:
@@ -50,7 +60,3 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
     await fail(tx, campaign_id, [t for t in news if t.kind == "bounced"], now)
     await suppress(tx, campaign_id, [t for t in news if t.kind == "complained"], now)
     return len(news)
-
-
-def _key(lane: int, person_id: object, attempt: int) -> tuple[int, object, int]:
-    return lane, person_id, attempt
