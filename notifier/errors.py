@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -10,6 +12,18 @@ class Fault:
 
     pointer: str
     detail: str
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """What pydantic found, as faults. The values themselves are left out: they may be about a person."""
+    found = error.errors(include_url=False, include_input=False)
+    return [Fault(pointer_of(one["loc"]), one["msg"].removeprefix("Value error, ")) for one in found]
+
+
+def pointer_of(location: Sequence[str | int]) -> str:
+    """Where in a document, as an RFC 6901 pointer. pydantic marks what is wrong with a key itself as ``[key]``."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location if step != "[key]")
+    return "".join(f"/{step}" for step in steps)
 
 
 class NotifierError(Exception):

@@ -22,11 +22,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Stored:
-    settings: dict[str, object]
-
-
-@dataclass(frozen=True)
 class _Kept:
     policy: str
     versions: int
@@ -37,9 +32,9 @@ async def plan(db: Db, site: Site) -> list[Change]:
 
     Raises Conflict when it would remove a policy that has versions: what people were told must keep its name.
     """
-    stored = await db.first(_Stored, "sites.stored", site=site.site)
+    stored = await db.value("sites.settings", site=site.site)
     await _refuse_to_lose_versions(db, site)
-    return list(_differences("", stored.settings if stored else None, site.model_dump(mode="json")))
+    return list(_differences("", stored, site.model_dump(mode="json")))
 
 
 async def apply(db: Db, site: Site, now: datetime) -> list[Change]:

@@ -5,16 +5,6 @@
 -- A site as last applied.
 SELECT settings FROM site WHERE site = :site
 
--- name: names
--- lanes: none
--- Every site's name.
-SELECT site FROM site ORDER BY site
-
--- name: stored
--- lanes: none
--- What is in force now, to compare a file with.
-SELECT settings FROM site WHERE site = :site
-
 -- name: lock
 -- lanes: none
 -- Hold whoever else applies the same site, also where there is no row yet to hold.
@@ -47,3 +37,34 @@ DELETE FROM policy WHERE site = :site AND policy <> ALL (:policies::text[])
 SELECT policy, count(*) AS versions FROM version
 WHERE site = :site AND policy <> ALL (:policies::text[])
 GROUP BY policy ORDER BY policy
+
+-- name: create_token
+-- lanes: none
+-- A new API token; only its hash is kept.
+INSERT INTO api_token (sha256, site, name, scopes, created_at) VALUES (:sha256, :site, :name, :scopes, :now)
+
+-- name: find_token
+-- lanes: none
+-- Whose token this is, unless it was revoked.
+SELECT name, site, scopes FROM api_token WHERE sha256 = :sha256 AND revoked_at IS NULL
+
+-- name: revoke_token
+-- lanes: none
+-- End all live tokens of a name.
+UPDATE api_token SET revoked_at = :now
+WHERE site IS NOT DISTINCT FROM :site::text AND name = :name AND revoked_at IS NULL
+
+-- name: secret_generation
+-- lanes: none
+-- Which webhook secrets of a site are good now.
+SELECT webhook_generation, webhook_previous FROM site WHERE site = :site
+
+-- name: rotate_secret
+-- lanes: none
+-- The next webhook secret; the current one becomes the previous.
+UPDATE site SET webhook_generation = webhook_generation + 1, webhook_previous = true WHERE site = :site
+
+-- name: retire_secret
+-- lanes: none
+-- Only the newest webhook secret is good from here on.
+UPDATE site SET webhook_previous = false WHERE site = :site AND webhook_previous

@@ -1,0 +1,162 @@
+"""Publish versions and find them again. Leaves a ``version``, its ``version_text`` rows and ``registration`` rows.
+
+Everything here is idempotent: the same content under the same label is the same version, whatever races.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifier.db import Db
+from notifier.errors import Conflict, Invalid, NotFound
+from notifier.policies.version import Latest, Submission, Text, check_submission, unknown_policy
+from notifier.sites.site import Site
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of a policy. ``state`` is pending, published or discarded; only published ones have the last fields."""
+
+    version_id: int
+    site: str
+    policy: str
+    label: str
+    state: str
+    materiality: str
+    flags: list[str]
+    source: str
+    received_at: datetime
+    ordinal: int | None
+    previous_id: int | None
+    published_at: datetime | None
+    effective_at: datetime | None
+
+    @property
+    def is_baseline(self) -> bool:
+        """The first published version of its policy: nobody is told of it."""
+        return self.ordinal == 1
+
+    @property
+    def is_told(self) -> bool:
+        """Whether publishing it calls for a campaign: neither a baseline nor editorial."""
+        return self.state == "published" and not self.is_baseline and self.materiality != "editorial"
+
+
+@dataclass(frozen=True)
+class VersionText:
+    """One text of a version: the exact bytes, their SHA-256, and what changed in the publisher's words."""
+
+    locale: str
+    media_type: str
+    body: bytes
+    sha256: bytes
+    summary: str
+
+
+async def publish(db: Db, site: Site, submission: Submission, source: str, now: datetime) -> tuple[Version, bool]:
+    """Publish a version. Returns it and whether it is new; the same submission again finds the same one.
+
+    ``source`` is webhook, command or folder. Raises Invalid (fields at fault), Conflict (the label has other content).
+    """
+    async with db.transaction() as tx:
+        await lock_policy(tx, site, submission.policy)
+        earlier = await tx.first(
+            Version, "policies.published", site=site.site, policy=submission.policy, label=submission.label
+        )
+        if earlier is not None:
+            return await same_or_conflict(tx, earlier, submission), False
+        latest = await latest_of(tx, site.site, submission.policy)
+        effective_at = check_submission(submission, site, latest, now)
+        version_id: int = await tx.value(
+            "policies.insert_published",
+            site=site.site, policy=submission.policy, source=source, now=now,
+            **placing(submission, latest, effective_at),
+        )  # fmt: skip
+        await insert_texts(tx, version_id, submission.texts)
+        return await became_published(tx, site.site, version_id), True
+
+
+async def lock_policy(tx: Db, site: Site, policy: str) -> None:
+    """Hold the policy until the transaction ends. Raises Invalid for one that the site does not have."""
+    if await tx.value("policies.lock", site=site.site, policy=policy) is None:
+        raise Invalid("the version was not published", [unknown_policy(policy, site)])
+
+
+async def latest_of(db: Db, site: str, policy: str) -> Latest | None:
+    """The newest published version of a policy, in effect or not yet."""
+    return await db.first(Latest, "policies.latest", site=site, policy=policy)
+
+
+async def same_or_conflict(tx: Db, version: Version, submission: Submission) -> Version:
+    """The version itself when it was submitted as exactly this. Raises Conflict otherwise."""
+    if await tx.value("policies.digest", version_id=version.version_id) == submission.sha256:
+        return version
+    raise Conflict(
+        f"{version.policy} {version.label!r} is already published with other content, and stays as it is; "
+        "choose another label (a correction is a version of its own)"
+    )
+
+
+def placing(submission: Submission, latest: Latest | None, effective_at: datetime) -> dict[str, object]:
+    """Where among the versions of its policy a submission goes, and what is recorded of it."""
+    return {
+        "label": submission.label,
+        "ordinal": latest.ordinal + 1 if latest else 1,
+        "previous_id": latest.version_id if latest else None,
+        "materiality": submission.materiality,
+        "flags": sorted(set(submission.flags)),
+        "sha256": submission.sha256,
+        "effective_at": effective_at,
+    }
+
+
+async def insert_texts(tx: Db, version_id: int, texts: Mapping[str, Text]) -> None:
+    """Keep the exact bytes of each text and their SHA-256."""
+    columns = ("version_id", "locale", "media_type", "body", "sha256", "summary")
+    rows = [
+        (version_id, locale, text.media_type, text.content, hashlib.sha256(text.content).digest(), text.summary)
+        for locale, text in texts.items()
+    ]
+    await tx.copy("version_text", columns, rows)
+
+
+async def became_published(tx: Db, site: str, version_id: int) -> Version:
+    """The version as it now stands, with a registration for everybody who was shown it when they registered."""
+    version = await load_version(tx, site, version_id)
+    await tx.run("policies.insert_registrations", site=site, label=version.label, version_id=version_id)
+    return version
+
+
+async def find_version(db: Db, site: str, policy: str, label: str) -> Version:
+    """A published version by its label. Raises NotFound."""
+    version = await db.first(Version, "policies.published", site=site, policy=policy, label=label)
+    if version is None:
+        raise NotFound(f"{site} has published no version {label!r} of {policy!r}")
+    return version
+
+
+async def load_version(db: Db, site: str, version_id: int) -> Version:
+    """A version in whatever state. Raises NotFound."""
+    version = await db.first(Version, "policies.version", site=site, version_id=version_id)
+    if version is None:
+        raise NotFound(f"{site} has no version {version_id}; a pending one goes when its files change again")
+    return version
+
+
+async def version_in_force(db: Db, site: str, policy: str, now: datetime) -> Version:
+    """The version that applies at ``now``. Raises NotFound when none does yet."""
+    version = await db.first(Version, "policies.in_force", site=site, policy=policy, now=now)
+    if version is None:
+        raise NotFound(f"no version of {policy!r} of {site} is in effect at {now.isoformat(timespec='seconds')}")
+    return version
+
+
+async def list_versions(db: Db, site: str, policy: str | None = None) -> list[Version]:
+    """Published and pending versions of a site or of one of its policies, the newest first."""
+    return await db.many(Version, "policies.versions", site=site, policy=policy)
+
+
+async def texts_of(db: Db, version_id: int) -> list[VersionText]:
+    """The texts of a version in the order of their locales."""
+    return await db.many(VersionText, "policies.texts", version_id=version_id)

@@ -1,0 +1,196 @@
+"""What a publisher submits, and whether it can be published. Pure."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from notifier.errors import Fault, Invalid, Malformed, faults_of
+from notifier.sites.site import Locale, Site, Slug
+
+# A version with one of these wants an explicit act, whatever its materiality says.
+EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
+FLAGS = EXPLICIT_FLAGS | {"new_purpose", "new_recipient", "new_data_category", "retention", "beneficial"}
+
+TEXT_LIMIT = 10 * 1024 * 1024
+# How far the publisher's clock may be behind ours when "now" is meant.
+SKEW = timedelta(minutes=5)
+
+# Part of a public address, so without anything that would have to be escaped there.
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Materiality = Literal["editorial", "material", "explicit"]
+MediaType = Literal["text/markdown", "text/html"]
+Summary = Annotated[str, StringConstraints(max_length=5000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Text(_Part):
+    """One locale's text: its words in ``body``, or its bytes in ``body_base64`` (RFC 4648, 4)."""
+
+    media_type: MediaType = "text/markdown"
+    body: str | None = Field(None, description="The text. Kept as exactly the UTF-8 bytes of this string.")
+    body_base64: str | None = Field(None, description="Instead of body: the exact bytes, which must be UTF-8.")
+    summary: Summary = Field("", description="What changed, in your words. Letters carry it.")
+
+    @model_validator(mode="after")
+    def _one_readable_body(self) -> Self:
+        if (self.body is None) == (self.body_base64 is None):
+            raise PydanticCustomError("body", "give the text either as body or as body_base64")
+        try:
+            content = self.content
+            words = content.decode("utf-8")
+        except (UnicodeError, binascii.Error) as error:
+            raise PydanticCustomError("body", "the text must be UTF-8 (in body_base64: as base64)") from error
+        if len(content) > TEXT_LIMIT:
+            raise PydanticCustomError("body", "the text has more than 10 MB; split it or publish less of it")
+        if "\0" in words:
+            raise PydanticCustomError("body", "the text contains a NUL character; remove it")
+        if not words.strip("\ufeff \t\r\n"):
+            raise PydanticCustomError("body", "the text is empty")
+        return self
+
+    @property
+    def content(self) -> bytes:
+        """The exact bytes that are kept."""
+        if self.body is not None:
+            return self.body.encode("utf-8")
+        return base64.b64decode(self.body_base64 or "", validate=True)
+
+
+class Details(_Part):
+    """What a person adds to a pending version when they confirm it: everything that its files do not say."""
+
+    label: Label
+    effective_at: AwareDatetime | None = None
+    materiality: Materiality = "material"
+    flags: list[str] = Field([], max_length=20)
+    summaries: dict[Locale, Summary] = {}
+
+
+class Submission(_Part):
+    """One version of one policy, as it comes by webhook, from a terminal, or out of a confirmed pending version."""
+
+    policy: Slug
+    label: Label = Field(description="What you call this version, like 2026-03; part of its public address.")
+    effective_at: AwareDatetime | None = Field(
+        None, description="When it takes effect. Left out: as soon as the site's notice period allows."
+    )
+    materiality: Materiality = Field(
+        "material", description="editorial: posted only. material: people are told. explicit: they must act."
+    )
+    flags: list[str] = Field([], max_length=20, description="What is special about it; some make an act necessary.")
+    texts: dict[Locale, Text] = Field(min_length=1, description="Locale → text. The site's first locale must be there.")
+
+    @property
+    def sha256(self) -> bytes:
+        """Over everything submitted, however it was written down: the same again is known by it."""
+        return digest({
+            "policy": self.policy,
+            "label": self.label,
+            "effective_at": self.effective_at and self.effective_at.astimezone(UTC).isoformat(),
+            "materiality": self.materiality,
+            "flags": sorted(set(self.flags)),
+            "texts": {locale: [t.media_type, _hex(t.content), t.summary] for locale, t in self.texts.items()},
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The published version that a new one will follow."""
+
+    version_id: int
+    ordinal: int
+    label: str
+    effective_at: datetime
+
+
+def read_submission(body: bytes) -> Submission:
+    """A submission from the JSON of a webhook. Raises Malformed (no JSON) or Invalid (with the fields at fault)."""
+    try:
+        return Submission.model_validate_json(body)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise Malformed(f"the body is not JSON in UTF-8: {error.errors()[0]['ctx']['error']}") from error
+        raise Invalid("the version was not published: some fields need mending", faults_of(error)) from error
+
+
+def check_submission(submission: Submission, site: Site, latest: Latest | None, now: datetime) -> datetime:
+    """When the version takes effect. ``latest`` None makes it the baseline: nobody was promised anything before.
+
+    Raises Invalid with a fault per field: policy, flags, texts, effective_at.
+    """
+    faults = [*_faults_of_content(submission, site)]
+    effective_at, fault = _effective_at(submission, site.notice_days, latest, now)
+    if fault:
+        faults.append(fault)
+    if faults:
+        raise Invalid("the version was not published: some fields need mending", faults)
+    return effective_at
+
+
+def unknown_policy(policy: str, site: Site) -> Fault:
+    """What is wrong with a policy that the site does not have."""
+    return Fault("/policy", f"{site.site} has no policy {policy!r}; it has {', '.join(site.policies)}")
+
+
+def texts_digest(texts: Mapping[str, Text]) -> bytes:
+    """Over the texts alone: which words and in which locales, whatever they are called and summarised as."""
+    return digest({locale: [text.media_type, _hex(text.content)] for locale, text in texts.items()})
+
+
+def mark_of(locale: str, text: Text) -> tuple[str, str, bytes]:
+    """What tells two texts apart: locale, media type and the SHA-256 of the bytes."""
+    return locale, text.media_type, hashlib.sha256(text.content).digest()
+
+
+def digest(content: Mapping[str, Any]) -> bytes:
+    """SHA-256 over JSON with sorted keys and nothing between them."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _hex(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _faults_of_content(submission: Submission, site: Site) -> list[Fault]:
+    faults = []
+    if submission.policy not in site.policies:
+        faults.append(unknown_policy(submission.policy, site))
+    for position, flag in enumerate(submission.flags):
+        if flag not in FLAGS:
+            faults.append(Fault(f"/flags/{position}", f"{flag!r} is unknown; known are {', '.join(sorted(FLAGS))}"))
+    if site.locales[0] not in submission.texts:
+        faults.append(Fault(f"/texts/{site.locales[0]}", "missing: this locale is shown to all whom no other fits"))
+    for locale in submission.texts:
+        if locale not in site.locales:
+            detail = f"{site.site} does not use this locale; add it to locales in site.yaml, or use {site.locales}"
+            faults.append(Fault(f"/texts/{locale}", detail))
+    return faults
+
+
+def _effective_at(
+    submission: Submission, notice_days: int, latest: Latest | None, now: datetime
+) -> tuple[datetime, Fault | None]:
+    told = latest is not None and submission.materiality != "editorial"
+    earliest = now + timedelta(days=notice_days) if told else now
+    wanted = submission.effective_at
+    if wanted is None:
+        # A correction of a version that is still to come comes with it, not before it.
+        return max(earliest, latest.effective_at) if latest and not told else earliest, None
+    if latest is None or wanted >= earliest - SKEW:
+        return wanted, None
+    when = earliest.isoformat(timespec="minutes")
+    if wanted < now - SKEW:
+        return wanted, Fault("/effective_at", f"lies in the past; the earliest is {when}, or leave it out")
+    detail = f"too soon: people are promised {notice_days} days; the earliest is {when}, or leave it out"
+    return wanted, Fault("/effective_at", detail)

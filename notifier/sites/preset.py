@@ -1,0 +1,34 @@
+"""Ready-made rules, to be confirmed with counsel. Pure. Where each comes from: docs/acceptance.md."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Preset(BaseModel):
+    """What a site starts from; it may choose otherwise value by value in site.yaml."""
+
+    model_config = ConfigDict(frozen=True)
+
+    literal: str
+    channels: tuple[str, ...]
+    telling: Literal["any", "all"]
+    notice_days: int
+    bounce_window_hours: int = 72
+    deems: bool = True
+
+
+PRESETS: dict[str, Preset] = {
+    "pop-japan": Preset(
+        literal="posted and sent by email; use of the site after the posting is deemed acceptance",
+        channels=("email",),
+        telling="all",
+        notice_days=30,
+    ),
+    "imacocokara": Preset(
+        literal="posted, and sent by email or private message; effective on posting; use after it is acceptance",
+        channels=("email", "inbox"),
+        telling="any",
+        notice_days=14,
+    ),
+}
