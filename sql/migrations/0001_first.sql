@@ -316,23 +316,25 @@ CREATE TABLE clock (
 
 -- ---------------------------------------------------------------- what the facts come to
 
--- Per person, campaign and channel: what the outcomes say together.
+-- Per attempt: what its outcomes say together. An attempt that failed told nobody, whatever was said of it before.
 CREATE VIEW reached AS
-SELECT lane, person_id, campaign_id, channel,
-       min(at) FILTER (WHERE kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed')) AS accepted_at,
-       min(at) FILTER (WHERE kind = 'accepted_by_recipient') AS recipient_at,
-       min(at) FILTER (WHERE kind = 'shown') AS shown_at,
-       min(at) FILTER (WHERE kind IN ('refused', 'bounced', 'expired', 'withheld')) AS failed_at
+SELECT lane, person_id, campaign_id, channel, attempt,
+       min(at) FILTER (WHERE kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed', 'shown', 'acknowledged',
+                                      'complained')) AS told_at,
+       min(at) FILTER (WHERE kind IN ('accepted_by_recipient', 'complained')) AS recipient_at,
+       min(at) FILTER (WHERE kind IN ('shown', 'acknowledged')) AS shown_at,
+       min(at) FILTER (WHERE kind IN ('refused', 'bounced', 'expired', 'withheld')) AS failed_at,
+       bool_or(kind = 'placed') AS placed       -- with us, where nothing bounces
 FROM outcome
-GROUP BY lane, person_id, campaign_id, channel;
+GROUP BY lane, person_id, campaign_id, channel, attempt;
 
 -- One row per notice: where it stands, derived from its attempts and from nothing else.
--- A channel on which the letter bounced later tells nobody. A private message of the plan costs no outcome row:
--- it is there for the person from the moment the campaign opened.
+-- A private message of the plan costs no outcome row: it is there for the person from the moment the campaign opened.
+-- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/standing.md.
 CREATE VIEW standing AS
 SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
        p.requested_locale, p.locale, p.channels, p.fallback,
-       told.told_at, told.told_by, told.recipient_at, told.shown_at,
+       told.told_at, told.told_by, told.recipient_at, told.shown_at, told.tellings,
        CASE
            WHEN n.reason IN ('unreachable', 'suppressed') THEN n.reason::text
            WHEN n.reason <> 'in_scope' THEN 'excluded'
@@ -345,18 +347,22 @@ FROM notice n
 JOIN campaign c ON c.campaign_id = n.campaign_id
 JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
 LEFT JOIN LATERAL (
-    SELECT min(w.accepted_at) FILTER (WHERE w.failed_at IS NULL) AS told_at,
-           (array_agg(w.channel ORDER BY w.accepted_at)
-               FILTER (WHERE w.accepted_at IS NOT NULL AND w.failed_at IS NULL))[1] AS told_by,
+    SELECT min(w.told_at) FILTER (WHERE w.failed_at IS NULL) AS told_at,
+           (array_agg(w.channel ORDER BY w.told_at)
+               FILTER (WHERE w.told_at IS NOT NULL AND w.failed_at IS NULL))[1] AS told_by,
            min(w.recipient_at) FILTER (WHERE w.failed_at IS NULL) AS recipient_at,
-           min(w.shown_at) AS shown_at,
-           count(*) FILTER (WHERE w.failed_at IS NOT NULL) AS failed
+           min(w.shown_at) FILTER (WHERE w.failed_at IS NULL) AS shown_at,
+           jsonb_agg(jsonb_build_object(
+                   'channel', w.channel, 'attempt', w.attempt, 'at', w.told_at, 'placed', w.placed,
+                   'recipient_at', w.recipient_at, 'shown_at', w.shown_at) ORDER BY w.told_at, w.channel)
+               FILTER (WHERE w.told_at IS NOT NULL AND w.failed_at IS NULL) AS tellings,
+           count(DISTINCT w.channel) FILTER (WHERE w.failed_at IS NOT NULL) AS failed
     FROM (
-        SELECT r.channel, r.accepted_at, r.recipient_at, r.shown_at, r.failed_at
+        SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, r.placed
         FROM reached r
         WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = n.campaign_id
         UNION ALL
-        SELECT 'inbox', c.opened_at, NULL, NULL, NULL
-        WHERE 'inbox' = ANY (p.channels) AND c.opened_at IS NOT NULL
+        SELECT 'inbox', 0::smallint, c.opened_at, NULL, NULL, NULL, true
+        WHERE 'inbox' = ANY (p.channels) AND n.reason = 'in_scope' AND c.opened_at IS NOT NULL
     ) w
 ) told ON true;
