@@ -1,0 +1,1 @@
+"""What the record amounts to: deemed, explicit and registration acceptances, and objections. Never called consent."""

@@ -1,0 +1,188 @@
+"""What the record amounts to for one person and one version. Pure; the same for a batch and for one person.
+
+The order of the decision is the order of the functions here, and is explained in docs/acceptance.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from notifier.activity.activity import Use, is_use
+from notifier.campaigns.rule import Rule
+
+Grade = Literal["A", "B", "C", "D", "E"]
+
+
+class Outcome(StrEnum):
+    """What the record amounts to. The three that are not ``none`` are kinds of acceptance."""
+
+    NONE = "none"
+    DEEMED = "deemed"
+    EXPLICIT = "explicit"
+    REGISTRATION = "registration"
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did."""
+
+    EXPLICIT_ACT = "explicit_act"
+    REGISTERED_WITH_IT = "registered_with_it"
+    NOT_POSTED = "not_posted"
+    ACCOUNT_CLOSED = "account_closed"
+    NEVER_DEEMED = "never_deemed"
+    ACT_REQUIRED = "act_required"
+    OBJECTED = "objected"
+    LEFT_OUT = "left_out"
+    UNREACHABLE = "unreachable"
+    SUPPRESSED = "suppressed"
+    SUPERSEDED = "superseded"
+    NOT_YET_TOLD = "not_yet_told"
+    BOUNCE_WINDOW = "bounce_window"
+    NO_USE_YET = "no_use_yet"
+    USED = "used"
+
+
+# The status of a notice (view ``standing``) that told nobody, and what that means here.
+_NOT_TOLD = {
+    "excluded": Reason.LEFT_OUT,
+    "unreachable": Reason.UNREACHABLE,
+    "suppressed": Reason.SUPPRESSED,
+    "superseded": Reason.SUPERSEDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something the person did on the exact version: accepted it, or registered while it was shown."""
+
+    at: datetime
+    kind: Literal["explicit", "registration"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """The latest word of an objection. Once ``withdrawn``, use counts from ``at``, when it was taken back."""
+
+    at: datetime
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One attempt that reached the person and has not failed since. ``placed`` with us, it cannot bounce."""
+
+    channel: str
+    attempt: int
+    at: datetime
+    placed: bool
+    recipient_at: datetime | None = None
+    shown_at: datetime | None = None
+
+    def stands(self, window: timedelta, now: datetime) -> bool:
+        """Whether a bounce need no longer be waited for."""
+        confirmed = self.placed or self.recipient_at is not None or self.shown_at is not None
+        return confirmed or now >= self.at + window
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything on record that bears on one person and one version. The order of tellings and uses means nothing."""
+
+    posted_at: datetime | None
+    effective_at: datetime
+    status: str = "pending"  # of the notice, as the view ``standing`` derives it
+    tellings: tuple[Telling, ...] = ()
+    uses: tuple[Use, ...] = ()
+    act: Act | None = None
+    objection: Objection | None = None
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the facts amount to now. ``again_at``: when asking again may give another answer without a new fact."""
+
+    outcome: Outcome
+    reason: Reason
+    since: datetime | None = None
+    grade: Grade | None = None
+    counts_from: datetime | None = None
+    again_at: datetime | None = None
+    use: Use | None = None
+    telling: Telling | None = None
+
+    def may_still_count(self, use: Use) -> bool:
+        """Whether a use must be kept because the answer may change by time alone."""
+        return self.again_at is not None and self.counts_from is not None and use.occurred_at >= self.counts_from
+
+
+def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
+    """What the record amounts to at ``now``."""
+    if facts.act is not None:
+        return decide_act(facts.act)
+    bar = _bar(rule, facts, now)
+    if bar is not None:
+        return bar
+    if not facts.tellings:
+        return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
+    return _judge_use(rule, facts, now)
+
+
+def decide_act(act: Act) -> Decision:
+    """An act on the exact version settles everything."""
+    if act.kind == "registration":
+        return Decision(Outcome.REGISTRATION, Reason.REGISTERED_WITH_IT, act.at, "A")
+    return Decision(Outcome.EXPLICIT, Reason.EXPLICIT_ACT, act.at, "A")
+
+
+def _bar(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
+    """What keeps use from amounting to anything, if something does."""
+    if facts.posted_at is None or facts.posted_at > now:
+        return Decision(Outcome.NONE, Reason.NOT_POSTED, again_at=facts.posted_at)
+    if facts.closed_at is not None:
+        return Decision(Outcome.NONE, Reason.ACCOUNT_CLOSED)
+    if not rule.deems:
+        return Decision(Outcome.NONE, Reason.NEVER_DEEMED)
+    if rule.explicit:
+        return Decision(Outcome.NONE, Reason.ACT_REQUIRED)
+    if facts.objection is not None and not facts.objection.withdrawn:
+        return Decision(Outcome.NONE, Reason.OBJECTED)
+    return None
+
+
+def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
+    """The first qualifying use after the earliest telling that stands; the others wait out their bounce window."""
+    window = timedelta(hours=rule.bounce_window_hours)
+    uses = sorted(_qualifying(rule, facts, now), key=lambda use: use.occurred_at)
+    waiting: Decision | None = None
+    for telling in sorted(facts.tellings, key=lambda t: (t.at, t.channel, t.attempt)):
+        counts_from = _counts_from(rule, facts, telling)
+        use = next((use for use in uses if use.occurred_at >= counts_from), None)
+        if use is None:
+            again_at = counts_from if counts_from > now else None
+            return waiting or Decision(Outcome.NONE, Reason.NO_USE_YET, None, None, counts_from, again_at)
+        if telling.stands(window, now):
+            grade = _grade(facts, telling, use)
+            return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
+        ends = telling.at + window
+        waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
+    return waiting or Decision(Outcome.NONE, Reason.NOT_YET_TOLD)
+
+
+def _qualifying(rule: Rule, facts: Facts, now: datetime) -> Iterator[Use]:
+    return (use for use in facts.uses if is_use(use.kind, rule.activity_kinds) and use.occurred_at <= now)
+
+
+def _counts_from(rule: Rule, facts: Facts, telling: Telling) -> datetime:
+    """The person's own date: the version's effect, the notice period and a withdrawn objection all lie behind it."""
+    after_notice = max(facts.effective_at, telling.at + timedelta(days=rule.notice_days))
+    return after_notice if facts.objection is None else max(after_notice, facts.objection.at)
+
+
+def _grade(facts: Facts, telling: Telling, use: Use) -> Grade:
+    """How good the proof is that the person could know: docs/acceptance.md, "Grades"."""
+    if any(t.shown_at is not None and t.shown_at <= use.occurred_at for t in facts.tellings):
+        return "B"
+    return "C" if telling.recipient_at is not None else "D"

@@ -1,0 +1,142 @@
+"""One use of a site as the site reports it, reduced on arrival to what evidence needs. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from notifier.campaigns.rule import NEVER_USE
+from notifier.errors import Fault, Invalid
+
+SKEW = timedelta(minutes=5)  # how far a site's clock may run ahead of ours
+LONGEST_PATH = 300
+
+# The first that fits. A robot is no person's use; the others are families, never versions.
+_ROBOT = re.compile(
+    r"bot\b|crawl|spider|slurp|headless|preview|monitor|curl/|wget/|python-|okhttp|libwww", re.IGNORECASE
+)
+_FAMILIES = (
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
+    ("Opera", re.compile(r"OPR/|Opera")),
+    ("Samsung Internet", re.compile(r"SamsungBrowser/")),
+    ("Firefox", re.compile(r"Firefox/|FxiOS/")),
+    ("Chrome", re.compile(r"Chrome/|CriOS/|Chromium/")),
+    ("Safari", re.compile(r"Safari/")),
+)
+
+
+def _path(url: str) -> str:
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:
+        raise ValueError("is not an address; leave it out or send the page's URL or path") from error
+    return re.sub(r"[\x00-\x1f\x7f]", "", path)[:LONGEST_PATH]
+
+
+def _prefix(ip: str) -> str:
+    try:
+        address = ip_address(ip)
+    except ValueError as error:
+        raise ValueError("is not an IP address; leave it out or send an IPv4 or IPv6 address") from error
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
+
+
+def _family(user_agent: str) -> str:
+    if _ROBOT.search(user_agent):
+        return "robot"
+    return next((name for name, signs in _FAMILIES if signs.search(user_agent)), "other" if user_agent else "")
+
+
+class ActivityInput(BaseModel):
+    """One use, as it arrives. ``url``, ``ip`` and ``user_agent`` are cut down while they are read, never kept whole:
+    the path without its query, the network (/24 or /48) and the browser's family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    occurred_at: AwareDatetime
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    url: Annotated[str, StringConstraints(max_length=8192), AfterValidator(_path)] = ""
+    ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_prefix)] | None = None
+    user_agent: Annotated[str, Field(max_length=4096), AfterValidator(_family)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of the site: when it happened, when we heard of it, and what of it is kept."""
+
+    occurred_at: datetime
+    received_at: datetime
+    kind: str
+    url_path: str = ""
+    ip_prefix: str = ""
+    user_agent: str = ""
+
+    @property
+    def day(self) -> date:
+        """The UTC day that this use stands for."""
+        return self.occurred_at.date()
+
+
+def is_use(kind: str, allowed: Sequence[str] | None) -> bool:
+    """Whether a kind of activity is use of the site at all. ``allowed``: the rule's list, or None: all but excluded."""
+    return kind not in NEVER_USE and (allowed is None or kind in allowed)
+
+
+def read_activity(line: bytes) -> ActivityInput:
+    """One line of NDJSON. Raises Invalid with a fault for every field that needs mending."""
+    try:
+        return ActivityInput.model_validate_json(line)
+    except ValidationError as error:
+        faults = [
+            Fault("/" + "/".join(map(str, e["loc"])), f"{e['msg'].removeprefix('Value error, ')}")
+            for e in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise Invalid("this activity cannot be read; it was left out", faults) from error
+
+
+def why_ignored(activity: ActivityInput, allowed: Sequence[str] | None, now: datetime) -> str | None:
+    """The reason for which an activity counts for nothing, whoever the person is; None when it may count."""
+    if not is_use(activity.kind, allowed):
+        return "excluded_kind"
+    if activity.user_agent == "robot":
+        return "robot"
+    return "in_the_future" if activity.occurred_at > now + SKEW else None
+
+
+def as_use(activity: ActivityInput, now: datetime) -> Use:
+    """What is kept of an activity. Within the allowed skew, a time ahead of ours becomes ours: never the future."""
+    return Use(
+        min(activity.occurred_at.astimezone(UTC), now),
+        now,
+        activity.kind,
+        activity.url,
+        activity.ip or "",
+        activity.user_agent,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A person's first use of one day, and how many were reported with it."""
+
+    external_id: str
+    use: Use
+    uses: int
+
+
+def first_of_each_day(uses: Iterable[tuple[str, Use]]) -> list[Day]:
+    """One entry per person and day: the first use, whatever order they came in."""
+    days: dict[tuple[str, date], Day] = {}
+    for external_id, use in uses:
+        known = days.get((external_id, use.day))
+        first = use if known is None or use.occurred_at < known.use.occurred_at else known.use
+        days[external_id, use.day] = Day(external_id, first, 1 if known is None else known.uses + 1)
+    return list(days.values())

@@ -1,0 +1,258 @@
+"""The order of the decision, as a table of cases, and what holds for all of them."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.acceptance.decide import Act, Facts, Objection, Outcome, Reason, Telling, decide
+from notifier.activity.activity import Use
+from notifier.campaigns.rule import NEVER_USE, Rule
+from notifier.sites.site import Audience
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+POSTED = datetime(2026, 3, 1, 9, tzinfo=UTC)
+EFFECT = POSTED + 30 * DAY
+TOLD = POSTED + 1 * HOUR
+DATE = TOLD + 30 * DAY  # the person's own: later than the effect, as the letter left an hour after the posting
+LATER = DATE + 10 * DAY
+
+RULE = Rule(
+    preset="pop-japan", literal="", channels=("email",), telling="all", notice_days=30, bounce_window_hours=72,
+    deems=True, activity_kinds=None, audience=Audience(), explicit=False,
+)  # fmt: skip
+
+
+def email(at: datetime = TOLD, **more: Any) -> Telling:
+    return Telling("email", 1, at, placed=False, **more)
+
+
+def inbox(at: datetime = TOLD, **more: Any) -> Telling:
+    return Telling("inbox", 0, at, placed=True, **more)
+
+
+def use(at: datetime, kind: str = "login") -> Use:
+    return Use(at, at, kind)
+
+
+FACTS = Facts(posted_at=POSTED, effective_at=EFFECT, status="told", tellings=(email(),), uses=(use(DATE + DAY),))
+
+
+@dataclass(frozen=True)
+class Case:
+    says: str
+    facts: Facts
+    outcome: Outcome
+    reason: Reason
+    grade: str | None = None
+    since: datetime | None = None
+    again_at: datetime | None = None
+    rule: Rule = RULE
+    now: datetime = LATER
+
+
+def facts(**changes: Any) -> Facts:
+    return replace(FACTS, **changes)
+
+
+NONE, DEEMED = Outcome.NONE, Outcome.DEEMED
+AT_ONCE = RULE.model_copy(update={"notice_days": 0})
+NO_WINDOW = RULE.model_copy(update={"bounce_window_hours": 0, "notice_days": 0})
+ACT = Act(POSTED + DAY, "explicit")
+
+CASES = [
+    Case("an explicit act is acceptance of grade A", facts(act=ACT),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at),
+    Case("an explicit act counts although nobody was told", facts(act=ACT, tellings=(), uses=()),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at),
+    Case("an explicit act after an objection is allowed", facts(act=ACT, objection=Objection(POSTED, False)),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at),
+    Case("an explicit act satisfies a version that wants one", facts(act=ACT),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at, rule=RULE.model_copy(update={"explicit": True})),
+    Case("registering with the version on show is acceptance", facts(act=replace(ACT, kind="registration")),
+         Outcome.REGISTRATION, Reason.REGISTERED_WITH_IT, "A", ACT.at),
+    Case("a version that is not posted is accepted by nobody", facts(posted_at=None), NONE, Reason.NOT_POSTED),
+    Case("a version posted later is asked about then", facts(posted_at=LATER + DAY),
+         NONE, Reason.NOT_POSTED, again_at=LATER + DAY),
+    Case("a closed account accepts nothing", facts(closed_at=DATE), NONE, Reason.ACCOUNT_CLOSED),
+    Case("a preset may never deem", FACTS, NONE, Reason.NEVER_DEEMED, rule=RULE.model_copy(update={"deems": False})),
+    Case("a version may want an act", FACTS, NONE, Reason.ACT_REQUIRED,
+         rule=RULE.model_copy(update={"explicit": True})),
+    Case("an objection blocks deeming", facts(objection=Objection(DATE, False)), NONE, Reason.OBJECTED),
+    Case("an objection after the use still blocks what was not yet recorded",
+         facts(objection=Objection(DATE + 2 * DAY, False)), NONE, Reason.OBJECTED),
+    Case("use before an objection was taken back does not count", facts(objection=Objection(DATE + 2 * DAY, True)),
+         NONE, Reason.NO_USE_YET),
+    Case("use after an objection was taken back counts",
+         facts(objection=Objection(DATE + 2 * DAY, True), uses=(use(DATE + DAY), use(DATE + 3 * DAY))),
+         DEEMED, Reason.USED, "D", DATE + 3 * DAY),
+    Case("somebody left out was told nothing", facts(status="excluded", tellings=()), NONE, Reason.LEFT_OUT),
+    Case("nothing reached an unreachable person", facts(status="unreachable", tellings=()), NONE, Reason.UNREACHABLE),
+    Case("a suppressed address was not written to", facts(status="suppressed", tellings=()), NONE, Reason.SUPPRESSED),
+    Case("a newer version overtook the letter", facts(status="superseded", tellings=()), NONE, Reason.SUPERSEDED),
+    Case("somebody not yet told has accepted nothing", facts(status="pending", tellings=()), NONE, Reason.NOT_YET_TOLD),
+    Case("a bounce leaves nothing told, so use counts for nothing", facts(status="pending", tellings=()),
+         NONE, Reason.NOT_YET_TOLD),
+    Case("use before the version's effect does not count", facts(uses=(use(EFFECT - HOUR),), tellings=(email(POSTED),)),
+         NONE, Reason.NO_USE_YET),
+    Case("use within the person's own notice period does not count", facts(uses=(use(DATE - timedelta(seconds=1)),)),
+         NONE, Reason.NO_USE_YET),
+    Case("use at the very instant of the person's date counts", facts(uses=(use(DATE),)),
+         DEEMED, Reason.USED, "D", DATE),
+    Case("a late letter moves the person's date", facts(tellings=(email(TOLD + 9 * DAY),), uses=(use(DATE + DAY),)),
+         NONE, Reason.NO_USE_YET, now=LATER),
+    Case("before the date one asks again on the date", facts(uses=()),
+         NONE, Reason.NO_USE_YET, again_at=DATE, now=DATE - DAY),
+    Case("after the date only a use can change the answer", facts(uses=()), NONE, Reason.NO_USE_YET),
+    Case("looking at the policy is no use", facts(uses=(use(DATE + DAY, "policy_viewed"),)), NONE, Reason.NO_USE_YET),
+    Case("logging out is no use", facts(uses=(use(DATE + DAY, "logout"),)), NONE, Reason.NO_USE_YET),
+    Case("a kind that is not on the rule's list is no use", FACTS, NONE, Reason.NO_USE_YET,
+         rule=RULE.model_copy(update={"activity_kinds": ("purchase",)})),
+    Case("a kind on the rule's list is use", facts(uses=(use(DATE + DAY, "purchase"),)),
+         DEEMED, Reason.USED, "D", DATE + DAY, rule=RULE.model_copy(update={"activity_kinds": ("purchase",)})),
+    Case("use in the future is no use yet", facts(uses=(use(LATER + HOUR),)), NONE, Reason.NO_USE_YET),
+    Case("the first qualifying use is the one that counts", facts(uses=(use(DATE + 3 * DAY), use(DATE + DAY))),
+         DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("with only our relay's word the bounce window is waited out",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),)),
+         NONE, Reason.BOUNCE_WINDOW, again_at=TOLD + 72 * HOUR, rule=AT_ONCE, now=TOLD + 2 * HOUR),
+    Case("after the bounce window our relay's word is enough, at grade D",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),)),
+         DEEMED, Reason.USED, "D", TOLD + HOUR, rule=AT_ONCE, now=TOLD + 72 * HOUR),
+    Case("the recipient's own server need not be waited for, at grade C",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(email(recipient_at=TOLD),)),
+         DEEMED, Reason.USED, "C", TOLD + HOUR, rule=AT_ONCE, now=TOLD + 2 * HOUR),
+    Case("a private message need not be waited for, at grade D",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(inbox(),)),
+         DEEMED, Reason.USED, "D", TOLD + HOUR, rule=AT_ONCE, now=TOLD + 2 * HOUR),
+    Case("a message shown before the use makes grade B",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(inbox(shown_at=TOLD + HOUR / 2),)),
+         DEEMED, Reason.USED, "B", TOLD + HOUR, rule=AT_ONCE, now=TOLD + 2 * HOUR),
+    Case("a message shown only after the use proves no more than its placing",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(inbox(shown_at=TOLD + 2 * HOUR),)),
+         DEEMED, Reason.USED, "D", TOLD + HOUR, rule=AT_ONCE, now=TOLD + 3 * HOUR),
+    Case("a second channel that cannot bounce counts while the first still may",
+         facts(effective_at=POSTED, uses=(use(TOLD + 2 * HOUR),), tellings=(email(), inbox(TOLD + HOUR))),
+         DEEMED, Reason.USED, "D", TOLD + 2 * HOUR, rule=AT_ONCE, now=TOLD + 3 * HOUR),
+    Case("use before the surer channel waits for the window of the first",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(email(), inbox(TOLD + 2 * HOUR))),
+         NONE, Reason.BOUNCE_WINDOW, again_at=TOLD + 72 * HOUR, rule=AT_ONCE, now=TOLD + 3 * HOUR),
+    Case("without notice period and window the first use after the letter counts",
+         facts(effective_at=POSTED, uses=(use(TOLD),)), DEEMED, Reason.USED, "D", TOLD, rule=NO_WINDOW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "decide: " + case.says)
+def test_the_table_of_cases(case: Case) -> None:
+    decision = decide(case.rule, case.facts, case.now)
+    assert (decision.outcome, decision.reason) == (case.outcome, case.reason)
+    assert (decision.grade, decision.since, decision.again_at) == (case.grade, case.since, case.again_at)
+
+
+@pytest.mark.parametrize("kind", sorted(NEVER_USE))
+def test_decide_never_takes_an_excluded_kind_for_use_even_if_the_rule_lists_it(kind: str) -> None:
+    rule = RULE.model_copy(update={"activity_kinds": (kind,)})
+    assert decide(rule, facts(uses=(use(DATE + DAY, kind),)), LATER).reason is Reason.NO_USE_YET
+
+
+def test_decide_names_the_use_the_telling_and_the_date_it_rests_on() -> None:
+    decision = decide(RULE, FACTS, LATER)
+    assert (decision.use, decision.telling, decision.counts_from) == (FACTS.uses[0], FACTS.tellings[0], DATE)
+
+
+def test_decide_keeps_only_the_uses_that_time_alone_may_make_count() -> None:
+    early, late = use(TOLD - HOUR), use(TOLD + HOUR)
+    waiting = decide(AT_ONCE, facts(effective_at=POSTED, uses=(early, late)), TOLD + 2 * HOUR)
+    assert waiting.reason is Reason.BOUNCE_WINDOW
+    assert (waiting.may_still_count(early), waiting.may_still_count(late)) == (False, True)
+    assert not decide(RULE, FACTS, LATER).may_still_count(FACTS.uses[0])
+
+
+hours = st.integers(0, 24 * 60).map(lambda n: POSTED + n * HOUR)
+maybe = st.none() | hours
+tellings = st.builds(
+    Telling, st.sampled_from(["email", "inbox"]), st.integers(1, 3), hours, st.booleans(), maybe, maybe
+)
+uses = st.builds(use, hours, st.sampled_from(["login", "purchase", "policy_viewed"]))
+rules = st.builds(
+    lambda days, window: RULE.model_copy(update={"notice_days": days, "bounce_window_hours": window}),
+    st.integers(0, 20),
+    st.integers(0, 96),
+)
+many_facts = st.builds(
+    Facts,
+    posted_at=st.just(POSTED),
+    effective_at=hours,
+    status=st.sampled_from(["told", "pending", "unreachable"]),
+    tellings=st.lists(tellings, max_size=4).map(tuple),
+    uses=st.lists(uses, max_size=6).map(tuple),
+    objection=st.none() | st.builds(Objection, hours, st.booleans()),
+    closed_at=st.none(),
+)
+
+
+@given(rules, many_facts, hours, st.integers(1, 500))
+def test_decide_an_earlier_notice_never_makes_acceptance_later(
+    rule: Rule, given_: Facts, now: datetime, by: int
+) -> None:
+    before = decide(rule, given_, now)
+    moved = tuple(replace(t, at=t.at - by * HOUR) for t in given_.tellings)
+    after = decide(rule, replace(given_, tellings=moved), now)
+    added = decide(rule, replace(given_, tellings=(*given_.tellings, email(POSTED - by * HOUR))), now)
+    if before.since is not None:
+        assert after.since is not None
+        assert after.since <= before.since
+        assert added.since is not None
+        assert added.since <= before.since
+
+
+@given(rules, many_facts, hours, hours)
+def test_decide_an_objection_is_never_lost(rule: Rule, given_: Facts, at: datetime, now: datetime) -> None:
+    objected = replace(given_, objection=Objection(at, withdrawn=False))
+    assert decide(rule, objected, now).reason is Reason.OBJECTED
+
+
+@given(rules, many_facts, hours, st.randoms())
+def test_decide_does_not_care_in_which_order_facts_are_given(
+    rule: Rule, given_: Facts, now: datetime, random: Any
+) -> None:
+    mixed_uses, mixed_tellings = list(given_.uses), list(given_.tellings)
+    random.shuffle(mixed_uses)
+    random.shuffle(mixed_tellings)
+    mixed = replace(given_, uses=tuple(mixed_uses), tellings=tuple(mixed_tellings))
+    one, other = decide(rule, given_, now), decide(rule, mixed, now)
+    assert (one.outcome, one.since, one.counts_from, one.grade, one.again_at) == (
+        other.outcome, other.since, other.counts_from, other.grade, other.again_at,
+    )  # fmt: skip
+
+
+@given(rules, many_facts, hours)
+def test_decide_never_deems_before_effect_and_notice_period(rule: Rule, given_: Facts, now: datetime) -> None:
+    decision = decide(rule, given_, now)
+    if decision.outcome is Outcome.DEEMED:
+        assert decision.since is not None
+        assert decision.telling is not None
+        assert decision.since >= max(given_.effective_at, decision.telling.at + rule.notice_days * DAY)
+
+
+@given(rules, many_facts, hours)
+def test_decide_asking_again_at_the_time_it_names_changes_the_answer(rule: Rule, given_: Facts, now: datetime) -> None:
+    first = decide(rule, given_, now)
+    if first.again_at is not None:
+        assert first.again_at > now
+        assert decide(rule, given_, first.again_at) != first
+
+
+@given(rules, many_facts, hours)
+def test_decide_forgetting_what_may_no_longer_count_changes_no_later_answer(
+    rule: Rule, given_: Facts, now: datetime
+) -> None:
+    first = decide(rule, given_, now)
+    if first.outcome is Outcome.NONE:
+        kept = tuple(u for u in given_.uses if first.may_still_count(u) or u.occurred_at > now)
+        later = now + 200 * DAY
+        assert decide(rule, replace(given_, uses=kept), later).since == decide(rule, given_, later).since
