@@ -1,0 +1,190 @@
+"""Turn facts into acceptances: from use that is due, from registrations, and from explicit acts.
+
+One lane is one transaction: the acceptances, and what becomes of the rows they came from, are one commit. A crash
+before it leaves everything as it was, and the next worker finds the same rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from notifier.acceptance.decide import Act, Decision, Outcome, decide, decide_act
+from notifier.acceptance.facts import Case, Recorded, Somebody, load_cases, recorded_of
+from notifier.activity.activity import SKEW, Use
+from notifier.db import Db
+from notifier.errors import Conflict, Fault, Invalid, NotFound
+
+LANES = 64  # decided in one turn of the duty
+PEOPLE = 2000  # decided in one transaction
+TRIES = 5  # to append behind a revision that somebody else appends meanwhile
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """One acceptance to append. ``evidence``: the use, the notice and the rule that it rests on."""
+
+    person_id: UUID
+    version_id: int
+    revision: int
+    decision: Decision
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Due:
+    lane: int
+
+
+class _PersonsUse:
+    def __init__(self, person_id: UUID, **use: Any) -> None:
+        self.person_id = person_id
+        self.use = Use(**use)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What one person's uses come to: what to append, and per use when to ask again (None: never)."""
+
+    acceptances: list[Acceptance]
+    again: list[tuple[Use, datetime | None]]
+
+
+async def accept(db: Db, now: datetime) -> int:
+    """Decide what is due in some lanes. Returns how many uses and registrations were dealt with; 0 when none is due."""
+    done = 0
+    for due in await db.many(_Due, "acceptance.due_lanes", now=now, most=LANES):
+        async with db.transaction() as tx:
+            done += await _accept_registrations(tx, due.lane, now)
+            done += await _accept_uses(tx, due.lane, now)
+    return done
+
+
+async def _accept_uses(tx: Db, lane: int, now: datetime) -> int:
+    rows = await tx.many(_PersonsUse, "acceptance.take_uses", lane=lane, now=now, most=PEOPLE)
+    uses = {person: [row.use for row in own] for person, own in groupby(rows, key=attrgetter("person_id"))}
+    earliest = {person: min(use.occurred_at for use in own) for person, own in uses.items()}
+    cases = await load_cases(tx, lane, earliest) if uses else {}
+    judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
+    await _append(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
+    await _put_aside(tx, lane, [(person, use, due) for person, j in judged.items() for use, due in j.again])
+    return len(rows)
+
+
+def judge(uses: Sequence[Use], cases: Sequence[Case], now: datetime) -> _Judged:
+    """What one person's uses amount to for every version that waits for them. An earlier use corrects a later one."""
+    decided = [(case, decide(case.rule, replace(case.facts, uses=tuple(uses)), now)) for case in cases]
+    acceptances = [
+        Acceptance(case.person_id, case.version_id, _next(case.recorded), decision, _evidence(case, decision))
+        for case, decision in decided
+        if decision.outcome is Outcome.DEEMED and _is_news(case.recorded, decision)
+    ]
+    again = [(use, min(_asked_again(use, [d for _, d in decided]), default=None)) for use in uses]
+    return _Judged(acceptances, again)
+
+
+def _asked_again(use: Use, decisions: Sequence[Decision]) -> list[datetime]:
+    return [d.again_at for d in decisions if d.again_at is not None and d.may_still_count(use)]
+
+
+def _is_news(recorded: Recorded | None, decision: Decision) -> bool:
+    assert decision.since is not None
+    return recorded is None or decision.since < recorded.accepted_at
+
+
+def _next(recorded: Recorded | None) -> int:
+    return 1 if recorded is None else recorded.revision + 1
+
+
+def _evidence(case: Case, decision: Decision) -> dict[str, Any]:
+    assert decision.use is not None
+    assert decision.telling is not None
+    rule = case.rule.model_dump(include={"preset", "literal", "notice_days", "bounce_window_hours"})
+    return {
+        "reason": decision.reason,
+        "use": asdict(decision.use),
+        "notice": {"campaign_id": case.campaign_id, **asdict(decision.telling)},
+        "rule": rule,
+    }
+
+
+async def _put_aside(tx: Db, lane: int, uses: Sequence[tuple[UUID, Use, datetime | None]]) -> None:
+    over = [(person, use) for person, use, due in uses if due is None]
+    later = [(person, use, due) for person, use, due in uses if due is not None]
+    if over:
+        people, days = [p for p, _ in over], [u.day for _, u in over]
+        await tx.run("acceptance.forget_uses", lane=lane, people=people, days=days)
+    if later:
+        people, days, due = [p for p, _, _ in later], [u.day for _, u, _ in later], [d for _, _, d in later]
+        await tx.run("acceptance.defer_uses", lane=lane, people=people, days=days, due=due)
+
+
+async def _accept_registrations(tx: Db, lane: int, now: datetime) -> int:
+    rows = await tx.many(dict, "acceptance.take_registrations", lane=lane, most=PEOPLE)
+    acceptances = []
+    for row in rows:
+        recorded = recorded_of(row)
+        if recorded is None or recorded.kind == "deemed":
+            acceptances.append(_of_act(row["person_id"], row["version_id"], recorded, Act(row["at"], "registration")))
+    if await _append(tx, lane, acceptances, now) < len(acceptances):
+        # Taken back with the transaction, and found again by the next turn.
+        raise Conflict("another worker recorded an acceptance of the same person and version just now")
+    return len(rows)
+
+
+def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Act, **evidence: str) -> Acceptance:
+    decision = decide_act(act)
+    return Acceptance(person_id, version_id, _next(recorded), decision, {"reason": decision.reason, **evidence})
+
+
+async def record_explicit(
+    db: Db, site: str, person: Somebody, version_id: int, at: datetime, via: str, now: datetime
+) -> bool:
+    """Record that a person accepted exactly this version by an act. Returns False when that was recorded before.
+
+    ``via`` says how, in the site's words. What was deemed before stays; this is the next revision. Raises NotFound for
+    a version that the site has not published, Invalid for an act before the publication or in the future.
+    """
+    await check_moment(db, site, version_id, at, now)
+    for _ in range(TRIES):
+        recorded = await db.first(
+            Recorded, "acceptance.recorded", lane=person.lane, person_id=person.person_id, version_id=version_id
+        )
+        if recorded is not None and recorded.kind == "explicit":
+            return False
+        acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via)
+        if await _append(db, person.lane, [acceptance], now):
+            return True
+    raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")
+
+
+async def check_moment(db: Db, site: str, version_id: int, at: datetime, now: datetime) -> None:
+    """Raise NotFound or Invalid unless a person could have acted on this version of the site at ``at``."""
+    published_at: datetime | None = await db.value("acceptance.published_at", site=site, version_id=version_id)
+    if published_at is None:
+        raise NotFound(f"{site} has not published such a version")
+    if at > now + SKEW:
+        raise Invalid("nothing was recorded", [Fault("/at", "lies in the future; send the time of the act in UTC")])
+    if at < published_at:
+        raise Invalid("nothing was recorded", [Fault("/at", f"lies before the publication at {published_at:%F %T %Z}")])
+
+
+async def _append(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> int:
+    if not acceptances:
+        return 0
+    return await tx.run(
+        "acceptance.append",
+        lane=lane,
+        now=now,
+        people=[a.person_id for a in acceptances],
+        versions=[a.version_id for a in acceptances],
+        revisions=[a.revision for a in acceptances],
+        kinds=[a.decision.outcome.value for a in acceptances],
+        grades=[a.decision.grade for a in acceptances],
+        accepted=[a.decision.since for a in acceptances],
+        counts_from=[a.decision.counts_from for a in acceptances],
+        evidence=[a.evidence for a in acceptances],
+    )

@@ -1,0 +1,99 @@
+"""Read what bears on some people of one lane, set-based, as the decision wants it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from notifier.acceptance.decide import Act, Facts, Objection, Telling
+from notifier.campaigns.rule import Rule
+from notifier.db import Db
+
+_TELLINGS = TypeAdapter(tuple[Telling, ...])
+
+
+class Somebody(Protocol):
+    """Whatever knows a person's key."""
+
+    @property
+    def lane(self) -> int: ...
+
+    @property
+    def person_id(self) -> UUID: ...
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The latest acceptance on record of one person and version."""
+
+    kind: str
+    accepted_at: datetime
+    revision: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person and one version that a campaign told of, or did not: the rule, the facts, what is recorded already."""
+
+    person_id: UUID
+    campaign_id: int
+    version_id: int
+    rule: Rule
+    facts: Facts
+    recorded: Recorded | None
+
+
+@dataclass(frozen=True)
+class _Terms:
+    campaign_id: int
+    rule: dict[str, Any]
+    published_at: datetime
+    effective_at: datetime
+
+
+async def load_cases(db: Db, lane: int, people: Mapping[UUID, datetime]) -> dict[UUID, list[Case]]:
+    """Every notice of some people of one lane, without their uses.
+
+    With each person comes a moment: versions accepted at or before it are left out, as no use after it can matter.
+    """
+    rows = await db.many(dict, "acceptance.facts", lane=lane, people=list(people), since=list(people.values()))
+    terms = await _load_terms(db, {row["campaign_id"] for row in rows})
+    cases: dict[UUID, list[Case]] = defaultdict(list)
+    for row in rows:
+        cases[row["person_id"]].append(_case(row, *terms[row["campaign_id"]]))
+    return cases
+
+
+async def _load_terms(db: Db, campaigns: Iterable[int]) -> dict[int, tuple[Rule, _Terms]]:
+    terms = await db.many(_Terms, "acceptance.terms", campaigns=list(campaigns))
+    return {t.campaign_id: (Rule.model_validate(t.rule), t) for t in terms}
+
+
+def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
+    recorded = recorded_of(row)
+    objection = None if row["objected_at"] is None else Objection(row["objected_at"], row["withdrawn"])
+    facts = Facts(
+        posted_at=terms.published_at,
+        effective_at=terms.effective_at,
+        status=row["status"],
+        tellings=_TELLINGS.validate_python(row["tellings"] or ()),
+        act=_act(recorded),
+        objection=objection,
+        closed_at=row["closed_at"],
+    )
+    return Case(row["person_id"], row["campaign_id"], row["version_id"], rule, facts, recorded)
+
+
+def recorded_of(row: Mapping[str, Any]) -> Recorded | None:
+    """The acceptance in a row's columns kind, accepted_at and revision, if there is one."""
+    return None if row["kind"] is None else Recorded(row["kind"], row["accepted_at"], row["revision"])
+
+
+def _act(recorded: Recorded | None) -> Act | None:
+    if recorded is None or recorded.kind == "deemed":
+        return None
+    return Act(recorded.accepted_at, "registration" if recorded.kind == "registration" else "explicit")

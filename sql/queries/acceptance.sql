@@ -1,0 +1,138 @@
+-- What the record amounts to: facts in, acceptances and objections out.
+
+-- name: due_lanes
+-- lanes: all
+-- Some lanes that have something to decide, in no order, so that workers rarely meet in one.
+SELECT lane
+FROM (
+    (SELECT lane FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
+    UNION ALL
+    (SELECT lane FROM registration LIMIT 5000)
+) due
+GROUP BY lane
+ORDER BY random()
+LIMIT :most
+
+-- name: take_uses
+-- lanes: one
+-- All uses on record of people of whom one is due; rows that another worker has in hand are left to it.
+SELECT a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+FROM activity a
+WHERE a.lane = :lane
+  AND a.person_id IN (
+      SELECT DISTINCT person_id FROM activity WHERE lane = :lane AND due_at <= :now ORDER BY person_id LIMIT :most
+  )
+ORDER BY a.person_id, a.day
+FOR UPDATE OF a SKIP LOCKED
+
+-- name: facts
+-- lanes: one
+-- What bears on some people, one row per notice; not where they accepted at or before the moment given with them.
+SELECT s.person_id, s.campaign_id, c.version_id, s.status, s.tellings,
+       CASE WHEN p.status IN ('closed', 'erased') THEN coalesce(p.closed_at, p.changed_at) END AS closed_at,
+       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn,
+       a.kind::text AS kind, a.accepted_at, a.revision
+FROM unnest(:people::uuid[], :since::timestamptz[]) AS w (person_id, since)
+JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
+JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
+JOIN campaign c ON c.campaign_id = s.campaign_id
+LEFT JOIN LATERAL (
+    SELECT at, withdrawn
+    FROM objection
+    WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
+    ORDER BY at DESC LIMIT 1
+) o ON true
+LEFT JOIN LATERAL (
+    SELECT kind, accepted_at, revision
+    FROM acceptance
+    WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
+    ORDER BY revision DESC LIMIT 1
+) a ON true
+WHERE coalesce(a.accepted_at > w.since, true)
+
+-- name: terms
+-- lanes: none
+-- The frozen rules of some campaigns and the dates of their versions.
+SELECT c.campaign_id, c.rule, v.published_at, v.effective_at
+FROM campaign c
+JOIN version v ON v.version_id = c.version_id
+WHERE c.campaign_id = ANY (:campaigns::integer[])
+
+-- name: append
+-- lanes: one
+-- Append acceptances; what another worker just appended stays as it is.
+INSERT INTO acceptance (
+    lane, person_id, version_id, revision, kind, grade, accepted_at, counts_from, evidence, recorded_at
+)
+SELECT :lane, person_id, version_id, revision, kind::acceptance_kind, grade::"char", accepted_at, counts_from, evidence,
+       :now
+FROM unnest(
+    :people::uuid[], :versions::integer[], :revisions::smallint[], :kinds::text[], :grades::text[],
+    :accepted::timestamptz[], :counts_from::timestamptz[], :evidence::jsonb[]
+) AS a (person_id, version_id, revision, kind, grade, accepted_at, counts_from, evidence)
+ORDER BY person_id, version_id
+ON CONFLICT DO NOTHING
+
+-- name: forget_uses
+-- lanes: one
+-- Remove uses that are decided or can no longer matter.
+DELETE FROM activity a
+USING unnest(:people::uuid[], :days::date[]) AS d (person_id, day)
+WHERE a.lane = :lane AND a.person_id = d.person_id AND a.day = d.day
+
+-- name: defer_uses
+-- lanes: one
+-- Ask about these uses again later.
+UPDATE activity a SET due_at = d.due_at
+FROM unnest(:people::uuid[], :days::date[], :due::timestamptz[]) AS d (person_id, day, due_at)
+WHERE a.lane = :lane AND a.person_id = d.person_id AND a.day = d.day
+
+-- name: take_registrations
+-- lanes: one
+-- Take what registrations showed, with what is recorded of the same person and version already.
+WITH taken AS (
+    DELETE FROM registration r
+    USING (
+        SELECT person_id, version_id FROM registration WHERE lane = :lane
+        ORDER BY person_id, version_id LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    ) one
+    WHERE r.lane = :lane AND r.person_id = one.person_id AND r.version_id = one.version_id
+    RETURNING r.person_id, r.version_id, r.at
+)
+SELECT taken.person_id, taken.version_id, taken.at, a.kind::text AS kind, a.accepted_at, a.revision
+FROM taken
+LEFT JOIN LATERAL (
+    SELECT kind, accepted_at, revision
+    FROM acceptance
+    WHERE lane = :lane AND person_id = taken.person_id AND version_id = taken.version_id
+    ORDER BY revision DESC LIMIT 1
+) a ON true
+
+-- name: recorded
+-- lanes: one
+-- The latest acceptance of one person and version.
+SELECT kind::text AS kind, accepted_at, revision
+FROM acceptance
+WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
+ORDER BY revision DESC LIMIT 1
+
+-- name: published_at
+-- lanes: none
+-- When a version of a site was published.
+SELECT published_at FROM version WHERE version_id = :version_id AND site = :site AND state = 'published'
+
+-- name: standing_objection
+-- lanes: one
+-- The latest word of one person's objection to a version.
+SELECT at, withdrawn
+FROM objection
+WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
+ORDER BY at DESC LIMIT 1
+
+-- name: object
+-- lanes: one
+-- Append an objection, or that it was taken back; the same again is the same row.
+INSERT INTO objection (lane, person_id, version_id, at, withdrawn, via, statement, recorded_at)
+VALUES (:lane, :person_id, :version_id, :at, :withdrawn, :via, :statement, :now)
+ON CONFLICT DO NOTHING

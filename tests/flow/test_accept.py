@@ -1,0 +1,259 @@
+"""Continued use becomes acceptance, in rows: told, used, decided, recorded once."""
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from notifier.acceptance.accept import accept, record_explicit
+from notifier.acceptance.object import Statement, record_objection, withdraw_objection
+from notifier.activity.record import record
+from notifier.db import Db
+from notifier.errors import Conflict, Invalid, NotFound
+from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
+
+TOLD = POSTED + HOUR
+DATE = TOLD + 30 * DAY
+NOW = DATE + 10 * DAY
+QUICK = RULE.model_copy(update={"notice_days": 0})
+
+
+@pytest.fixture
+async def story(db: Db) -> Story:
+    return await begin(db)
+
+
+@pytest.fixture
+async def quick(db: Db) -> Story:
+    """A campaign without notice period: the bounce window is what is waited for."""
+    return await begin(db, QUICK, effective_at=POSTED)
+
+
+async def used(story: Story, who: Somebody, *times: datetime, now: datetime = NOW) -> None:
+    await record(story.db, story.site, lines(*(activity(who, at) for at in times)), now)
+
+
+async def decided(story: Story, now: datetime = NOW) -> list[tuple[str, int, str, str, datetime]]:
+    while await accept(story.db, now):
+        pass
+    return [
+        (a["external_id"], a["revision"], a["kind"], a["grade"], a["accepted_at"]) for a in await story.acceptances()
+    ]
+
+
+async def left(story: Story) -> list[datetime]:
+    return [row["due_at"] for row in await story.rows("SELECT due_at FROM activity ORDER BY lane, person_id, day")]
+
+
+async def test_the_first_use_after_the_persons_own_date_is_acceptance(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE - HOUR, DATE + 2 * DAY, DATE + DAY)
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY)]
+    (acceptance,) = await story.acceptances()
+    assert acceptance["counts_from"] == DATE
+    assert acceptance["evidence"]["use"]["kind"] == "login"
+    assert acceptance["evidence"]["notice"]["channel"] == "email"
+    assert acceptance["evidence"]["notice"]["campaign_id"] == story.campaign_id
+    assert acceptance["evidence"]["rule"]["notice_days"] == 30
+    assert await left(story) == []
+
+
+async def test_deciding_twice_records_once(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    for _ in range(2):
+        await used(story, ann, DATE + DAY)
+        assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY)]
+
+
+async def test_use_before_the_date_is_forgotten_and_amounts_to_nothing(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann, at=POSTED + 9 * DAY)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == []
+    assert await left(story) == []
+
+
+async def test_use_of_somebody_not_told_amounts_to_nothing(story: Story) -> None:
+    ann = await story.person("ann")
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == []
+    assert await left(story) == []
+
+
+async def test_a_bounce_makes_the_email_void_and_the_other_channel_counts(quick: Story) -> None:
+    ann = await quick.person("ann")
+    await quick.told(ann)
+    await used(quick, ann, TOLD + 2 * HOUR, now=TOLD + 2 * HOUR)
+    assert await decided(quick, TOLD + 2 * HOUR) == []
+    assert await left(quick) == [TOLD + 72 * HOUR]
+    await quick.heard(ann, "bounced", TOLD + 3 * HOUR, class_="bad_address")
+    await quick.heard(ann, "placed", TOLD + 4 * HOUR, channel="inbox")
+    assert await decided(quick, TOLD + 73 * HOUR) == []
+    assert await left(quick) == []
+    await used(quick, ann, TOLD + 5 * HOUR, now=TOLD + 74 * HOUR)
+    assert await decided(quick, TOLD + 74 * HOUR) == [("ann", 1, "deemed", "D", TOLD + 5 * HOUR)]
+
+
+async def test_with_our_relays_word_alone_the_bounce_window_is_waited_out(quick: Story) -> None:
+    ann = await quick.person("ann")
+    await quick.told(ann)
+    await used(quick, ann, TOLD + HOUR, now=TOLD + HOUR)
+    assert await decided(quick, TOLD + 71 * HOUR) == []
+    assert await decided(quick, TOLD + 72 * HOUR) == [("ann", 1, "deemed", "D", TOLD + HOUR)]
+
+
+async def test_the_recipients_own_server_and_a_shown_message_raise_the_grade(quick: Story) -> None:
+    ann, ben, eve = [await quick.person(name, plan=plan) for name, plan in (("ann", 0), ("ben", 1), ("eve", 1))]
+    await quick.told(ann)
+    await quick.heard(ann, "accepted_by_recipient", TOLD)
+    await quick.heard(ben, "shown", TOLD, channel="inbox")
+    for who in (ann, ben, eve):
+        await used(quick, who, TOLD + HOUR, now=TOLD + HOUR)
+    grades = {name: grade for name, _, _, grade, _ in await decided(quick, TOLD + HOUR)}
+    assert grades == {"ann": "C", "ben": "B", "eve": "D"}
+
+
+async def test_a_later_attempt_that_arrives_counts_after_an_earlier_one_that_did_not(quick: Story) -> None:
+    ann = await quick.person("ann", plan=2)
+    await quick.heard(ann, "refused", TOLD, attempt=1, class_="mailbox_disabled")
+    await quick.heard(ann, "accepted_by_recipient", TOLD + HOUR, attempt=2)
+    await used(quick, ann, TOLD + HOUR / 2, TOLD + DAY, now=TOLD + DAY)
+    assert await decided(quick, TOLD + DAY) == [("ann", 1, "deemed", "C", TOLD + DAY)]
+
+
+async def test_late_news_of_an_earlier_use_appends_a_correction(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE + 3 * DAY)
+    await decided(story)
+    await used(story, ann, DATE + DAY)
+    await used(story, ann, DATE + 2 * DAY)
+    assert await decided(story) == [
+        ("ann", 1, "deemed", "D", DATE + 3 * DAY),
+        ("ann", 2, "deemed", "D", DATE + DAY),
+    ]
+
+
+async def test_an_objection_blocks_deeming_until_it_is_taken_back(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    no = Statement(DATE - DAY, "letter", "I do not agree")
+    assert await record_objection(story.db, "kumo", ann, story.version_id, no, NOW)
+    assert not await record_objection(story.db, "kumo", ann, story.version_id, no, NOW)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == []
+    back = Statement(DATE + 2 * DAY, "call")
+    assert await withdraw_objection(story.db, "kumo", ann, story.version_id, back, NOW)
+    assert not await withdraw_objection(story.db, "kumo", ann, story.version_id, back, NOW)
+    await used(story, ann, DATE + DAY, DATE + 3 * DAY)
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + 3 * DAY)]
+    assert await story.sql("SELECT count(*) FROM objection") == 2
+
+
+async def test_what_was_never_objected_to_cannot_be_taken_back(story: Story) -> None:
+    ann = await story.person("ann")
+    with pytest.raises(Conflict):
+        await withdraw_objection(story.db, "kumo", ann, story.version_id, Statement(DATE, "call"), NOW)
+
+
+async def test_an_explicit_act_is_the_next_revision_after_a_deemed_one_and_the_last_word(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE + DAY)
+    await decided(story)
+    act = DATE + 2 * DAY
+    assert await record_explicit(story.db, "kumo", ann, story.version_id, act, "button", NOW)
+    assert not await record_explicit(story.db, "kumo", ann, story.version_id, act + DAY, "button", NOW)
+    await used(story, ann, DATE + HOUR)
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY), ("ann", 2, "explicit", "A", act)]
+
+
+async def test_explicit_acts_that_race_with_deeming_are_never_lost(story: Story) -> None:
+    people = [await story.person(f"p{n}") for n in range(20)]
+    await story.told(*people)
+    for who in people:
+        await used(story, who, DATE + DAY)
+    acts = [record_explicit(story.db, "kumo", who, story.version_id, DATE, "button", NOW) for who in people]
+    await asyncio.gather(*(accept(story.db, NOW) for _ in range(3)), *acts)
+    kinds = {name: kind for name, _, kind, _, _ in await decided(story)}
+    assert kinds == {who.external_id: "explicit" for who in people}
+
+
+async def test_an_act_outside_its_time_or_on_an_unknown_version_is_refused(story: Story) -> None:
+    ann = await story.person("ann")
+    with pytest.raises(NotFound):
+        await record_explicit(story.db, "kumo", ann, 999, DATE, "button", NOW)
+    for at in (POSTED - HOUR, NOW + HOUR):
+        with pytest.raises(Invalid) as refused:
+            await record_explicit(story.db, "kumo", ann, story.version_id, at, "button", NOW)
+        assert [fault.pointer for fault in refused.value.faults] == ["/at"]
+
+
+async def test_what_a_registration_showed_is_an_acceptance(story: Story) -> None:
+    ann, ben = await story.person("ann", reason="registered_with_it"), await story.person("ben")
+    await story.told(ben)
+    await used(story, ben, DATE + DAY)
+    await decided(story)
+    for who in (ann, ben):
+        await story.sql(
+            "INSERT INTO registration VALUES ($1, $2, $3, $4)", who.lane, who.person_id, story.version_id, POSTED
+        )
+    assert await decided(story) == [
+        ("ann", 1, "registration", "A", POSTED),
+        ("ben", 1, "deemed", "D", DATE + DAY),
+        ("ben", 2, "registration", "A", POSTED),
+    ]
+    assert await story.sql("SELECT count(*) FROM registration") == 0
+
+
+async def test_a_closed_account_accepts_nothing(story: Story) -> None:
+    ann = await story.person("ann", status="closed", closed_at=DATE)
+    await story.told(ann)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == []
+
+
+async def test_several_workers_decide_each_use_once(story: Story) -> None:
+    people = [await story.person(f"p{n}") for n in range(60)]
+    await story.told(*people)
+    await record(story.db, "kumo", lines(*(activity(who, DATE + DAY) for who in people)), NOW)
+    done = await asyncio.gather(*(accept(story.db, NOW) for _ in range(4)))
+    assert sum(done) + await accept(story.db, NOW) == 60
+    assert len(await decided(story)) == 60
+    assert await left(story) == []
+
+
+async def test_a_worker_that_dies_before_its_commit_loses_nothing(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE + DAY)
+    run = Db.run
+
+    async def die(self: Db, name: str, /, **parameters: object) -> int:
+        if name == "acceptance.forget_uses":
+            raise ConnectionResetError
+        return await run(self, name, **parameters)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Db, "run", die)
+        with pytest.raises(ConnectionResetError):
+            await accept(story.db, NOW)
+    assert await story.acceptances() == []
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY)]
+
+
+async def test_two_versions_of_two_policies_are_decided_by_one_use(story: Story) -> None:
+    other = await begin(story.db, label="v3")
+    ann = await story.person("ann")
+    await story.sql("INSERT INTO notice VALUES ($1, $2, $3, 'in_scope', 0)", ann.lane, ann.person_id, other.campaign_id)
+    await story.told(ann)
+    await other.told(ann)
+    await used(story, ann, DATE + DAY)
+    await decided(story)
+    versions: list[UUID] = [r["version_id"] for r in await story.rows("SELECT version_id FROM acceptance ORDER BY 1")]
+    assert versions == [story.version_id, other.version_id]

@@ -1,0 +1,118 @@
+"""Activities come in: what may matter is kept, everything else is counted with its reason."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from notifier.activity.record import record
+from notifier.db import Db
+from notifier.errors import NotFound
+from tests.flow.story import DAY, HOUR, POSTED, RULE, Story, activity, begin, lines
+
+EFFECT = POSTED + 30 * DAY
+NOW = EFFECT + 5 * DAY
+USED = EFFECT + DAY
+
+
+@pytest.fixture
+async def story(db: Db) -> Story:
+    return await begin(db)
+
+
+async def test_a_use_of_somebody_who_was_told_is_kept_cut_down(story: Story) -> None:
+    ann = await story.person("ann")
+    line = activity(ann, USED, url="https://kumo.example/basket?card=1", ip="203.0.113.9", user_agent="Firefox/140.0")
+    report = await record(story.db, "kumo", lines(line), NOW)
+    assert (report.read, report.kept, report.ignored) == (1, 1, {})
+    (row,) = await story.rows("SELECT * FROM activity")
+    assert (row["url_path"], row["ip_prefix"], row["user_agent"]) == ("/basket", "203.0.113.0/24", "Firefox")
+    assert (row["occurred_at"], row["received_at"], row["due_at"]) == (USED, NOW, NOW)
+    assert await story.sql("SELECT last_seen_on FROM person") == USED.date()
+
+
+async def test_everything_that_is_not_kept_has_its_reason(story: Story) -> None:
+    ann = await story.person("ann")
+    out = await story.person("left-out", reason="outside_rule")
+    report = await record(
+        story.db,
+        "kumo",
+        lines(
+            activity(ann, USED),
+            activity(ann, USED + HOUR),
+            activity(ann, USED - 20 * DAY),
+            activity(ann, USED, "policy_viewed"),
+            activity(ann, USED, user_agent="Googlebot/2.1"),
+            activity(ann, NOW + HOUR),
+            activity(out, USED),
+            activity("nobody", USED),
+            activity("nobody", USED + HOUR),
+            b"",
+            b"{oops",
+        ),
+        NOW,
+    )
+    assert (report.read, report.kept, report.faulty) == (10, 1, 1)
+    assert report.ignored == {
+        "same_day": 1, "nothing_open": 2, "excluded_kind": 1, "robot": 1, "in_the_future": 1, "unknown_person": 2,
+    }  # fmt: skip
+    assert [(fault.pointer, fault.detail[:14]) for fault in report.faults] == [("line 11", "/: Invalid JSO")]
+
+
+async def test_only_the_first_use_of_a_day_is_kept_whatever_order_they_arrive_in(story: Story) -> None:
+    ann = await story.person("ann")
+    for at in (USED + 2 * HOUR, USED, USED + HOUR):
+        await record(story.db, "kumo", lines(activity(ann, at)), NOW)
+    assert await story.rows("SELECT occurred_at FROM activity") == [{"occurred_at": USED}]
+
+
+async def test_the_day_somebody_was_last_seen_only_moves_forward(story: Story) -> None:
+    await story.person("ann", reason=None)
+    for at in (USED, USED - 3 * DAY):
+        await record(story.db, "kumo", lines(activity("ann", at)), NOW)
+    assert await story.sql("SELECT last_seen_on FROM person") == USED.date()
+
+
+async def test_use_that_is_accepted_since_before_is_not_kept_and_an_earlier_one_is(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.sql(
+        "INSERT INTO acceptance VALUES ($1, $2, $3, 1, 'deemed', 'D', $4, $4, '{}', $4)",
+        ann.lane, ann.person_id, story.version_id, USED,
+    )  # fmt: skip
+    late = await record(story.db, "kumo", lines(activity(ann, USED + DAY)), NOW)
+    assert late.ignored == {"nothing_open": 1}
+    early = await record(story.db, "kumo", lines(activity(ann, USED - HOUR)), NOW)
+    assert early.kept == 1
+
+
+@pytest.mark.parametrize("change", [{"deems": False}, {"explicit": True}])
+async def test_nothing_is_kept_where_use_amounts_to_nothing(db: Db, change: dict[str, bool]) -> None:
+    story = await begin(db, RULE.model_copy(update=change))
+    ann = await story.person("ann")
+    report = await record(db, "kumo", lines(activity(ann, USED)), NOW)
+    assert report.ignored == {"nothing_open": 1}
+
+
+async def test_a_site_without_an_allow_list_of_its_own_takes_any_kind_and_one_with_it_only_those(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.sql("""UPDATE site SET settings = jsonb_set(settings, '{rule,activity_kinds}', '["purchase"]')""")
+    report = await record(story.db, "kumo", lines(activity(ann, USED), activity(ann, USED, "purchase")), NOW)
+    assert (report.kept, report.ignored) == (1, {"excluded_kind": 1})
+
+
+async def test_an_unknown_site_is_refused(story: Story) -> None:
+    with pytest.raises(NotFound):
+        await record(story.db, "nowhere", lines(activity("ann", USED)), NOW)
+
+
+async def test_activities_of_any_number_are_taken_batch_by_batch(story: Story) -> None:
+    await story.sql(
+        "INSERT INTO person (lane, site, external_id, person_id, registered_at, changed_at)"
+        " SELECT 0, 'kumo', 'x' || i, gen_random_uuid(), $1, $1 FROM generate_series(1, 10) i", POSTED,
+    )  # fmt: skip
+
+    async def many() -> AsyncIterator[bytes]:
+        for number in range(12_000):
+            yield activity(f"y{number}", USED)
+
+    report = await record(story.db, "kumo", many(), NOW)
+    assert (report.read, report.ignored) == (12_000, {"unknown_person": 12_000})
