@@ -67,3 +67,4 @@ async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> 
         if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
             return
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)
+        await tx.notify("notifier", "slice")
