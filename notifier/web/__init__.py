@@ -1,0 +1,1 @@
+"""HTTP: the API, the pages, the hooks. See app.py for how a request travels."""

@@ -1,0 +1,25 @@
+"""What a site reports of its people's use."""
+
+from collections.abc import AsyncIterator
+
+from notifier.activity.activity import ActivityInput
+from notifier.activity.record import RecordReport, record
+from notifier.web.api.paths import SitePath
+from notifier.web.endpoint import JSON, NDJSON, Call, Endpoint
+
+
+async def report_activities(call: Call, path: SitePath, lines: AsyncIterator[bytes]) -> RecordReport:
+    """Report use of the site: one activity as JSON, or any number as NDJSON.
+
+    `url`, `ip` and `user_agent` are cut down to a path, a network and a browser family on arrival. Bad lines are
+    reported by number and the good ones kept, so the whole may be sent again: the same use twice is one.
+    """
+    return await record(call.db, path.site, lines, call.now)
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST", "/v1/sites/{site}/activities", report_activities, "activities",
+        line=ActivityInput, takes=(JSON, NDJSON), once=True,
+    ),
+)  # fmt: skip

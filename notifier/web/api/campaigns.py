@@ -1,0 +1,125 @@
+"""Campaigns: see who would be told, let it begin, hold it, follow it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifier.campaigns.announce import Count, preview
+from notifier.campaigns.campaign import Campaign, list_campaigns, load_campaign
+from notifier.campaigns.steer import possible, steer
+from notifier.errors import Conflict
+from notifier.web.api.paths import CampaignPath, SitePath
+from notifier.web.auth import Grant
+from notifier.web.endpoint import Call, Endpoint
+
+
+class CampaignSummary(BaseModel):
+    """A campaign: the telling of one version."""
+
+    campaign_id: int
+    version_id: int
+    policy: str
+    label: str
+    state: str = Field(description="planned, approved, sending, paused, done, cancelled or superseded.")
+    steps: list[str] = Field(description="What can be done now: approve, pause, resume, cancel.")
+    created_at: datetime
+    frozen_at: datetime | None = Field(description="When it was settled who is told.")
+    opened_at: datetime | None
+    closed_at: datetime | None
+    published_at: datetime
+    effective_at: datetime
+
+
+class CampaignList(BaseModel):
+    """A site's campaigns, the newest first."""
+
+    campaigns: list[CampaignSummary]
+
+
+class CampaignPreview(BaseModel):
+    """Who would be told and why others not; once the audience is frozen, who is told."""
+
+    campaign_id: int
+    frozen: bool
+    counts: list[Count] = Field(description="People by reason, country, role, locale and channel.")
+
+
+class Step(BaseModel):
+    """Why this is done. Kept in the campaign's history, beside the name of the token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=500)
+
+
+def summary_of(campaign: Campaign) -> CampaignSummary:
+    """What the API says of a campaign."""
+    return CampaignSummary(
+        campaign_id=campaign.campaign_id,
+        version_id=campaign.version_id,
+        policy=campaign.policy,
+        label=campaign.label,
+        state=campaign.state,
+        steps=possible(campaign.state),
+        created_at=campaign.created_at,
+        frozen_at=campaign.frozen_at,
+        opened_at=campaign.opened_at,
+        closed_at=campaign.closed_at,
+        published_at=campaign.published_at,
+        effective_at=campaign.effective_at,
+    )
+
+
+async def all_campaigns(call: Call, path: SitePath) -> CampaignList:
+    """List a site's campaigns, the newest first."""
+    return CampaignList(campaigns=[summary_of(c) for c in await list_campaigns(call.db, path.site)])
+
+
+async def preview_campaign(call: Call, path: CampaignPath) -> CampaignPreview:
+    """See who would be told and why others would not.
+
+    Nothing is sent or changed. Once the audience is frozen, the counts are those of the frozen audience.
+    """
+    campaign = await load_campaign(call.db, path.site, path.campaign_id)
+    counts = await preview(call.db, path.campaign_id, call.now)
+    return CampaignPreview(campaign_id=path.campaign_id, frozen=campaign.frozen_at is not None, counts=counts)
+
+
+async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
+    """Let a planned campaign begin.
+
+    The audience is frozen, then the letters go out. Publishing alone never sends anything.
+    """
+    return await _steer(call, path, "approve", grant, body)
+
+
+async def pause_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
+    """Hold a campaign. Letters that a relay already has cannot be called back."""
+    return await _steer(call, path, "pause", grant, body)
+
+
+async def resume_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
+    """Go on with a campaign that was held."""
+    return await _steer(call, path, "resume", grant, body)
+
+
+async def cancel_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
+    """End a campaign before everybody is told. What was sent and recorded stays."""
+    return await _steer(call, path, "cancel", grant, body)
+
+
+async def _steer(call: Call, path: CampaignPath, step: str, grant: Grant, body: Step | None) -> CampaignSummary:
+    reason = body.reason if body else ""
+    return summary_of(await steer(call.db, path.site, path.campaign_id, step, grant.name, reason, call.now))
+
+
+_ONE = "/v1/sites/{site}/campaigns/{campaign_id}"
+
+ENDPOINTS = (
+    Endpoint("GET", "/v1/sites/{site}/campaigns", all_campaigns, "read"),
+    Endpoint("GET", _ONE + "/preview", preview_campaign, "read"),
+    Endpoint("POST", _ONE + "/approve", approve_campaign, "campaigns", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/pause", pause_campaign, "campaigns", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/resume", resume_campaign, "campaigns", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/cancel", cancel_campaign, "campaigns", refusals=(Conflict,), once=True),
+)

@@ -1,0 +1,51 @@
+"""The parameters of paths. What cannot be a name is not found, so nothing here needs an explanation of its own."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from notifier.sites.site import Slug
+
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# An integer column of PostgreSQL.
+Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class _Path(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SitePath(_Path):
+    """A site."""
+
+    site: Slug
+
+
+class VersionPath(SitePath):
+    """A version of a site's policies."""
+
+    version_id: Id
+
+
+class CampaignPath(SitePath):
+    """A campaign of a site."""
+
+    campaign_id: Id
+
+
+class PersonPath(SitePath):
+    """A person of a site, by the site's own id."""
+
+    external_id: ExternalId
+
+
+class InboxPath(_Path):
+    """A message: it has its campaign's number."""
+
+    campaign_id: Id
+
+
+class ChannelPath(_Path):
+    """A channel by its name."""
+
+    channel: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]

@@ -1,0 +1,84 @@
+"""The aiohttp application: what a request passes, from the outside in, and where every route comes from."""
+
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from notifier.compose import Service
+from notifier.log import log
+from notifier.pages import Pages
+from notifier.web import console, docs, public
+from notifier.web.api import ENDPOINTS, inbox
+from notifier.web.auth import guard_console
+from notifier.web.context import PAGES, SERVICE, request_id
+from notifier.web.live import LIVE, Live, end_streams, keep_listening
+from notifier.web.metrics import METRICS, Metrics
+from notifier.web.problems import STARTED, problems
+from notifier.web.static import cache_static, static_files
+
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
+    " frame-ancestors 'none'"
+)
+
+
+def build_app(service: Service) -> web.Application:
+    """The whole web of an open service. It opens nothing but its one listening connection, when it starts."""
+    app = web.Application(
+        middlewares=[observe, problems, cache_static, guard_console], client_max_size=service.settings.body_limit
+    )
+    app[SERVICE] = service
+    app[PAGES] = Pages()
+    app[METRICS] = Metrics()
+    app[LIVE] = Live()
+    app[inbox.WORDS] = inbox.Words(service)
+    app.cleanup_ctx.append(keep_listening)
+    app.on_shutdown.append(end_streams)
+    app.on_response_prepare.append(_finish_head)
+    app.router.add_routes([endpoint.route() for endpoint in ENDPOINTS])
+    app.router.add_routes(inbox.ROUTES)
+    app.router.add_routes(docs.routes(ENDPOINTS, service.settings.public_url))
+    app.router.add_routes(console.routes(service))
+    app.router.add_routes(public.routes(service))
+    app.router.add_routes([static_files()])
+    return app
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log and count every request by its route. The path's values and the query may name people: they stay out."""
+    began = time.perf_counter()
+    status = 499  # the caller went away, in nginx's words
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    except web.HTTPException as redirect:
+        status = redirect.status
+        raise
+    finally:
+        seconds = time.perf_counter() - began
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "(none)"
+        request.app[METRICS].count(request.method if resource is not None else "(any)", route, status, seconds)
+        log.info(
+            "request", method=request.method, route=route, status=status,
+            seconds=round(seconds, 4), request=request_id(request),
+        )  # fmt: skip
+
+
+async def _finish_head(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every answer has, unless its handler chose its own."""
+    request[STARTED] = True
+    headers = response.headers
+    headers["X-Request-Id"] = request_id(request)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+    if request.path.startswith(("/v1/", "/console")):
+        headers.setdefault("Cache-Control", "no-store")
+    if request.path.startswith("/v1/inbox"):
+        # Asked from the site's own pages, by token and never by cookie, so any page may ask.
+        headers.setdefault("Access-Control-Allow-Origin", "*")
+        headers.setdefault("Access-Control-Expose-Headers", "X-Request-Id")

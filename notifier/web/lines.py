@@ -1,0 +1,40 @@
+"""Bodies of any length, line by line, in constant memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import StreamReader, web
+
+# A body that stands still for longer than this is given up.
+BODY_SECONDS = 60
+# A person or an activity fits many times over. What is longer is cut there, so that it is refused as one bad line.
+LINE_LIMIT = 256 * 1024
+
+
+async def lines_of(content: StreamReader) -> AsyncIterator[bytes]:
+    """The lines without their ends. One over LINE_LIMIT bytes comes cut; never more than that is held of it."""
+    rest = b""
+    async for chunk in _chunks(content):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line[:LINE_LIMIT].removesuffix(b"\r")
+        rest = rest[:LINE_LIMIT]
+    if rest:
+        yield rest
+
+
+async def _chunks(content: StreamReader) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                chunk = await content.readany()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        if not chunk:
+            return
+        yield chunk
+
+
+async def one_line(raw: bytes) -> AsyncIterator[bytes]:
+    """A JSON document as if it were NDJSON of one line."""
+    yield raw

@@ -1,0 +1,68 @@
+"""Figures for Prometheus: requests by route, and how far the campaigns are. No label ever names a person."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from notifier.db import Db
+
+
+@dataclass(frozen=True)
+class _States:
+    site: str
+    state: str
+    count: int
+
+
+@dataclass(frozen=True)
+class _Progress:
+    site: str
+    campaign_id: int
+    channel: str
+    kind: str
+    count: int
+
+
+def _registry() -> CollectorRegistry:
+    return CollectorRegistry(auto_describe=True)
+
+
+@dataclass
+class Metrics:
+    """The figures of one process; those of campaigns are read from the database when asked for."""
+
+    registry: CollectorRegistry = field(default_factory=_registry)
+
+    def __post_init__(self) -> None:
+        self.requests = Counter(
+            "notifier_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "notifier_request_seconds", "Seconds until the answer was made", ["method", "route"], registry=self.registry
+        )
+        self.campaigns = Gauge("notifier_campaigns", "Campaigns by state", ["site", "state"], registry=self.registry)
+        self.outcomes = Gauge(
+            "notifier_campaign_outcomes",
+            "Outcomes so far of the campaigns that are being told",
+            ["site", "campaign", "channel", "kind"],
+            registry=self.registry,
+        )
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self.requests.labels(method, route, status).inc()
+        self.seconds.labels(method, route).observe(seconds)
+
+    async def page(self, db: Db) -> bytes:
+        """All figures in the text format of Prometheus."""
+        self.campaigns.clear()
+        for row in await db.many(_States, "web.campaign_states"):
+            self.campaigns.labels(row.site, row.state).set(row.count)
+        self.outcomes.clear()
+        for found in await db.many(_Progress, "web.campaign_progress"):
+            self.outcomes.labels(found.site, found.campaign_id, found.channel, found.kind).set(found.count)
+        return generate_latest(self.registry)
+
+
+METRICS = web.AppKey("metrics", Metrics)

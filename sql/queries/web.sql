@@ -1,0 +1,32 @@
+-- What the web itself remembers and shows: receipts of requests, and figures for monitoring.
+
+-- name: receipt
+-- lanes: none
+-- What was answered to a request that came before under this id.
+SELECT sha256, status, answer FROM receipt WHERE site = :site AND webhook_id = :webhook_id
+
+-- name: keep_receipt
+-- lanes: none
+-- Keep an answer; of two at once the first stands.
+INSERT INTO receipt (site, webhook_id, sha256, status, answer, received_at)
+VALUES (:site, :webhook_id, :sha256, :status, :answer, :now)
+ON CONFLICT DO NOTHING
+
+-- name: sites
+-- lanes: none
+-- The names of all sites.
+SELECT site FROM site ORDER BY site
+
+-- name: campaign_states
+-- lanes: none
+-- How many campaigns of each site are in each state.
+SELECT site, state::text, count(*) FROM campaign GROUP BY site, state
+
+-- name: campaign_progress
+-- lanes: none
+-- The outcomes so far of the campaigns that are being told.
+SELECT c.site, p.campaign_id, p.channel, p.kind::text, sum(p.count)::bigint AS count
+FROM progress p
+JOIN campaign c USING (campaign_id)
+WHERE c.state IN ('sending', 'paused')
+GROUP BY c.site, p.campaign_id, p.channel, p.kind
