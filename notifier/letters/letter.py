@@ -1,0 +1,79 @@
+"""What a letter is made of, and the letter itself. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifier.campaigns.rule import Rule
+from notifier.policies.diff import Change
+from notifier.sites.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's."""
+
+    lane: int
+    person_id: UUID
+    address: str | None
+    locale: str
+    time_zone: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a version says of itself in one locale.
+
+    ``summary`` is in the publisher's words (a little Markdown). ``url`` is the permanent address of the text in this
+    locale: absolute, or a path below the public address of this service.
+    """
+
+    summary: str
+    changes: tuple[Change, ...]
+    url: str
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try."""
+
+    campaign_id: int
+    site: Site
+    policy: str
+    label: str
+    published_at: datetime
+    effective_at: datetime
+    opened_at: datetime
+    rule: Rule
+    texts: Mapping[str, Words]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A letter without an envelope, for private messages. ``html`` is a fragment that can stand inside any page."""
+
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
+
+    ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
+    outside ASCII leaves it non-ASCII (RFC 6531). Empty for channels that do not write to addresses.
+    """
+
+    lane: int
+    person_id: UUID
+    campaign_id: int
+    channel: str
+    attempt: int
+    address: str
+    message_id: str
+    return_path: str
+    body: bytes
+    sha256: bytes

@@ -1,0 +1,198 @@
+"""What a letter says in one locale, rendered once per campaign. Dates and addresses stay marked, to be filled in later.
+
+The wording comes from ``templates/letters/<language>.toml``. A locale whose language has no wording gets the English
+one; its summary and its sections stay in its own language.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import css_inline
+import nh3
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time, get_timezone_name
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from notifier.letters.letter import Telling
+from notifier.policies.diff import Change
+from notifier.resources import resource
+
+_FALLBACK = "en"
+_CHANGES = ("added", "edited", "removed", "moved")
+_MOST_SECTIONS = 20  # of one kind; the full text has them all
+_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_SUMMARY_RULES = ["blockquote", "list", "emphasis", "link", "backticks", "escape", "entity", "newline"]
+_SUMMARY_TAGS = {"p", "br", "ul", "ol", "li", "strong", "em", "code", "a", "blockquote"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What stands in rendered words where something is filled in later. Made from a secret: no text contains one."""
+
+    published: str
+    effective: str
+    text_address: str
+    html_address: str
+
+    @classmethod
+    def of(cls, nonce: str) -> "Marks":
+        """Marks that nobody who writes a summary can guess. ``nonce``: letters and digits."""
+        return cls(*(f"mark{nonce}{field.name.replace('_', '')}" for field in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A letter in one locale. ``notice_…`` is for private messages, ``letter_…`` for email."""
+
+    language: str  # of the wording
+    locale: Locale  # for dates
+    catalogue: Mapping[str, str]
+    policy: str
+    notice_html: str
+    notice_text: str
+    letter_html: str
+    letter_text: str
+
+    def subject(self, effective_at: datetime, zone: ZoneInfo, site: str) -> str:
+        """The subject, with the day on which the version takes effect in the person's time zone."""
+        day = format_date(effective_at.astimezone(zone), "long", locale=self.locale)
+        return self.catalogue["subject"].format(site=site, policy=self.policy, day=day)
+
+    def moment(self, at: datetime, zone: ZoneInfo) -> str:
+        """Day, time and the name of the time zone, like ``April 1, 2026, 9:00 AM (Japan Standard Time)``."""
+        local = at.astimezone(zone)
+        time = format_time(local, "short", tzinfo=zone, locale=self.locale)
+        return self.catalogue["moment"].format(
+            day=format_date(local, "long", locale=self.locale),
+            time=time.replace("\u202f", "\u00a0"),  # many mail fonts lack the narrow one
+            zone=get_timezone_name(local, locale=self.locale),
+        )
+
+
+def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rendered:
+    """Render one locale of a campaign. Raises KeyError when the version has no text in that locale."""
+    words, site = telling.texts[locale], telling.site
+    language = _language(locale)
+    babel_locale = _babel_locale(locale, language)
+    catalogue = catalogues()[language]
+    constant = {
+        "site": clean(site.name(locale)),
+        "policy": clean(site.title(telling.policy, locale)),
+        "label": clean(telling.label),
+    }
+    days = telling.rule.notice_days
+    own_page = site.policies[telling.policy].url or ""
+    shared = constant | {
+        "language": language,
+        "lang": locale,
+        "slots": marks,
+        "rule": telling.rule,
+        "days": catalogue[f"days_{'one' if days == 1 else 'other'}"].format(count=days),
+        "groups": _groups(words.changes),
+        "contact": site.contact,
+        "home": site.home_url,
+        "url": words.url if "://" in words.url else public_url.rstrip("/") + "/" + words.url.lstrip("/"),
+        "current": own_page if own_page.startswith(("https://", "http://")) else "",
+    }
+
+    def say(key: str, **values: object) -> str:
+        return catalogue[key].format(**constant | values)
+
+    def say_html(key: str, **values: object) -> Markup:
+        return Markup(catalogue[key]).format(**constant | values)  # noqa: S704 - our own words; the values are escaped
+
+    text = {**shared, "say": say, "summary": clean(words.summary)}
+    html = {**shared, "say": say_html, "summary": summary_html(words.summary), "strong": _strong}
+    environment = _environment()
+    page = environment.get_template("letter.html.j2").render(**html, css=_stylesheet())
+    return Rendered(
+        language,
+        babel_locale,
+        catalogue,
+        constant["policy"],
+        notice_html=environment.get_template("notice.html.j2").render(**html),
+        notice_text=environment.get_template("notice.txt.j2").render(**text),
+        letter_html=css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False).inline(page),
+        letter_text=environment.get_template("letter.txt.j2").render(**text),
+    )
+
+
+def clean(text: str) -> str:
+    """Text without characters that are no text: controls other than tab and line feed, halves of surrogate pairs."""
+    return _NOT_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def summary_html(summary: str) -> Markup:
+    """A summary as harmless HTML: paragraphs, lists, emphasis, quotations and links; all other markup stays words."""
+    html = MarkdownIt("zero", {"html": False, "breaks": True}).enable(_SUMMARY_RULES).render(clean(summary))
+    safe = nh3.clean(
+        html,
+        tags=_SUMMARY_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+    )
+    return Markup(safe)  # noqa: S704 - cleaned by nh3 in the line above
+
+
+@cache
+def catalogues() -> Mapping[str, Mapping[str, str]]:
+    """The wording of each language that has one."""
+    return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in _folder().glob("*.toml")}
+
+
+def _language(locale: str) -> str:
+    primary = locale.partition("-")[0]
+    return primary if primary in catalogues() else _FALLBACK
+
+
+def _babel_locale(locale: str, language: str) -> Locale:
+    """The person's own way of writing dates (en-GB) where it fits the wording, or else the wording's."""
+    try:
+        found = Locale.parse(locale, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return Locale(language)
+    return found if found.language == language else Locale(language)
+
+
+def _groups(changes: tuple[Change, ...]) -> list[tuple[str, list[str], int]]:
+    """Per kind of change: the names of the sections, and how many more there are."""
+    groups = []
+    for kind in _CHANGES:
+        names = [" ".join(clean(change.section).split()) for change in changes if change.change == kind]
+        if names:
+            groups.append((kind, names[:_MOST_SECTIONS], max(0, len(names) - _MOST_SECTIONS)))
+    return groups
+
+
+def _strong(words: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(words)
+
+
+def _folder() -> Path:
+    return resource("templates") / "letters"
+
+
+@cache
+def _stylesheet() -> Markup:
+    return Markup((_folder() / "letter.css").read_text("utf-8"))  # noqa: S704 - a file of ours
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(_folder()),
+        undefined=StrictUndefined,
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )

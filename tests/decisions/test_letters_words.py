@@ -1,0 +1,152 @@
+"""What letters say: dates, what continued use means under each rule, and never consent."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from babel import Locale
+
+from notifier.keys import Keys
+from notifier.letters.letter import Message, Words
+from notifier.letters.render import catalogues, summary_html
+from notifier.letters.write import Writer
+from notifier.policies.diff import Change
+from tests.telling import PUBLISHED, a_site, a_telling
+
+KEYS = Keys(b"a secret that only tests know and that is long enough")
+
+
+def message(locale: str = "en", zone: str = "Asia/Tokyo", **telling) -> Message:
+    return Writer(a_telling(**telling), KEYS, "https://notices.example/").message(locale, zone)
+
+
+def test_every_language_has_the_same_words_with_the_same_slots():
+    english = catalogues()["en"]
+    for language, words in catalogues().items():
+        assert Locale.parse(language)
+        assert words.keys() == english.keys()
+        for key, text in words.items():
+            slots = set(re.findall(r"{(\w+)}", text))
+            allowed = set(re.findall(r"{(\w+)}", english[key])) | {"site", "policy", "label"}
+            assert slots <= allowed, (language, key)
+
+
+def test_no_wording_calls_acceptance_consent_or_says_bound_or_read():
+    for word in ("consent", "bound", "you have read", "delivered"):
+        assert word not in " ".join(catalogues()["en"].values()).lower()
+    for word in ("同意", "拘束", "お読みになった"):
+        assert word not in " ".join(catalogues()["ja"].values())
+
+
+@pytest.mark.parametrize(
+    ("locale", "zone", "moment"),
+    [
+        ("en", "Asia/Tokyo", "April 1, 2026, 11:30\u00a0AM (Japan Standard Time)"),
+        ("en", "America/New_York", "March 31, 2026, 10:30\u00a0PM (Eastern Daylight Time)"),
+        ("en", "UTC", "April 1, 2026, 2:30\u00a0AM (Coordinated Universal Time)"),
+        ("ja", "Asia/Tokyo", "2026年4月1日 11:30（日本標準時）"),
+        ("ja", "Asia/Kolkata", "2026年4月1日 8:00（GMT+05:30）"),
+        ("en", "", "April 1, 2026, 11:30\u00a0AM (Japan Standard Time)"),
+        ("en", "No/Where", "April 1, 2026, 11:30\u00a0AM (Japan Standard Time)"),
+    ],
+)
+def test_dates_are_the_persons_own_with_the_zone_named(locale, zone, moment):
+    words = message(locale, zone)
+    assert moment in words.text
+    assert moment in words.html
+
+
+def test_a_locale_without_wording_gets_english_with_the_right_dates_and_its_own_summary():
+    words = {"fr": Words("Nous gardons moins.", (), "/p/fr"), "en-GB": Words("Less.", (), "/p/en-GB")}
+    french = message("fr", "Europe/Paris", texts=words)
+    assert "April 1, 2026, 4:30\u00a0AM (Central European Summer Time)" in french.text
+    assert '<div class="quote" lang="fr" dir="auto">\n<p>Nous gardons moins.</p>' in french.html
+    assert "1 April 2026, 04:30 (Central European Summer Time)" in message("en-GB", "Europe/Paris", texts=words).text
+
+
+def test_deemed_acceptance_is_announced_with_its_notice_period():
+    words = message().text
+    assert "that use will be deemed your acceptance of the new version" in words
+    assert "sooner than 30 days after this notice was sent to you does not count" in words
+    assert "not deemed acceptance" in words
+    japanese = message("ja").text
+    assert "承諾いただいたものとみなします" in japanese
+    assert "送信後30日を経過する前" in japanese
+
+
+def test_without_a_notice_period_none_is_promised():
+    assert "sooner than" not in message(rule={"notice_days": 0}).text
+    assert "1 day after" in message(rule={"notice_days": 1}).text
+
+
+@pytest.mark.parametrize("rule", [{"explicit": True}, {"explicit": True, "deems": False}])
+def test_where_an_act_is_needed_use_is_said_to_amount_to_nothing(rule):
+    words = message(rule=rule).text
+    assert "needs an act of your own" in words
+    assert "deemed" not in words
+    japanese = message("ja", rule=rule).text
+    assert "お客様ご自身によるお手続き" in japanese
+    assert "承諾いただいたものとみなします" not in japanese
+
+
+def test_where_the_rule_does_not_deem_nothing_needs_doing():
+    words = message(rule={"deems": False}).text
+    assert "does not amount to acceptance" in words
+    assert "deemed" not in words
+    assert "承諾いただいたものとみなします" not in message("ja", rule={"deems": False}).text
+
+
+def test_the_way_to_object_whom_to_ask_and_both_addresses_of_the_text_are_there():
+    words = message()
+    for part in (words.text, words.html):
+        assert "privacy@kumo.example" in part
+        assert "https://notices.example/p/kumo/privacy/2026-04/en" in part
+        assert "https://kumo.example/privacy" in part
+
+
+def test_a_policy_page_that_is_no_web_address_is_left_out():
+    site = a_site(policies={"privacy": {"titles": {"en": "Privacy"}, "url": "javascript:alert(1)"}})
+    assert "javascript" not in message(site=site).html
+
+
+def test_changes_are_listed_by_kind_and_long_lists_are_cut_with_the_rest_counted():
+    changes = (*(Change(f"Section {n}", "edited") for n in range(25)), Change("", "removed"))
+    text = message(texts={"en": Words("", changes, "/p")}).text
+    assert "Section 19" in text
+    assert "Section 20" not in text
+    assert "and 5 more" in text
+    assert "(without a heading)" in text
+    assert text.index("Changed") < text.index("Removed")
+
+
+def test_without_summary_and_changes_their_headings_are_left_out():
+    text = message(texts={"en": Words("", (), "/p")}).text
+    assert "In short" not in text
+    assert "section by section" not in text
+
+
+def test_the_subject_carries_the_day_in_the_persons_time_zone():
+    assert message(zone="America/New_York").subject == "Changes to our Privacy Policy, effective March 31, 2026"
+    assert message("ja").subject == "【くもストア】プライバシーポリシー改定のお知らせ（2026年4月1日適用）"
+
+
+def test_a_version_effective_at_once_has_two_equal_dates():
+    text = message(effective_at=PUBLISHED, opened_at=PUBLISHED + timedelta(minutes=1)).text
+    assert text.count("March 1, 2026, 11:30\u00a0AM (Japan Standard Time)") >= 3
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        ("**bold** and *thin*", "<p><strong>bold</strong> and <em>thin</em></p>"),
+        ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>"),
+        ("one\ntwo", "<p>one<br>\ntwo</p>"),
+        ("# not a heading", "<p># not a heading</p>"),
+        ("<b>x</b> & y", "<p>&lt;b&gt;x&lt;/b&gt; &amp; y</p>"),
+        ("![x](https://x.example/i.png)", '<p>!<a href="https://x.example/i.png" rel="noopener noreferrer">x</a></p>'),
+        ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
+        ("", ""),
+    ],
+)
+def test_summaries_keep_simple_markup_and_everything_else_as_words(markdown, html):
+    assert summary_html(markdown).strip() == html

@@ -1,0 +1,78 @@
+"""A site and a campaign to write letters for, without a database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from notifier.campaigns.rule import rule_of
+from notifier.letters.letter import Letter, Recipient, Telling, Words
+from notifier.letters.write import Writer
+from notifier.policies.diff import Change
+from notifier.sites.site import Site
+
+PUBLISHED = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
+
+SITE: dict[str, Any] = {
+    "site": "kumo",
+    "names": {"en": "Kumo Store", "ja": "くもストア"},
+    "home_url": "https://kumo.example/",
+    "contact": "privacy@kumo.example",
+    "time_zone": "Asia/Tokyo",
+    "locales": ["en", "ja"],
+    "senders": {
+        "en": {"name": "Kumo Store", "address": "privacy@kumo.example"},
+        "ja": {"name": "くもストア", "address": "privacy@kumo.example"},
+    },
+    "policies": {
+        "privacy": {
+            "titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"},
+            "url": "https://kumo.example/privacy",
+        }
+    },
+    "rule": {"preset": "pop-japan"},
+}
+
+
+def a_site(**changes: Any) -> Site:
+    """The site, with some of its settings replaced."""
+    return Site.model_validate(SITE | changes)
+
+
+def a_telling(site: Site | None = None, summary: str | None = None, **changes: Any) -> Telling:
+    """A campaign of the site. ``rule``: fields of the frozen rule to replace."""
+    site = site or a_site()
+    rule = rule_of(site.rule, "material", frozenset()).model_copy(update=changes.pop("rule", {}))
+    edited = (Change("5. Who else sees it", "edited"), Change("9. Parcels", "added"))
+    words = {
+        "en": Words(summary or "We keep **messages** for one year.", edited, "/p/kumo/privacy/2026-04/en"),
+        "ja": Words(summary or "保存する期間を**1年**にします。", edited, "/p/kumo/privacy/2026-04/ja"),
+    }
+    facts: dict[str, Any] = {
+        "campaign_id": 7,
+        "policy": "privacy",
+        "label": "2026-04",
+        "published_at": PUBLISHED,
+        "effective_at": PUBLISHED + timedelta(days=31),
+        "opened_at": PUBLISHED + timedelta(hours=3),
+        "texts": words,
+    }
+    return Telling(site=site, rule=rule, **(facts | changes))
+
+
+def a_recipient(number: int = 1, **changes: Any) -> Recipient:
+    """One person, numbered."""
+    facts: dict[str, Any] = {
+        "lane": number % 1024,
+        "person_id": UUID(int=number),
+        "address": f"person{number}@example.net",
+        "locale": "en",
+        "time_zone": "Europe/Berlin",
+        "attempt": 1,
+    }
+    return Recipient(**(facts | changes))
+
+
+def some_letters(writer: Writer, count: int, channel: str = "email") -> list[Letter]:
+    """Letters to as many people, all different."""
+    letters = writer.write(channel, [a_recipient(number) for number in range(1, count + 1)])
+    return [letter for letter in letters if isinstance(letter, Letter)]
