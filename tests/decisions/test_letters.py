@@ -138,7 +138,7 @@ def test_unusual_addresses_are_written_as_they_are(address, envelope, header):
     "address",
     [
         None, "", "nobody", "a@b\r\nBcc: x@example.net", "a@b\n", "a\0@example.net", "a@example.net\r",
-        "<a@example.net>", "a b@example.net", "a@example.net, b@example.net", ".a@example.net", "a..b@example.net", 
+        "<a@example.net>", "a b@example.net", "a@example.net, b@example.net", ".a@example.net", "a..b@example.net",
         "a@-x.net", "a@", "@b",
         "a@b@c.net",
         f"{'a' * 65}@example.net", f"a@{'b' * 300}.net", '"a b"@example.net', "a@example.net\u2028x",
