@@ -1,6 +1,6 @@
 """Pages: jinja templates, their words in each language, and dates and numbers as a reader expects them.
 
-A language is one catalogue, ``templates/words/<language>.yaml``; every catalogue has the same keys (a test compares them).
+A language is one catalogue, ``templates/words/<language>.yaml``; all have the same keys (a test compares them).
 A page is rendered for one language and one time zone::
 
     pages.render("console/sites.html.j2", "ja", time_zone="Asia/Tokyo", sites=…)
@@ -10,7 +10,7 @@ format values, and ``static("notifier.css")`` gives an address that changes with
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_time, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -30,20 +30,28 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "ja": "日本語"}
 
 
 def language_for(accepted: str, chosen: str | None = None) -> str:
-    """The page language: the reader's choice, else the best of an ``Accept-Language`` header (RFC 9110, 12.5.4)."""
-    if chosen in LANGUAGES:
-        return chosen
+    """The page language: the reader's choice, else the best of an ``Accept-Language`` header, else English."""
+    return chosen if chosen is not None and chosen in LANGUAGES else best_locale(accepted, list(LANGUAGES), "en")
+
+
+def best_locale(accepted: str, available: Sequence[str], default: str) -> str:
+    """The available locale that an ``Accept-Language`` header (RFC 9110, 12.5.4) likes best, else the default.
+
+    A wish is met by its own locale or by one of the same language, in this order.
+    """
     wishes: list[tuple[float, str]] = []
     for wish in accepted.split(",")[:20]:
-        tag, _, quality = wish.strip().partition(";q=")
+        tag, _, weight = wish.partition(";")
         try:
-            wishes.append((float(quality or 1), tag.lower().partition("-")[0]))
+            wishes.append((float(weight.strip().removeprefix("q=") or 1), tag.strip().lower()))
         except ValueError:
             continue
-    for quality, language in sorted(wishes, key=lambda wish: -wish[0]):
-        if quality > 0 and language in LANGUAGES:
-            return language
-    return "en"
+    for quality, tag in sorted(wishes, key=lambda wish: -wish[0]):
+        exact = [locale for locale in available if locale.lower() == tag]
+        alike = [locale for locale in available if locale.lower().partition("-")[0] == tag.partition("-")[0]]
+        if quality > 0 and (exact or alike):
+            return (exact or alike)[0]
+    return default
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,9 @@ class Tongue:
 
     def moment(self, value: datetime) -> Markup:
         """Day and time of an instant in the zone, as a ``<time>`` with the exact instant in UTC on hover."""
-        return self._time(value, format_datetime(value, "medium", tzinfo=self.zone, locale=self.locale))
+        local = value.astimezone(self.zone)
+        date = format_date(local.date(), "medium", locale=self.locale)
+        return self._time(value, f"{date} {format_time(local.time(), 'short', locale=self.locale)}")
 
     def ago(self, value: datetime, now: datetime) -> str:
         """How long before (or after) ``now`` an instant lies, in round words."""
@@ -108,6 +118,13 @@ class Tongue:
         """What a locale is called in this language; the tag itself when nobody knows it."""
         try:
             return Locale.parse(tag, sep="-").get_display_name(self.locale) or tag
+        except (UnknownLocaleError, ValueError):
+            return tag
+
+    def own_name(self, tag: str) -> str:
+        """What a locale is called by those who speak it; the tag itself when nobody knows it."""
+        try:
+            return Locale.parse(tag, sep="-").get_display_name() or tag
         except (UnknownLocaleError, ValueError):
             return tag
 

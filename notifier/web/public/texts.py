@@ -1,0 +1,178 @@
+"""The published texts: permanent pages, the current one, the history, and the exact bytes."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web
+
+from notifier.errors import NotFound
+from notifier.pages import LANGUAGES, best_locale
+from notifier.policies.diff import Change
+from notifier.policies.publish import Version, VersionText, find_version, list_versions, texts_of
+from notifier.sites.site import Site, load_site
+from notifier.web.context import PAGES, SERVICE
+from notifier.web.page import language_of, page, wishes_of
+from notifier.web.public.contents import changed, readable
+from notifier.web.standing import in_force, standing_of
+
+_SUFFIXES = {"text/markdown": "md", "text/html": "html"}
+
+
+async def show_policies(request: web.Request) -> web.Response:
+    """The policies of a site."""
+    site = await load_site(request.app[SERVICE].db, request.match_info["site"])
+    language = language_of(request)
+    policies = [{"policy": policy, "title": site.title(policy, language)} for policy in site.policies]
+    return page(request, "public/policies.html.j2", {**_frame(site, language), "policies": policies})
+
+
+async def show_history(request: web.Request) -> web.Response:
+    """Every published version of a policy."""
+    service = request.app[SERVICE]
+    site = await load_site(service.db, request.match_info["site"])
+    policy = _policy(request, site)
+    published = await _published(request, site)
+    now, language = service.clock.now(), language_of(request)
+    versions = [
+        {
+            "label": version.label,
+            "standing": standing_of(version, published, now),
+            "published_at": version.published_at,
+            "effective_at": version.effective_at,
+            "locales": [text.locale for text in await texts_of(service.db, version.version_id)],
+        }
+        for version in published
+    ]
+    values = {"versions": versions, "policy": policy, "title": site.title(policy, language)}
+    return page(request, "public/history.html.j2", {**_frame(site, language), **values}, time_zone=site.time_zone)
+
+
+async def show_current(request: web.Request) -> web.Response:
+    """The text in force (or, before the first takes effect, the newest one) in the reader's language."""
+    service = request.app[SERVICE]
+    site = await load_site(service.db, request.match_info["site"])
+    _policy(request, site)
+    published = await _published(request, site)
+    if not published:
+        return await show_history(request)
+    version = in_force(published, service.clock.now()) or published[0]
+    texts = await texts_of(service.db, version.version_id)
+    locale = best_locale(wishes_of(request), [text.locale for text in texts], site.locales[0])
+    response = await _show(request, site, version, published, locale, texts)
+    response.headers["Vary"] = "Accept-Language, Cookie"
+    return response
+
+
+async def show_version(request: web.Request) -> web.Response:
+    """The permanent page of one version in one locale."""
+    service = request.app[SERVICE]
+    site = await load_site(service.db, request.match_info["site"])
+    version = await find_version(service.db, site.site, _policy(request, site), request.match_info["label"])
+    published = await _published(request, site)
+    texts = await texts_of(service.db, version.version_id)
+    return await _show(request, site, version, published, request.match_info["locale"], texts)
+
+
+async def send_bytes(request: web.Request) -> web.Response:
+    """The exact bytes of a text, as they were published; a browser must not run anything in them."""
+    db, at = request.app[SERVICE].db, request.match_info
+    version = await find_version(db, at["site"], at["policy"], at["label"])
+    text = _text(await texts_of(db, version.version_id), at["locale"])
+    suffix = _SUFFIXES[text.media_type]
+    response = web.Response(
+        body=text.body,
+        content_type=text.media_type,
+        charset="utf-8",
+        headers={
+            "Cache-Control": "public, max-age=31536000, immutable",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Content-Disposition": f'inline; filename="{version.policy}-{version.label}-{text.locale}.{suffix}"',
+        },
+    )
+    response.last_modified = version.published_at
+    return _unless_known(request, response, text.sha256.hex())
+
+
+async def _show(
+    request: web.Request,
+    site: Site,
+    version: Version,
+    published: Sequence[Version],
+    locale: str,
+    texts: Sequence[VersionText],
+) -> web.Response:
+    service = request.app[SERVICE]
+    text = _text(texts, locale)
+    shown = await asyncio.to_thread(readable, text.media_type, text.body)
+    base = f"/p/{site.site}/{version.policy}"
+    language = locale if locale in LANGUAGES else locale.partition("-")[0]
+    now = service.clock.now()
+    coming = [other for other in published if standing_of(other, published, now) == "upcoming"]
+    values = {
+        "version": version,
+        "standing": standing_of(version, published, now),
+        "coming": coming[0] if coming else None,
+        "title": site.title(version.policy, locale),
+        "contact": site.contact,
+        "locale": locale,
+        "locales": [other.locale for other in texts],
+        "own_names": {other.locale: request.app[PAGES].tongue(language).own_name(other.locale) for other in texts},
+        "base": base,
+        "address": f"{service.settings.public_url.rstrip('/')}{base}/{version.label}/{locale}",
+        "summary": text.summary,
+        "changes": await _changes(request, version, text),
+        "contents": shown.contents,
+        "html": shown.html,
+        "sha256": text.sha256.hex(),
+        **_frame(site, locale),
+    }
+    response = page(request, "public/version.html.j2", values, language=language, time_zone=site.time_zone)
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return _unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
+
+
+async def _changes(request: web.Request, version: Version, text: VersionText) -> tuple[Change, ...]:
+    """Which sections changed since the version before, where that had a text in this locale."""
+    if version.previous_id is None:
+        return ()
+    earlier = await texts_of(request.app[SERVICE].db, version.previous_id)
+    for old in earlier:
+        if old.locale == text.locale:
+            return await asyncio.to_thread(changed, text.media_type, text.body, old.media_type, old.body)
+    return ()
+
+
+def _frame(site: Site, language: str) -> Mapping[str, object]:
+    return {"site": site.site, "site_name": site.name(language), "home_url": site.home_url}
+
+
+def _policy(request: web.Request, site: Site) -> str:
+    policy = request.match_info["policy"]
+    if policy not in site.policies:
+        raise NotFound(f"{site.site} has no policy {policy!r}")
+    return policy
+
+
+async def _published(request: web.Request, site: Site) -> list[Version]:
+    versions = await list_versions(request.app[SERVICE].db, site.site, request.match_info["policy"])
+    return [version for version in versions if version.state == "published"]
+
+
+def _text(texts: Sequence[VersionText], locale: str) -> VersionText:
+    for text in texts:
+        if text.locale == locale:
+            return text
+    raise NotFound(f"this version has no text in {locale!r}; it has {', '.join(text.locale for text in texts)}")
+
+
+def _unless_known(request: web.Request, response: web.Response, tag: str) -> web.Response:
+    """304 for a reader who has exactly this already (RFC 9110, 13.1.2)."""
+    response.etag = tag
+    known = request.if_none_match or ()
+    if any(etag.value in (tag, "*") for etag in known):
+        return web.Response(status=304, headers={k: v for k, v in response.headers.items() if k in _KEPT_BY_304})
+    return response
+
+
+_KEPT_BY_304 = frozenset({"ETag", "Etag", "Cache-Control", "Last-Modified", "Vary", "Content-Security-Policy"})
