@@ -33,13 +33,15 @@ fmt: $(INSTALLED) ## Format, and mend what ruff can mend by itself
 	.venv/bin/ruff format .
 
 # uv writes no package index's address with --no-emit-index-url, as a uv.lock would. Versions that still fit stay;
-# UPGRADE=1 takes the newest.
-lock: python ## Write requirements.txt anew from pyproject.toml (UPGRADE=1)
+# UPGRADE=1 takes the newest. The second file is the first without what only development needs.
+COMPILE = pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra fast --extra demo \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: python ## Write both requirements.txt anew from pyproject.toml (UPGRADE=1)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install -qq --disable-pip-version-check uv && \
-	"$$folder/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --extra fast --extra demo --group dev \
-		--generate-hashes --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
-		--quiet -o requirements.txt
+	"$$folder/bin/uv" $(COMPILE) --group dev $(if $(UPGRADE),--upgrade) -o requirements.txt && \
+	"$$folder/bin/uv" $(COMPILE) --constraint requirements.txt $(if $(UPGRADE),--upgrade) -o deploy/requirements.txt
 
 clean: ## Remove .venv, the demo's data and all caches
 	rm -rf .venv .demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
