@@ -5,7 +5,7 @@ before it leaves everything as it was, and the next worker finds the same rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -25,7 +25,7 @@ TRIES = 5  # to append behind a revision that somebody else appends meanwhile
 
 @dataclass(frozen=True)
 class Acceptance:
-    """One acceptance to append. ``evidence``: the use, the notice and the rule that it rests on."""
+    """One acceptance to append. ``evidence``: the use, the telling and the rule that it rests on, for JSON."""
 
     person_id: UUID
     version_id: int
@@ -100,14 +100,18 @@ def _next(recorded: Recorded | None) -> int:
 
 
 def _evidence(case: Case, decision: Decision) -> dict[str, Any]:
-    assert decision.use is not None
-    assert decision.telling is not None
-    rule = case.rule.model_dump(include={"preset", "literal", "notice_days", "bounce_window_hours"})
+    rule = case.rule
     return {
         "reason": decision.reason,
-        "use": asdict(decision.use),
-        "notice": {"campaign_id": case.campaign_id, **asdict(decision.telling)},
-        "rule": rule,
+        "campaign_id": case.campaign_id,
+        "use": decision.use,
+        "telling": decision.telling,
+        "rule": {
+            "preset": rule.preset,
+            "literal": rule.literal,
+            "notice_days": rule.notice_days,
+            "bounce_window_hours": rule.bounce_window_hours,
+        },
     }
 
 

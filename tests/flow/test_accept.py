@@ -54,8 +54,8 @@ async def test_the_first_use_after_the_persons_own_date_is_acceptance(story: Sto
     (acceptance,) = await story.acceptances()
     assert acceptance["counts_from"] == DATE
     assert acceptance["evidence"]["use"]["kind"] == "login"
-    assert acceptance["evidence"]["notice"]["channel"] == "email"
-    assert acceptance["evidence"]["notice"]["campaign_id"] == story.campaign_id
+    assert acceptance["evidence"]["telling"]["channel"] == "email"
+    assert acceptance["evidence"]["campaign_id"] == story.campaign_id
     assert acceptance["evidence"]["rule"]["notice_days"] == 30
     assert await left(story) == []
 
