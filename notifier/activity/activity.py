@@ -8,10 +8,11 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from notifier.campaigns.rule import NEVER_USE
 from notifier.errors import Fault, Invalid
+from notifier.sites.site import Moment
 
 SKEW = timedelta(minutes=5)  # how far a site's clock may run ahead of ours
 LONGEST_PATH = 300
@@ -61,7 +62,7 @@ class ActivityInput(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     external_id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    occurred_at: AwareDatetime
+    occurred_at: Moment
     kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     url: Annotated[str, StringConstraints(max_length=8192), AfterValidator(_path)] = ""
     ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_prefix)] | None = None
