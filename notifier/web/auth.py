@@ -22,6 +22,7 @@ COOKIE = "notifier-session"
 SESSION = timedelta(hours=12)
 # Pages under /console that are shown without a session.
 OPEN_PAGES = frozenset({"/console/login"})
+NO_SITE = "there is no site {!r}, or this token is not for it"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -40,12 +41,21 @@ class Grant:
     def demand(self, site: str | None, scope: str) -> None:
         """Raise NotFound for a site that is not theirs, Forbidden for a scope that they lack."""
         if site is not None and not self.sees(site):
-            raise NotFound(f"there is no site {site!r}, or this token is not for it")
+            raise NotFound(NO_SITE.format(site))
         if scope not in self.scopes:
             raise Forbidden(f"this needs the scope {scope!r}; the token has {', '.join(sorted(self.scopes)) or 'none'}")
 
 
 GRANT = web.RequestKey("grant", Grant)
+
+
+async def demand(request: web.Request, grant: Grant, site: str | None, scope: str) -> None:
+    """As :meth:`Grant.demand`; a token for every site also finds nothing where there is no such site."""
+    grant.demand(site, scope)
+    if site is not None and grant.site is None:
+        known = await request.app[SERVICE].db.value("web.site_exists", site=site.replace("\0", ""))
+        if not known:
+            raise NotFound(NO_SITE.format(site))
 
 
 def bearer(request: web.Request) -> str:

@@ -15,6 +15,7 @@ and its return annotation is the answer: any shape pydantic can serialise, ``Non
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from pydantic import BaseModel, TypeAdapter
 from notifier.compose import Service
 from notifier.db import Db
 from notifier.errors import NotifierError
-from notifier.web.auth import GRANT, authenticate, authenticate_person
+from notifier.web.auth import GRANT, authenticate, authenticate_person, demand
 from notifier.web.context import SERVICE
 from notifier.web.lines import BODY_SECONDS, lines_of, one_line
 from notifier.web.reading import read_json, read_path, read_query
@@ -114,9 +115,11 @@ class Endpoint:
 
     def route(self) -> web.RouteDef:
         """The route for aiohttp."""
+        # aiohttp would leave braces out, and a person's id may have them.
+        path = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", self.path)
         if self.method == "GET":
-            return web.get(self.path, self.serve)
-        return web.route(self.method, self.path, self.serve)
+            return web.get(path, self.serve)
+        return web.route(self.method, path, self.serve)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Check who asks and what they say, ask the handler, and write the answer."""
@@ -153,7 +156,7 @@ class Endpoint:
         if self.who == PERSON:
             return {"person": authenticate_person(request)}
         grant = await authenticate(request)
-        grant.demand(request.match_info.get("site"), self.who)
+        await demand(request, grant, request.match_info.get("site"), self.who)
         request[GRANT] = grant
         return {"grant": grant} if "grant" in self.parameters else {}
 
@@ -175,6 +178,8 @@ class Endpoint:
             return lines_of(request.content)
         async with _in_time():
             raw = await request.read()
+        if self.line is not None:
+            read_json(self.line, raw)  # one document is refused as a whole, with a pointer to every field
         return one_line(raw)
 
 

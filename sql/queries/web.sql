@@ -17,6 +17,11 @@ ON CONFLICT DO NOTHING
 -- The names of all sites.
 SELECT site FROM site ORDER BY site
 
+-- name: site_exists
+-- lanes: none
+-- Whether there is such a site.
+SELECT EXISTS (SELECT FROM site WHERE site = :site)
+
 -- name: campaign_states
 -- lanes: none
 -- How many campaigns of each site are in each state.

@@ -1,5 +1,6 @@
 """Asking the API in tests."""
 
+import json
 from io import BytesIO
 from typing import Any
 
@@ -42,3 +43,8 @@ def submission(label: str, words: str = "We keep your address.", **more: Any) ->
     """The body of a publishing webhook."""
     texts = {"en": {"media_type": "text/markdown", "body": f"# Privacy\n\n{words}", "summary": f"Now: {words}"}}
     return {"policy": "privacy", "label": label, "texts": texts} | more
+
+
+def ndjson(*documents: Any) -> bytes:
+    """Documents as NDJSON."""
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)

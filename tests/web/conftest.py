@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from notifier.channels.channel import Feedback
 from standardwebhooks import Webhook
 
+from notifier.channels.channel import Feedback
 from notifier.clock import MovableClock
 from notifier.compose import Service
 from notifier.db import Db
