@@ -79,10 +79,15 @@ class Client:
                 if response.status >= 400:
                     raise _problem(response.status, body)
                 return orjson.loads(body) if body and "json" in response.content_type else None
-        except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        except aiohttp.ClientConnectorError as error:
             raise Unavailable(
-                f"there is no answer from {self.url} ({error or type(error).__name__}); "
-                "start it with: notifier serve, or say where it is in NOTIFIER_URL"
+                f"nothing answers at {self.url}; start it with: notifier serve, or say where it is in NOTIFIER_URL"
+            ) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error.__cause__, NotifierError):
+                raise error.__cause__ from error  # what we were sending could not be read on
+            raise Unavailable(
+                f"the connection to {self.url} broke ({error or type(error).__name__}); try again"
             ) from error
 
 

@@ -69,9 +69,13 @@ class Crowd:
     def newcomers(self, count: int, round_: int, label: str, now: datetime) -> Iterator[dict[str, object]]:
         """People who register just after version ``label`` came out. Four of five saw it when they did."""
         for number in range(1, count + 1):
-            person = self._person(f"{self.site[0]}-new-{round_}-{number:04d}")
+            person = self._person(self.newcomer_id(number, round_))
             shown = {} if number % 5 == 0 else {"registration_version": label}
             yield person | shown | {"status": "active", "registered_at": now.isoformat()}
+
+    def newcomer_id(self, number: int, round_: int) -> str:
+        """The id of one who registered after version ``round_`` came out."""
+        return f"{self.site[0]}-new-{round_}-{number:04d}"
 
     def _person(self, external_id: str) -> dict[str, object]:
         chance = random.Random(f"{self.site}/{external_id}")  # noqa: S311 - nobody has to be unable to guess them
