@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from notifier.errors import Fault, Invalid, Malformed, faults_of
-from notifier.sites.site import Locale, Site, Slug
+from notifier.sites.site import Locale, Moment, Site, Slug
 
 # A version with one of these wants an explicit act, whatever its materiality says.
 EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
@@ -71,7 +71,7 @@ class Details(_Part):
     """What a person adds to a pending version when they confirm it: everything that its files do not say."""
 
     label: Label
-    effective_at: AwareDatetime | None = None
+    effective_at: Moment | None = None
     materiality: Materiality = "material"
     flags: list[str] = Field([], max_length=20)
     summaries: dict[Locale, Summary] = {}
@@ -82,7 +82,7 @@ class Submission(_Part):
 
     policy: Slug
     label: Label = Field(description="What you call this version, like 2026-03; part of its public address.")
-    effective_at: AwareDatetime | None = Field(
+    effective_at: Moment | None = Field(
         None, description="When it takes effect. Left out: as soon as the site's notice period allows."
     )
     materiality: Materiality = Field(

@@ -1,11 +1,12 @@
 """What a site says about itself: the model of site.yaml, and how it is read back from the database."""
 
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from notifier.db import Db
@@ -30,14 +31,24 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())  # reads a folder tree: 1 ms and more each time
 
 
-def _time_zone(value: str) -> str:
+def known_time_zone(value: str) -> str:
+    """The name itself. Raises ValueError when it is none of the IANA database's."""
     if value not in _time_zones():
         raise ValueError(f"{value!r} is not a time zone of the IANA database (like Europe/Berlin or Asia/Tokyo)")
     return value
 
 
+def _reasonable(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year < _LAST_YEAR:
+        raise ValueError(f"lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return value
+
+
+# Years that every part of the service can hold in any time zone.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+Moment = Annotated[AwareDatetime, AfterValidator(_reasonable)]
 Address = Annotated[str, AfterValidator(_address)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
+TimeZone = Annotated[str, AfterValidator(known_time_zone)]
 
 
 class _Part(BaseModel):

@@ -1,0 +1,134 @@
+-- The people of a site: they come, change and go.
+
+-- fragment: person_columns
+lane, site, external_id, person_id, status::text, email, locale, time_zone, country, roles, channels, attributes,
+registered_at, registration_version, changed_at, last_seen_on, closed_at
+
+-- name: upsert
+-- lanes: all
+-- A batch of people, each of them whole: what is not given is emptied, but for what registration said. Who is already
+-- so is not touched. In key order, so that two imports that meet wait for each other instead of locking each other out.
+WITH incoming AS (
+    SELECT i.lane, i.external_id, i.person_id, i.status, i.email, decode(i.email_mac, 'hex') AS email_mac, i.locale,
+           i.time_zone, i.country, i.roles, i.channels, i.attributes,
+           coalesce(i.registered_at, p.registered_at, :now::timestamptz) AS registered_at,
+           coalesce(i.registration_version, p.registration_version) AS registration_version
+    FROM jsonb_to_recordset(:people) AS i (
+        lane smallint, external_id text, person_id uuid, status person_status, email text, email_mac text,
+        locale text, time_zone text, country text, roles text[], channels text[], attributes jsonb,
+        registered_at timestamptz, registration_version text
+    )
+    LEFT JOIN LATERAL (
+        SELECT * FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
+    ) p ON true
+    WHERE p.person_id IS NULL
+       OR (p.status, p.email, p.email_mac, p.locale, p.time_zone, p.country, p.roles, p.channels, p.attributes)
+          IS DISTINCT FROM
+          (i.status, i.email, decode(i.email_mac, 'hex'), i.locale, i.time_zone, i.country, i.roles, i.channels,
+           i.attributes)
+       OR p.registered_at <> i.registered_at
+       OR (i.registration_version IS NOT NULL AND p.registration_version IS DISTINCT FROM i.registration_version)
+),
+written AS (
+    INSERT INTO person AS was (
+        lane, site, external_id, person_id, status, email, email_mac, locale, time_zone, country, roles, channels,
+        attributes, registered_at, registration_version, changed_at, closed_at
+    )
+    SELECT lane, :site, external_id, person_id, status, email, email_mac, locale, time_zone, country, roles, channels,
+           attributes, registered_at, registration_version, :now, CASE status WHEN 'closed' THEN :now::timestamptz END
+    FROM incoming
+    ORDER BY lane, external_id
+    ON CONFLICT (lane, site, external_id) DO UPDATE
+    SET status = EXCLUDED.status, email = EXCLUDED.email, email_mac = EXCLUDED.email_mac, locale = EXCLUDED.locale,
+        time_zone = EXCLUDED.time_zone, country = EXCLUDED.country, roles = EXCLUDED.roles,
+        channels = EXCLUDED.channels, attributes = EXCLUDED.attributes, registered_at = EXCLUDED.registered_at,
+        registration_version = EXCLUDED.registration_version, changed_at = EXCLUDED.changed_at,
+        closed_at = CASE EXCLUDED.status WHEN 'closed' THEN coalesce(was.closed_at, EXCLUDED.closed_at) END
+    RETURNING person_id
+)
+SELECT count(*) FILTER (WHERE made) AS created, count(*) FILTER (WHERE NOT made) AS changed
+FROM (SELECT person_id IN (SELECT person_id FROM incoming) AS made FROM written) w
+
+-- name: returned
+-- lanes: all
+-- Who of a batch had been erased. Asked after the upsert, so that no erasure slips in between. LIMIT keeps the planner at
+-- one look into the index per person: without it, it reads the whole table per batch as long as it knows no better.
+SELECT i.lane, i.external_id
+FROM unnest(:lanes::smallint[], :external_ids::text[], :pseudonyms::text[]) AS i (lane, external_id, pseudonym)
+CROSS JOIN LATERAL (
+    SELECT FROM person e WHERE e.lane = i.lane AND e.site = :site AND e.external_id = i.pseudonym LIMIT 1
+) e
+
+-- name: remove
+-- lanes: all
+-- People who came back although they had been erased.
+DELETE FROM person p
+USING unnest(:lanes::smallint[], :external_ids::text[]) AS i (lane, external_id)
+WHERE p.lane = i.lane AND p.site = :site AND p.external_id = i.external_id
+
+-- name: hold_policies
+-- lanes: none
+-- Let no version be published until this transaction ends: whichever comes second sees the other.
+SELECT policy FROM policy WHERE site = :site FOR KEY SHARE
+
+-- name: insert_registrations
+-- lanes: all
+-- What the people of a batch were shown when they registered.
+INSERT INTO registration (lane, person_id, version_id, at)
+SELECT p.lane, p.person_id, v.version_id, p.registered_at
+FROM unnest(:lanes::smallint[], :external_ids::text[], :labels::text[]) AS i (lane, external_id, label)
+CROSS JOIN LATERAL (
+    SELECT * FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
+) p
+JOIN version v ON v.site = :site AND v.label = i.label AND v.state = 'published'
+ORDER BY p.lane, p.person_id
+ON CONFLICT DO NOTHING
+
+-- name: person
+-- lanes: one
+-- A person by the site's own id or, once erased, by the pseudonym that took its place.
+SELECT
+    @person_columns
+FROM person
+WHERE lane = :lane AND site = :site AND external_id = ANY (ARRAY[:external_id, :pseudonym]::text[])
+
+-- name: erase
+-- lanes: one
+-- Only that there was somebody, and when, is left of a person.
+UPDATE person
+SET external_id = :pseudonym, status = 'erased', email = NULL, email_mac = NULL, locale = '', time_zone = '',
+    country = '', roles = '{}', channels = '{}', attributes = '{}', last_seen_on = NULL, changed_at = :now,
+    closed_at = coalesce(closed_at, :now)
+WHERE lane = :lane AND site = :site AND external_id = :external_id
+RETURNING person_id
+
+-- name: erase_addresses
+-- lanes: one
+-- The addresses that letters were sent to; that they were sent stays.
+UPDATE intent SET address = NULL WHERE lane = :lane AND person_id = :person_id AND address IS NOT NULL
+
+-- name: erase_replies
+-- lanes: one
+-- What mail servers said often quotes the address; what it amounted to stays.
+UPDATE outcome SET reply = '' WHERE lane = :lane AND person_id = :person_id AND reply <> ''
+
+-- name: erase_retries
+-- lanes: one
+-- Nothing more is sent to the person.
+DELETE FROM retry WHERE lane = :lane AND person_id = :person_id
+
+-- name: erase_activity
+-- lanes: one
+-- Use that nothing was made of yet.
+DELETE FROM activity WHERE lane = :lane AND person_id = :person_id
+
+-- name: erase_statements
+-- lanes: one
+-- What the person wrote when they objected; that they did stays.
+UPDATE objection SET statement = '' WHERE lane = :lane AND person_id = :person_id AND statement <> ''
+
+-- name: erase_evidence
+-- lanes: one
+-- From where and with what the person used the site; that they did, and when, stays.
+UPDATE acceptance SET evidence = evidence #- '{use,url_path}' #- '{use,ip_prefix}' #- '{use,user_agent}'
+WHERE lane = :lane AND person_id = :person_id AND jsonb_typeof(evidence -> 'use') = 'object'
