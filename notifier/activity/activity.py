@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from notifier.campaigns.rule import NEVER_USE
-from notifier.errors import Fault, Invalid
+from notifier.errors import Invalid, faults_of
 from notifier.sites.site import Moment
 
 SKEW = timedelta(minutes=5)  # how far a site's clock may run ahead of ours
@@ -96,11 +96,7 @@ def read_activity(line: bytes) -> ActivityInput:
     try:
         return ActivityInput.model_validate_json(line)
     except ValidationError as error:
-        faults = [
-            Fault("/" + "/".join(map(str, e["loc"])), f"{e['msg'].removeprefix('Value error, ')}")
-            for e in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise Invalid("this activity cannot be read; it was left out", faults) from error
+        raise Invalid("this activity cannot be read; it was left out", faults_of(error)) from error
 
 
 def why_ignored(activity: ActivityInput, allowed: Sequence[str] | None, now: datetime) -> str | None:

@@ -4,7 +4,6 @@ The rows it leaves: ``activity``, for people who may yet accept something by usi
 them there. Of everybody else only the day on which they were last seen is kept.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,7 @@ from notifier.errors import Fault, Invalid
 from notifier.lanes import lane_of
 from notifier.sites.site import load_site
 
-BATCH = 5000  # lines per statement
+BATCH = 2000  # lines per statement; others wait while they are read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
 
 
@@ -25,7 +24,7 @@ class RecordReport:
 
     read: int = 0
     kept: int = 0
-    ignored: Counter[str] = field(default_factory=Counter)
+    ignored: dict[str, int] = field(default_factory=dict)
     faulty: int = 0
     faults: list[Fault] = field(default_factory=list)
 
@@ -68,11 +67,11 @@ def _read(
     except Invalid as error:
         report.faulty += 1
         room = MOST_FAULTS - len(report.faults)
-        report.faults.extend(Fault(f"line {number}", f"{f.pointer}: {f.detail}") for f in error.faults[:room])
+        report.faults.extend(Fault(f"line {number}", f"{f.pointer} {f.detail}".strip()) for f in error.faults[:room])
         return None
     reason = why_ignored(activity, allowed, now)
     if reason is not None:
-        report.ignored[reason] += 1
+        _ignore(report, reason, 1)
         return None
     return activity.external_id, as_use(activity, now)
 
@@ -87,10 +86,14 @@ async def _keep(db: Db, site: str, batch: Sequence[tuple[str, Use]], report: Rec
     counts = await db.first(_Counts, "activity.keep", site=site, now=now, **_columns(days))
     assert counts is not None
     report.kept += counts.kept
-    report.ignored["unknown_person"] += len(batch) - counts.known
-    report.ignored["nothing_open"] += counts.known - counts.waiting
-    report.ignored["same_day"] += counts.waiting - counts.kept
-    report.ignored = +report.ignored
+    _ignore(report, "unknown_person", len(batch) - counts.known)
+    _ignore(report, "nothing_open", counts.known - counts.waiting)
+    _ignore(report, "same_day", counts.waiting - counts.kept)
+
+
+def _ignore(report: RecordReport, reason: str, count: int) -> None:
+    if count:
+        report.ignored[reason] = report.ignored.get(reason, 0) + count
 
 
 def _columns(days: Sequence[tuple[int, Day]]) -> dict[str, object]:

@@ -55,7 +55,7 @@ async def test_everything_that_is_not_kept_has_its_reason(story: Story) -> None:
     assert report.ignored == {
         "same_day": 1, "nothing_open": 2, "excluded_kind": 1, "robot": 1, "in_the_future": 1, "unknown_person": 2,
     }  # fmt: skip
-    assert [(fault.pointer, fault.detail[:14]) for fault in report.faults] == [("line 11", "/: Invalid JSO")]
+    assert [(fault.pointer, fault.detail[:14]) for fault in report.faults] == [("line 11", "Invalid JSON: ")]
 
 
 async def test_only_the_first_use_of_a_day_is_kept_whatever_order_they_arrive_in(story: Story) -> None:

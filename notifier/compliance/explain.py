@@ -1,0 +1,144 @@
+"""Why a person was or was not told of a version, by which rule, when, and what holds acceptance back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from notifier.acceptance.decide import Decision, decide
+from notifier.acceptance.facts import Case, Somebody, load_cases
+from notifier.activity.activity import Use
+from notifier.campaigns.campaign import campaign_of_version, load_campaign
+from notifier.compliance.search import PersonAcceptance, PersonNotice, acceptances, notices
+from notifier.compliance.words import Said, said
+from notifier.db import Db
+from notifier.policies.publish import Version
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt and what it came to; ``class_`` of its failure or delay."""
+
+    channel: str
+    attempt: int
+    told_at: datetime | None
+    recipient_at: datetime | None
+    shown_at: datetime | None
+    failed_at: datetime | None
+    class_: str | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The answer as facts and in English. ``status`` is the notice's (None: never considered); ``recorded`` the latest
+    acceptance on record; ``decision`` what the facts amount to now."""
+
+    policy: str
+    label: str
+    status: str | None
+    recorded: PersonAcceptance | None
+    decision: Decision | None
+    facts: list[Said]
+
+    @property
+    def words(self) -> list[str]:
+        """Every fact in English, in the order in which it came to matter."""
+        return [fact.text for fact in self.facts]
+
+
+async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> Explanation:
+    """Explain one person and one published version."""
+    about = [a for a in await acceptances(db, person) if (a.policy, a.label) == (version.policy, version.label)]
+    recorded = about[-1] if about else None
+    cases = (await load_cases(db, person.lane, {person.person_id: _LONG_AGO})).get(person.person_id, [])
+    case = next((case for case in cases if case.version_id == version.version_id), None)
+    facts = [said(
+        "published", label=version.label, policy=version.policy, published_at=version.published_at,
+        effective_at=version.effective_at,
+    )]  # fmt: skip
+    if case is None:
+        facts += [await _why_not_considered(db, version), *_of_acceptance(recorded)]
+        return Explanation(version.policy, version.label, None, recorded, None, facts)
+    notice = next(n for n in await notices(db, person) if n.campaign_id == case.campaign_id)
+    uses = await db.many(Use, "compliance.uses", lane=person.lane, person_id=person.person_id)
+    attempts = await _attempts(db, person, case.campaign_id)
+    decision = decide(case.rule, replace(case.facts, uses=tuple(uses)), now)
+    facts += [*_of_notice(notice, case), *_of_attempts(attempts, notice, case), *_of_decision(case, decision, recorded)]
+    return Explanation(version.policy, version.label, notice.status, recorded, decision, facts)
+
+
+async def _attempts(db: Db, person: Somebody, campaign_id: int) -> list[Attempt]:
+    rows = await db.many(
+        dict, "compliance.attempts", lane=person.lane, person_id=person.person_id, campaign_id=campaign_id
+    )
+    return [Attempt(class_=row.pop("class"), **row) for row in map(dict, rows)]
+
+
+async def _why_not_considered(db: Db, version: Version) -> Said:
+    campaign_id = await campaign_of_version(db, version.version_id)
+    if campaign_id is not None:
+        frozen_at = (await load_campaign(db, None, campaign_id)).frozen_at
+        if frozen_at is None:
+            return said("not_considered.not_frozen")
+        return said("not_considered.came_later", frozen_at=frozen_at)
+    if version.is_baseline:
+        return said("not_considered.baseline")
+    return said("not_considered.editorial" if version.materiality == "editorial" else "not_considered.no_campaign")
+
+
+def _of_notice(notice: PersonNotice, case: Case) -> Iterator[Said]:
+    if notice.status == "excluded":
+        yield said(f"left_out.{notice.reason}")
+    elif notice.reason != "in_scope":
+        yield said("suppressed" if notice.reason == "suppressed" else "nothing_reaches")
+    else:
+        yield said("in_scope", locale=notice.locale, channels=notice.channels, preset=case.rule.preset)
+        if notice.fallback:
+            yield said("in_scope.fallback", fallback=notice.fallback)
+        if notice.requested_locale not in ("", notice.locale):
+            yield said("other_locale", requested_locale=notice.requested_locale, locale=notice.locale)
+
+
+def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) -> Iterator[Said]:
+    for one in attempts:
+        if one.failed_at is not None:
+            yield said(
+                "attempt.failed", attempt=one.attempt, channel=one.channel, failed_at=one.failed_at, class_=one.class_
+            )
+        elif one.told_at is None:
+            yield said("attempt.open", attempt=one.attempt, channel=one.channel, class_=one.class_)
+    for telling in case.facts.tellings:
+        if telling.placed:
+            yield said("told.placed", channel=telling.channel, told_at=telling.at)
+        elif telling.recipient_at is not None:
+            yield said("told.by_recipient", channel=telling.channel, recipient_at=telling.recipient_at)
+        else:
+            yield said("told.by_relay", channel=telling.channel, told_at=telling.at)
+        if telling.shown_at is not None:
+            yield said("told.shown", shown_at=telling.shown_at)
+    if notice.reason == "in_scope" and notice.status != "told":
+        yield said(f"not_told.{notice.status}")
+
+
+def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | None) -> Iterator[Said]:
+    objection = case.facts.objection
+    if objection is not None:
+        yield said("objection_withdrawn" if objection.withdrawn else "objected", at=objection.at)
+    if decision.counts_from is not None:
+        yield said("counts_from", counts_from=decision.counts_from, notice_days=case.rule.notice_days)
+    if recorded is None:
+        yield said(f"decision.{decision.reason}", since=decision.since, again_at=decision.again_at)
+    yield from _of_acceptance(recorded)
+
+
+def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:
+    if recorded is not None:
+        yield said(
+            f"accepted.{recorded.kind}",
+            accepted_at=recorded.accepted_at,
+            grade=recorded.grade,
+            recorded_at=recorded.recorded_at,
+        )
+        if recorded.contested:
+            yield said("contested")

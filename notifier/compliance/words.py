@@ -1,0 +1,115 @@
+"""The answers of compliance in words. Every fact is a code with its values, so that any page can say it in its own
+language; here is what it says in English. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+ENGLISH: Mapping[str, str] = {
+    "published": "Version {label} of {policy} was published on {published_at} and takes effect on {effective_at}.",
+    "not_considered.baseline": "It is the first version of its policy, so nobody had to be told of it.",
+    "not_considered.editorial": "Its changes are editorial: it was posted, and nobody had to be told.",
+    "not_considered.no_campaign": "No campaign tells of this version.",
+    "not_considered.not_frozen": "The audience has not been worked out yet, as nobody has approved the campaign.",
+    "not_considered.came_later": "The audience was frozen on {frozen_at}, before this person became known to us.",
+    "left_out.erased": "They were not told: their data had been erased.",
+    "left_out.closed": "They were not told: their account was closed.",
+    "left_out.suspended": "They were not told: their account was suspended.",
+    "left_out.dormant": "They were not told: their account was dormant, and the rule leaves those out.",
+    "left_out.registered_with_it": "They were not told: they registered while this version was shown to them.",
+    "left_out.already_accepted": "They were not told: they had already accepted this or a newer version.",
+    "left_out.outside_rule": "They were not told: the rule does not cover their country, role, locale or attributes.",
+    "nothing_reaches": "They had to be told, but there was no channel that could reach them.",
+    "suppressed": "They had to be told, but their address must not be written to since it bounced or complained, and"
+    " there was no other channel.",
+    "in_scope": "They had to be told, in {locale}, by {channels}; the rule was frozen from the preset {preset}.",
+    "in_scope.fallback": "If that fails, by {fallback}.",
+    "other_locale": "They asked for {requested_locale}; there is no such text, so {locale} was used.",
+    "attempt.failed": "Attempt {attempt} by {channel} failed on {failed_at}: {class_}.",
+    "attempt.open": "Attempt {attempt} by {channel} has no final answer yet: {class_}.",
+    "told.by_relay": "Told by {channel}: our relay took the letter over on {told_at}. That is not delivery.",
+    "told.by_recipient": "Told by {channel}: the recipient's own server accepted the letter on {recipient_at}.",
+    "told.placed": "Told by {channel}: the message has been there for them since {told_at}.",
+    "told.shown": "It was shown to them on {shown_at}.",
+    "not_told.pending": "They have not been told yet.",
+    "not_told.unreachable": "They could not be told: every channel failed.",
+    "not_told.superseded": "They were not told before a newer version took over.",
+    "objected": "They objected on {at}, so no use amounts to acceptance. An explicit act is still possible.",
+    "objection_withdrawn": "They objected, and took it back on {at}. Use counts from then on.",
+    "counts_from": "Use counts from {counts_from}: not before the version's effect, nor {notice_days} days after the"
+    " telling.",
+    "decision.not_posted": "There is no acceptance: the version is not posted.",
+    "decision.account_closed": "There is no acceptance: the account is closed.",
+    "decision.never_deemed": "There is no acceptance: under this rule no use ever amounts to it.",
+    "decision.act_required": "There is no acceptance: this version wants an explicit act, and there was none.",
+    "decision.objected": "There is no acceptance, because of the objection.",
+    "decision.left_out": "There is no acceptance on record.",
+    "decision.unreachable": "There is no acceptance: use counts for nothing while nobody could tell them.",
+    "decision.suppressed": "There is no acceptance: use counts for nothing while nobody could tell them.",
+    "decision.superseded": "There is no acceptance: use counts for nothing as they were not told.",
+    "decision.not_yet_told": "There is no acceptance: use counts for nothing before they are told.",
+    "decision.bounce_window": "There is no acceptance yet: they used the site, but the letter may still bounce until"
+    " {again_at}.",
+    "decision.no_use_yet": "There is no acceptance yet: no use that counts has been reported.",
+    "decision.used": "They used the site on {since}; this will be recorded as acceptance with the next decision.",
+    "decision.explicit_act": "They accepted exactly this version on {since}.",
+    "decision.registered_with_it": "They registered on {since} while this version was shown to them.",
+    "accepted.deemed": "Deemed accepted by their use of the site on {accepted_at}, grade {grade}, recorded on"
+    " {recorded_at}.",
+    "accepted.explicit": "Accepted by an explicit act on {accepted_at}, grade {grade}, recorded on {recorded_at}.",
+    "accepted.registration": "Accepted by registering with this version on {accepted_at}, grade {grade}, recorded on"
+    " {recorded_at}.",
+    "contested": "The telling that this rests on failed afterwards, so this acceptance is contested.",
+    "event.registered": "Registered",
+    "event.account_closed": "Account closed",
+    "event.erased": "Erased",
+    "event.last_seen": "Last used the site on this day",
+    "event.registration_shown": "Registered with this version on show",
+    "event.considered": "Considered for the audience: {reason}",
+    "event.tried": "About to send",
+    "event.accepted_by_relay": "Our relay took the letter over",
+    "event.accepted_by_recipient": "The recipient's server accepted the letter",
+    "event.placed": "Private message placed",
+    "event.shown": "Shown to the person",
+    "event.acknowledged": "Acknowledged by the person",
+    "event.deferred": "Put off by the other side: {class}",
+    "event.unknown": "No answer: the letter may or may not have arrived",
+    "event.refused": "Refused: {class}",
+    "event.bounced": "Bounced: {class}",
+    "event.expired": "Given up: {class}",
+    "event.complained": "Complained, so it arrived",
+    "event.withheld": "Not sent: {class}",
+    "event.used": "Used the site: {kind}",
+    "event.objected": "Objected",
+    "event.objection_withdrawn": "Took the objection back",
+    "event.accepted_deemed": "Deemed acceptance, grade {grade}",
+    "event.accepted_explicit": "Explicit acceptance, grade {grade}",
+    "event.accepted_registration": "Acceptance by registration, grade {grade}",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """One fact: what it is, and its values. Pages look the code up in their own catalogue."""
+
+    code: str
+    values: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The fact in English."""
+        return ENGLISH[self.code].format_map({name: _shown(value) for name, value in self.values.items()})
+
+
+def said(code: str, **values: Any) -> Said:
+    """A fact with its values."""
+    return Said(code, values)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,259 @@
+-- What compliance asks of the record.
+
+-- name: timeline
+-- lanes: one
+-- Every fact about one person, in the order of time.
+WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) AS (
+    SELECT registered_at, 0, 'registered', NULL::integer, NULL::integer, NULL, NULL::smallint,
+           jsonb_build_object('version', registration_version)
+    FROM person WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
+    SELECT closed_at, 9, 'account_closed', NULL, NULL, NULL, NULL, '{}'
+    FROM person WHERE lane = :lane AND person_id = :person_id AND closed_at IS NOT NULL
+    UNION ALL
+    SELECT changed_at, 9, 'erased', NULL, NULL, NULL, NULL, '{}'
+    FROM person WHERE lane = :lane AND person_id = :person_id AND status = 'erased'
+    UNION ALL
+    SELECT last_seen_on::timestamp AT TIME ZONE 'UTC', 8, 'last_seen', NULL, NULL, NULL, NULL, '{}'
+    FROM person WHERE lane = :lane AND person_id = :person_id AND last_seen_on IS NOT NULL
+    UNION ALL
+    SELECT at, 1, 'registration_shown', version_id, NULL, NULL, NULL, '{}'
+    FROM registration WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
+    SELECT c.frozen_at, 2, 'considered', c.version_id, n.campaign_id, NULL, NULL,
+           jsonb_build_object('reason', n.reason, 'requested_locale', p.requested_locale, 'locale', p.locale,
+                              'channels', p.channels, 'fallback', p.fallback)
+    FROM notice n
+    JOIN campaign c ON c.campaign_id = n.campaign_id
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+    WHERE n.lane = :lane AND n.person_id = :person_id
+    UNION ALL
+    SELECT (t ->> 'at')::timestamptz, 4, 'placed', c.version_id, s.campaign_id, t ->> 'channel', 0, '{}'
+    FROM standing s
+    JOIN campaign c ON c.campaign_id = s.campaign_id
+    CROSS JOIN jsonb_array_elements(s.tellings) t
+    WHERE s.lane = :lane AND s.person_id = :person_id AND (t ->> 'attempt')::integer = 0
+    UNION ALL
+    SELECT i.at, 3, 'tried', c.version_id, i.campaign_id, i.channel, i.attempt,
+           jsonb_build_object('address', i.address, 'sha256', encode(i.sha256, 'hex'))
+    FROM intent i
+    JOIN campaign c ON c.campaign_id = i.campaign_id
+    WHERE i.lane = :lane AND i.person_id = :person_id
+    UNION ALL
+    SELECT o.at, 4, o.kind::text, c.version_id, o.campaign_id, o.channel, o.attempt,
+           jsonb_build_object('class', o.class, 'reply', o.reply, 'via', o.via)
+    FROM outcome o
+    JOIN campaign c ON c.campaign_id = o.campaign_id
+    WHERE o.lane = :lane AND o.person_id = :person_id
+    UNION ALL
+    SELECT occurred_at, 5, 'used', NULL, NULL, NULL, NULL,
+           jsonb_build_object('kind', kind, 'url_path', url_path, 'ip_prefix', ip_prefix, 'user_agent', user_agent,
+                              'received_at', received_at)
+    FROM activity WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
+    SELECT at, 6, CASE WHEN withdrawn THEN 'objection_withdrawn' ELSE 'objected' END, version_id, NULL, NULL, NULL,
+           jsonb_build_object('via', via, 'statement', statement, 'recorded_at', recorded_at)
+    FROM objection WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
+    SELECT accepted_at, 7, 'accepted_' || kind, version_id, NULL, NULL, NULL,
+           jsonb_build_object('grade', grade, 'revision', revision, 'counts_from', counts_from,
+                              'recorded_at', recorded_at, 'evidence', evidence)
+    FROM acceptance WHERE lane = :lane AND person_id = :person_id
+)
+SELECT f.at, f.kind, v.policy, v.label, f.campaign_id, f.channel, f.attempt, f.detail
+FROM facts f
+LEFT JOIN version v ON v.version_id = f.version_id
+ORDER BY f.at, f.place, f.campaign_id, f.attempt
+
+-- name: notices
+-- lanes: one
+-- Every notice of one person and where it stands, the newest version first.
+SELECT s.campaign_id, v.policy, v.label, v.published_at, v.effective_at, s.reason::text AS reason, s.status,
+       s.requested_locale, s.locale, s.channels, s.fallback, s.told_at, s.told_by, s.recipient_at, s.shown_at
+FROM standing s
+JOIN campaign c ON c.campaign_id = s.campaign_id
+JOIN version v ON v.version_id = c.version_id
+WHERE s.lane = :lane AND s.person_id = :person_id
+ORDER BY v.published_at DESC, s.campaign_id DESC
+
+-- name: acceptances
+-- lanes: one
+-- Every acceptance of one person with all revisions. Contested: the telling that it rests on failed afterwards.
+SELECT v.policy, v.label, a.revision, a.kind::text AS kind, a.grade::text AS grade, a.accepted_at, a.counts_from,
+       a.recorded_at, a.evidence,
+       a.kind = 'deemed' AND NOT EXISTS (
+           SELECT
+           FROM standing s
+           CROSS JOIN jsonb_array_elements(s.tellings) t
+           WHERE s.lane = :lane AND s.person_id = :person_id
+             AND s.campaign_id = (a.evidence ->> 'campaign_id')::integer
+             AND t ->> 'channel' = a.evidence #>> '{telling,channel}'
+             AND t ->> 'attempt' = a.evidence #>> '{telling,attempt}'
+       ) AS contested
+FROM acceptance a
+JOIN version v ON v.version_id = a.version_id
+WHERE a.lane = :lane AND a.person_id = :person_id
+ORDER BY v.published_at DESC, a.version_id DESC, a.revision
+
+-- name: attempts
+-- lanes: one
+-- The attempts to tell one person of one version, and what each came to.
+SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, (
+           SELECT o.class
+           FROM outcome o
+           WHERE o.lane = :lane AND o.person_id = :person_id AND o.campaign_id = :campaign_id
+             AND o.channel = r.channel AND o.attempt = r.attempt AND o.class IS NOT NULL
+           ORDER BY o.at DESC LIMIT 1
+       ) AS class
+FROM reached r
+WHERE r.lane = :lane AND r.person_id = :person_id AND r.campaign_id = :campaign_id
+ORDER BY coalesce(r.told_at, r.failed_at), r.channel, r.attempt
+
+-- name: uses
+-- lanes: one
+-- The uses of one person that wait to be decided.
+SELECT occurred_at, received_at, kind, url_path, ip_prefix, user_agent
+FROM activity
+WHERE lane = :lane AND person_id = :person_id
+ORDER BY occurred_at
+
+-- name: told_before
+-- lanes: one
+-- Whether one person was validly told of a version before a moment: by what, when, and that no bounce undid it.
+SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, (t ->> 'at')::timestamptz AS told_at,
+       (t ->> 'recipient_at')::timestamptz AS recipient_at, (t ->> 'shown_at')::timestamptz AS shown_at
+FROM campaign c
+JOIN standing s ON s.campaign_id = c.campaign_id
+CROSS JOIN jsonb_array_elements(s.tellings) t
+WHERE c.version_id = :version_id AND s.lane = :lane AND s.person_id = :person_id
+  AND (t ->> 'at')::timestamptz < :before::timestamptz
+ORDER BY told_at LIMIT 1
+
+-- fragment: noticed
+FROM standing s
+JOIN campaign c ON c.campaign_id = s.campaign_id
+JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
+LEFT JOIN LATERAL (
+    SELECT kind, grade, accepted_at
+    FROM acceptance
+    WHERE lane = s.lane AND person_id = s.person_id AND version_id = c.version_id
+    ORDER BY revision DESC LIMIT 1
+) a ON true
+LEFT JOIN LATERAL (
+    SELECT class, reply
+    FROM outcome
+    WHERE lane = s.lane AND person_id = s.person_id AND campaign_id = s.campaign_id AND class IS NOT NULL
+    ORDER BY at DESC LIMIT 1
+) f ON true
+WHERE s.campaign_id = :campaign_id
+  AND (:statuses::text[] = '{}' OR s.status = ANY (:statuses))
+  AND (:reasons::text[] = '{}' OR s.reason = ANY (:reasons::notice_reason[]))
+  AND (:channel::text IS NULL OR s.told_by = :channel)
+  AND (:locale::text IS NULL OR s.locale = :locale)
+
+-- name: campaign_notices
+-- lanes: all
+-- One page of a campaign's notices after a key, in key order.
+SELECT s.lane, s.person_id, p.external_id, s.reason::text AS reason, s.status, s.requested_locale, s.locale,
+       s.channels, s.fallback, s.told_at, s.told_by, s.recipient_at, s.shown_at,
+       a.kind::text AS accepted, a.grade::text AS grade, a.accepted_at,
+       f.class AS failed_class, f.reply AS failed_reply
+@noticed
+  AND (s.lane, s.person_id) > (:after_lane::smallint, :after_person::uuid)
+ORDER BY s.lane, s.person_id
+LIMIT :most
+
+-- name: notices_csv
+-- lanes: all
+-- All of a campaign's notices as they are exported. What a spreadsheet would take for a formula gets an apostrophe.
+SELECT regexp_replace(p.external_id, '^([-=+@\t\r])', '''\1') AS external_id,
+       s.status, s.reason::text AS reason, s.requested_locale, s.locale, array_to_string(s.channels, ' ') AS channels,
+       array_to_string(s.fallback, ' ') AS fallback, s.told_by, s.told_at, s.recipient_at, s.shown_at,
+       f.class AS failed_class, regexp_replace(f.reply, '^([-=+@\t\r])', '''\1') AS failed_reply,
+       a.kind::text AS accepted, a.grade::text AS grade, a.accepted_at
+@noticed
+ORDER BY s.lane, s.person_id
+
+-- name: version_acceptances
+-- lanes: all
+-- One page of who accepted a version, after a key, each with the latest revision.
+SELECT a.lane, a.person_id, p.external_id, a.revision, a.kind::text AS kind, a.grade::text AS grade, a.accepted_at,
+       a.counts_from, a.recorded_at
+FROM acceptance a
+JOIN person p ON p.lane = a.lane AND p.person_id = a.person_id
+WHERE a.version_id = :version_id
+  AND (:kind::text IS NULL OR a.kind = :kind::acceptance_kind)
+  AND (:grade::text IS NULL OR a.grade = :grade::text::"char")
+  AND NOT EXISTS (
+      SELECT FROM acceptance b
+      WHERE b.lane = a.lane AND b.person_id = a.person_id AND b.version_id = a.version_id AND b.revision > a.revision
+  )
+  AND (a.lane, a.person_id) > (:after_lane::smallint, :after_person::uuid)
+ORDER BY a.lane, a.person_id
+LIMIT :most
+
+-- name: report
+-- lanes: all
+-- The counts of a campaign in parts, each counted by itself so that comparing them proves something.
+WITH standings AS MATERIALIZED (
+    SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
+), accepted AS MATERIALIZED (
+    SELECT DISTINCT ON (lane, person_id) lane, person_id, kind
+    FROM acceptance WHERE version_id = :version_id
+    ORDER BY lane, person_id, revision DESC
+), objected AS MATERIALIZED (
+    SELECT lane, person_id
+    FROM (
+        SELECT DISTINCT ON (lane, person_id) lane, person_id, withdrawn
+        FROM objection WHERE version_id = :version_id
+        ORDER BY lane, person_id, at DESC
+    ) latest
+    WHERE NOT withdrawn
+)
+SELECT 'reason' AS part, reason::text AS name, count(*) AS count, NULL::timestamptz AS latest
+FROM notice WHERE campaign_id = :campaign_id
+GROUP BY reason
+UNION ALL
+SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
+UNION ALL
+SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :opened_at::timestamptz
+UNION ALL
+SELECT 'told', CASE
+           WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
+           WHEN a.kind = 'deemed' THEN 'deemed'
+           WHEN o.person_id IS NOT NULL THEN 'objected'
+           WHEN p.status IN ('closed', 'erased') THEN 'closed'
+           WHEN :by_act::boolean THEN 'explicit_required'
+           ELSE 'awaiting_use'
+       END, count(*), NULL
+FROM standings s
+JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
+LEFT JOIN accepted a ON a.lane = s.lane AND a.person_id = s.person_id
+LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
+WHERE s.told_at IS NOT NULL
+GROUP BY 2
+UNION ALL
+SELECT 'accepted', kind::text, count(*), NULL FROM accepted GROUP BY kind
+UNION ALL
+SELECT 'objections', 'standing', count(*), NULL FROM objected
+UNION ALL
+SELECT 'planned', channel, count(*), NULL
+FROM notice n
+JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+CROSS JOIN unnest(p.channels) AS channel
+WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+GROUP BY channel
+UNION ALL
+SELECT 'failure', coalesce(class, 'unknown'), count(*), NULL
+FROM outcome
+WHERE campaign_id = :campaign_id AND kind IN ('refused', 'bounced', 'expired', 'withheld')
+GROUP BY class
+
+-- name: progress
+-- lanes: none
+-- What was counted while outcomes were written, by channel.
+SELECT channel, kind::text AS kind, sum(count)::bigint AS count
+FROM progress
+WHERE campaign_id = :campaign_id
+GROUP BY channel, kind
+ORDER BY channel, kind
