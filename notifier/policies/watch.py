@@ -54,9 +54,11 @@ async def _look(db: Db, site: Site, folder: Path, now: datetime) -> int:
         try:
             texts = await asyncio.to_thread(texts_in, folder, policy, site.locales)
             version = await submit_pending(db, site, policy, texts, "folder", now) if texts else None
+        except AtWork:
+            continue
         except (Unreadable, OSError, NotifierError) as error:
             log.warning(
-                "watched folder left as it is", site=site.site, policy=policy, folder=str(folder), reason=str(error)
+                "watched files passed over", site=site.site, policy=policy, folder=str(folder), reason=str(error)
             )
             continue
         if version is not None:
