@@ -43,12 +43,8 @@ class Report:
     by_channel: Mapping[str, Mapping[str, int]]
     failures: Mapping[str, int]
     forecast: Forecast | None
+    adds_up: bool  # when false, the report must not be relied on
     gaps: tuple[str, ...]
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every identity holds. A report for which this is false must not be relied on."""
-        return not self.gaps
 
 
 @dataclass(frozen=True)

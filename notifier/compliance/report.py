@@ -56,6 +56,7 @@ def _counted(rows: list[dict[str, Any]]) -> Counted:
 def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], now: datetime) -> Report:
     reasons, statuses = counted.of("reason"), counted.of("status")
     population = sum(campaign.frozen.values()) if campaign.frozen is not None else sum(reasons.values())
+    broken = tuple(gaps(population, counted))
     by_channel: dict[str, dict[str, int]] = {c: {"planned": n} for c, n in sorted(counted.of("planned").items())}
     for row in progress:
         by_channel.setdefault(row["channel"], {"planned": 0})[row["kind"]] = row["count"]
@@ -71,5 +72,6 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         by_channel=by_channel,
         failures=dict(sorted(counted.of("failure").items(), key=lambda item: -item[1])),
         forecast=forecast(counted, campaign.opened_at, campaign.effective_at, campaign.rule.notice_days, now),
-        gaps=tuple(gaps(population, counted)),
+        adds_up=not broken,
+        gaps=broken,
     )

@@ -330,7 +330,7 @@ GROUP BY lane, person_id, campaign_id, channel, attempt;
 
 -- One row per notice: where it stands, derived from its attempts and from nothing else.
 -- A private message of the plan costs no outcome row: it is there for the person from the moment the campaign opened.
--- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/standing.md.
+-- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/0005-one-lateral-view.md.
 CREATE VIEW standing AS
 SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
        p.requested_locale, p.locale, p.channels, p.fallback,
