@@ -1,0 +1,76 @@
+"""The contract of a channel. A new channel is one module with ``open_channel``; the contract suite finds it. Pure."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from notifier.keys import Keys
+from notifier.letters.letter import Letter
+from notifier.settings import Settings
+from notifier.sites.site import Site
+
+SentKind = Literal["accepted_by_relay", "placed", "deferred", "refused", "unknown"]
+FeedbackKind = Literal["accepted_by_recipient", "bounced", "complained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is known of one try to hand a letter over. The kinds say what to do; classes are in docs/delivery.md.
+
+    ``accepted_by_relay`` and ``placed``: handed over, which is not yet received. ``deferred``: not handed over, may
+    work later. ``refused``: not handed over, and will not be. ``unknown``: may have been handed over.
+    ``reply`` is the other side's own words; ``via`` says who said them; ``retry_after`` is in seconds, if asked for.
+    """
+
+    letter: Letter
+    kind: SentKind
+    class_: str | None
+    reply: str
+    via: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """News of an earlier attempt. ``at`` is what the report says of itself: nothing may rest on it but order."""
+
+    campaign_id: int
+    lane: int
+    person_id: UUID
+    channel: str
+    attempt: int
+    kind: FeedbackKind
+    class_: str | None
+    reply: str
+    via: str
+    at: datetime | None
+
+
+class Channel(Protocol):
+    """One way to reach people."""
+
+    @property
+    def name(self) -> str:
+        """What sites call it in their rule."""
+
+    def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+        """Hand letters over, and say of each exactly once what came of it, in any order, as soon as it is known.
+
+        Raises nothing on account of one letter. When it is cancelled or closed early, connections in use are
+        destroyed; whatever was not yielded may or may not have been handed over.
+        """
+
+    def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
+        """Read a report that reached ``/hooks/{channel}``. ``[]`` when it is genuine and of no interest.
+
+        Raises Unauthenticated when nothing proves that it is about a letter of ours, Malformed when it is unreadable.
+        """
+
+
+class OpenChannel(Protocol):
+    """``open_channel`` of a channel's module: opens what the channel needs for as long as the block lasts."""
+
+    def __call__(self, settings: Settings, keys: Keys) -> AbstractAsyncContextManager[Channel]: ...

@@ -1,0 +1,103 @@
+"""Letters by email, through the relays that a site names."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from notifier.channels.channel import Feedback, Sent
+from notifier.channels.relays import Relays
+from notifier.channels.reports import read_report
+from notifier.channels.smtp import Limits, Trouble
+from notifier.keys import Keys
+from notifier.letters.letter import Letter
+from notifier.letters.verp import return_path_key
+from notifier.settings import Settings
+from notifier.sites.site import Relay, Site
+
+# A letter whose connection was lost before its content went out is tried on this many sessions, then later.
+_TRIES = 2
+# Fewer letters than this are not worth another session.
+_LETTERS_A_SESSION = 20
+
+
+class Email:
+    """The email channel. Its sessions live as long as it does, and serve every site and every slice."""
+
+    name = "email"
+
+    def __init__(self, keys: Keys, limits: Limits | None = None) -> None:
+        self.relays = Relays(limits)
+        self._key = return_path_key(keys)
+
+    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+        """Hand letters to the site's relays. A 250 is the relay's word, and no word of the recipient's server."""
+        waiting, done, wake = deque(letters), deque[Sent](), asyncio.Event()
+        tries: Counter[int] = Counter()
+
+        def report(sent: Sent) -> None:
+            done.append(sent)
+            wake.set()
+
+        most = max((relay.sessions for relay in site.relays), default=1)
+        count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
+        tasks = [asyncio.create_task(self._carry(site.relays, waiting, tries, report)) for _ in range(count)]
+        for task in tasks:
+            task.add_done_callback(lambda _: wake.set())
+        missing = len(letters)
+        try:
+            while missing:
+                await wake.wait()
+                wake.clear()
+                while done:
+                    missing -= 1
+                    yield done.popleft()
+                if missing and not done and all(task.done() for task in tasks):
+                    await asyncio.gather(*tasks)  # a fault of ours: raise it rather than wait for ever
+                    raise AssertionError("every letter is reported exactly once")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry(
+        self, relays: Sequence[Relay], waiting: deque[Letter], tries: Counter[int], report: Callable[[Sent], None]
+    ) -> None:
+        """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
+        while waiting:
+            try:
+                async with self.relays.session(relays) as session:
+                    back = await session.carry(waiting, report)
+                    trouble = session.trouble
+            except Trouble as problem:
+                while waiting:
+                    report(_deferred(waiting.popleft(), problem))
+                return
+            if back is None:
+                continue
+            tries[id(back)] += 1
+            if trouble is not None and tries[id(back)] >= _TRIES:
+                report(_deferred(back, trouble))
+            else:
+                waiting.appendleft(back)
+
+    def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
+        """Read a raw message that came to one of our return paths: a delivery report, a complaint, an auto-reply.
+
+        Raises Unauthenticated when no return path of ours proves which letter it is about.
+        """
+        return read_report(headers, body, self._key, self.name)
+
+
+def _deferred(letter: Letter, trouble: Trouble) -> Sent:
+    return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via)
+
+
+@asynccontextmanager
+async def open_channel(settings: Settings, keys: Keys) -> AsyncIterator[Email]:
+    """Opens no connection yet: the first letter of a site does."""
+    channel = Email(keys)
+    try:
+        yield channel
+    finally:
+        await channel.relays.close()

@@ -1,0 +1,159 @@
+"""Relays: a few sessions to each, reused; the next relay when one has trouble. aiosmtplib opens and secures them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import aiosmtplib
+
+from notifier.channels.classify import Phase, classify, enhanced_in
+from notifier.channels.smtp import Limits, Session, Trouble, printable
+from notifier.sites.site import Relay
+
+_PAUSE = 30.0  # seconds for which a relay in trouble is left alone
+_BROKEN_IN_A_ROW = 3  # sessions lost before they handed anything over: one letter may be to blame, not three
+
+
+class _Pool:
+    """The sessions of one relay."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.turns = asyncio.Semaphore(relay.sessions)
+        self.idle: list[Session] = []
+        self.broken = 0
+        self.trouble: Trouble | None = None
+        self._paused_until = 0.0
+
+    def take(self) -> Session | None:
+        """A session that is open and not worn, if there is one."""
+        while self.idle:
+            session = self.idle.pop()
+            if session.usable and not session.worn:
+                return session
+            session.abort()
+        return None
+
+    async def put(self, session: Session) -> None:
+        """A session comes back. Trouble that others would have too pauses the relay."""
+        trouble = session.trouble
+        if trouble is None and not session.usable:
+            trouble = Trouble("network", "connection closed by the server", session.via)
+        self.broken = self.broken + 1 if trouble and not session.accepted else 0
+        if trouble and (self.broken >= _BROKEN_IN_A_ROW or trouble.class_ in ("session", "throttled")):
+            self.pause(trouble)
+        elif session.worn:
+            await session.quit()
+        else:
+            self.keep(session)
+
+    def keep(self, session: Session) -> None:
+        """Keep a session for the next letters, or destroy it when an answer may still come."""
+        if session.usable and session.at_rest:
+            self.idle.append(session)
+        else:
+            session.abort()
+
+    def pause(self, trouble: Trouble) -> None:
+        self.trouble, self.broken = trouble, 0
+        self._paused_until = asyncio.get_running_loop().time() + _PAUSE
+
+    @property
+    def paused(self) -> bool:
+        return asyncio.get_running_loop().time() < self._paused_until
+
+
+class Relays:
+    """All relays that one process talks to, whichever sites name them."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._pools: dict[Relay, _Pool] = {}
+
+    @asynccontextmanager
+    async def session(self, relays: Sequence[Relay]) -> AsyncIterator[Session]:
+        """A session with the first of ``relays`` that takes letters, for one task. Raises Trouble when none does.
+
+        Waits for a turn: a relay has at most ``relay.sessions``. After an exception inside the block
+        the session is destroyed, unless no answer was missing.
+        """
+        trouble = Trouble("session", "the site names no relay", "")
+        for relay in relays:
+            pool = self._pools.setdefault(relay, _Pool(relay))
+            async with pool.turns:
+                if pool.paused and pool.trouble:
+                    trouble = pool.trouble
+                    continue
+                try:
+                    session = pool.take() or await open_session(relay, self._limits)
+                except Trouble as problem:
+                    pool.pause(problem)
+                    trouble = problem
+                    continue
+                try:
+                    yield session
+                except BaseException:
+                    pool.keep(session)
+                    raise
+                await pool.put(session)
+                return
+        raise trouble
+
+    async def close(self) -> None:
+        """Take leave of all relays."""
+        idle = [session for pool in self._pools.values() for session in pool.idle]
+        self._pools.clear()
+        await asyncio.gather(*(session.quit() for session in idle))
+
+
+async def open_session(relay: Relay, limits: Limits) -> Session:
+    """Connect, secure and authenticate. Raises Trouble.
+
+    Certificates are verified (against what OpenSSL trusts here; ``SSL_CERT_FILE`` adds a private authority), and
+    nothing but EHLO and STARTTLS is sent in the clear where ``starttls`` was asked for.
+    """
+    via = f"{relay.host}:{relay.port}"
+    client = aiosmtplib.SMTP(
+        hostname=relay.host,
+        port=relay.port,
+        use_tls=relay.security == "tls",
+        start_tls=relay.security == "starttls",
+        username=relay.username,
+        password=_password(relay, via),
+        timeout=limits.opening,
+    )
+    try:
+        async with asyncio.timeout(limits.opening):
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+        if client.transport is None:
+            raise Trouble("network", "connection closed by the server", via)
+        session = Session(via, frozenset(client.esmtp_extensions), limits)
+        transport = cast("asyncio.Transport", client.transport)
+        transport.set_protocol(session)
+        session.connection_made(transport)
+    except aiosmtplib.SMTPResponseException as error:
+        client.close()
+        phase: Phase = "auth" if isinstance(error, aiosmtplib.SMTPAuthenticationError) else "connect"
+        text = printable(error.message.encode("utf-8", "replace"))
+        raise Trouble(classify(phase, error.code, enhanced_in(text), text), f"{error.code} {text}", via) from error
+    except OSError as error:  # also what aiosmtplib raises for lost connections and time-outs, and TLS errors
+        client.close()
+        raise Trouble("network", str(error) or "no reply in time", via) from error
+    except aiosmtplib.SMTPException as error:  # STARTTLS or AUTH is wanted and not offered
+        client.close()
+        raise Trouble("session", str(error), via) from error
+    except BaseException:
+        client.close()
+        raise
+    return session
+
+
+def _password(relay: Relay, via: str) -> str | None:
+    if relay.username is None or relay.password_env is None:
+        return None
+    if relay.password_env not in os.environ:
+        raise Trouble("session", f"the environment variable {relay.password_env} is not set", via)
+    return os.environ[relay.password_env]

@@ -1,0 +1,359 @@
+"""An SMTP session that is open and secured: our own protocol carries letters over its transport.
+
+Where the server offers PIPELINING (RFC 2920) one write holds the end of one letter and the MAIL, RCPT and DATA of the
+next, so a letter costs one round trip; where it does not, the same commands go one by one. Replies are matched strictly
+in order. Anything irregular, and any cancellation, destroys the connection: a late reply would otherwise be taken for
+the answer to somebody else's letter.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from notifier.channels.channel import Sent, SentKind
+from notifier.channels.classify import CLASSES, Phase, classify, enhanced_in, wait_asked
+from notifier.letters.letter import Letter
+
+_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
+_REPLY_LIMIT = 16 * 1024
+_KEPT_REPLY = 500
+_LEAVE = 2.0  # seconds for the reply to QUIT
+_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to wait: to open and secure a session, for a reply, for the reply to the final dot (RFC 5321, 4.5.3.2).
+
+    And how many letters and seconds a session is used for before a new one is opened.
+    """
+
+    opening: float = 30
+    reply: float = 300
+    final: float = 600
+    letters: int = 500
+    age: float = 300
+
+
+class Trouble(Exception):
+    """Why a relay takes no letters now: a class, and its own words."""
+
+    def __init__(self, class_: str, reply: str, via: str) -> None:
+        super().__init__(reply)
+        self.class_, self.reply, self.via = class_, reply[:_KEPT_REPLY], via
+
+
+class Session(asyncio.Protocol):
+    """One connection, ready for MAIL. Not for two tasks at once.
+
+    A letter is *starting* from its MAIL until 354, then *ending* until the reply to its final dot: if the connection is
+    lost, one that was starting can be sent otherwise, one that was ending may have arrived.
+    """
+
+    def __init__(self, via: str, extensions: frozenset[str], limits: Limits) -> None:
+        self.via = via
+        self.accepted = 0  # letters that this session handed over
+        self.trouble: Trouble | None = None
+        self._limits = limits
+        self._started = 0
+        self._old_at = asyncio.get_running_loop().time() + limits.age
+        self._extensions = extensions
+        self._pipelining = "pipelining" in extensions
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._code = b""
+        self._lines: list[str] = []
+        self._unsent: deque[tuple[str, bytes]] = deque()
+        self._expected: deque[str] = deque()
+        self._starting: Letter | None = None
+        self._ending: Letter | None = None
+        self._refusal: tuple[Phase, int, str] | None = None
+        self._waiting: deque[Letter] = deque()
+        self._report: Callable[[Sent], None] = lambda sent: None
+        self._done: asyncio.Future[Letter | None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------ what callers use
+
+    @property
+    def usable(self) -> bool:
+        """Whether letters can still be carried."""
+        return self.trouble is None and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no answer is missing: only then may somebody else use this session."""
+        return not self._expected
+
+    @property
+    def worn(self) -> bool:
+        """Whether a new session should take over."""
+        return self._started >= self._limits.letters or asyncio.get_running_loop().time() >= self._old_at
+
+    async def carry(self, waiting: deque[Letter], report: Callable[[Sent], None]) -> Letter | None:
+        """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
+
+        Returns the letter that was started when the connection was lost, if any: nothing of it was handed over, and it
+        is not reported. ``trouble`` then says why. When cancelled, the connection is destroyed and reports end.
+        """
+        if not self.usable:
+            return None
+        self._done = asyncio.get_running_loop().create_future()
+        self._waiting, self._report = waiting, report
+        self._start_next()
+        self._go_on()
+        try:
+            return await self._done
+        finally:
+            self._waiting, self._report = deque(), lambda sent: None
+            if not self.at_rest:
+                self.abort()
+
+    async def quit(self) -> None:
+        """Take leave of the server, and close whatever it says."""
+        try:
+            if self.usable:
+                self._done = asyncio.get_running_loop().create_future()
+                self._unsent.append(("quit", b"QUIT\r\n"))
+                self._flush()
+                await asyncio.wait([self._done], timeout=min(self._limits.reply, _LEAVE))
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Destroy the connection. Whatever was under way is settled as lost."""
+        self._lose(Trouble("network", "the session was given up", self.via))
+
+    # ------------------------------------------------------------ what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport on which a session is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._lose(
+            Trouble("network", f"connection lost: {exc}" if exc else "connection closed by the server", self.via)
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Split replies (RFC 5321, 4.2.1) and match each with the command that expects it."""
+        lines = (self._received + data).split(b"\n")
+        self._received = lines.pop()
+        for number, line in enumerate(lines, 1):
+            match = _REPLY_LINE.fullmatch(line.removesuffix(b"\r"))
+            if match is None or not self._expected or (self._lines and match[1] != self._code):
+                return self._out_of_step(line)
+            code, more, words = match.groups()
+            self._code = code
+            self._lines.append(printable(words or b""))
+            if more == b"-":
+                continue
+            if len(self._expected) == 1 and (number < len(lines) or self._received):
+                # More than was asked for: one of these answers nothing, and nobody can say which.
+                return self._out_of_step(line)
+            text, self._lines = " ".join(self._lines), []
+            self._replied(self._expected.popleft(), int(code), text)
+            if self.trouble is not None:
+                return None
+        if not self._expected and self._received:
+            return self._out_of_step(self._received)
+        if len(self._received) + sum(map(len, self._lines)) > _REPLY_LIMIT:
+            self._lose(Trouble("network", "a reply without end", self.via))
+        return None
+
+    # ------------------------------------------------------------ replies
+
+    def _replied(self, phase: str, code: int, text: str) -> None:
+        if code == 421:
+            self._leave(phase, text)
+        elif phase == "dot":
+            self._ended(code, text)
+        elif phase in ("mail", "rcpt"):
+            if code not in (250, 251, 252):
+                self._refused(cast("Phase", phase), code, text)
+            elif self._refusal is not None:
+                # MAIL was refused and RCPT was not: after this nothing that we send is safe.
+                self._out_of_step(f"{code} {text}".encode())
+        elif phase == "data":
+            self._data_replied(code, text)
+        if self.trouble is None:
+            self._go_on()
+
+    def _data_replied(self, code: int, text: str) -> None:
+        letter, refusal = self._starting, self._refusal
+        assert letter is not None
+        if code == 354 and refusal is None:
+            self._starting, self._ending = None, letter
+            self._unsent.append(("dot", _stuffed(letter.body) + b".\r\n"))
+            self._start_next()
+        elif code == 354 or code >= 400:
+            # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.
+            # Without 354 the transaction is still open, and the next MAIL would be out of order.
+            self._unsent.append(("void", b".\r\n") if code == 354 else ("reset", b"RSET\r\n"))
+            self._give_up(*(refusal or ("data", code, text)))
+        else:
+            self._out_of_step(f"{code} {text}".encode())
+
+    def _refused(self, phase: Phase, code: int, text: str) -> None:
+        """MAIL or RCPT was refused. Where DATA was sent along, its reply must be heard first."""
+        if phase == "mail" and classify(phase, code, enhanced_in(text), text) == "session":
+            return self._lose(Trouble("session", f"{code} {text}", self.via))
+        if self._refusal is None:
+            self._refusal = (phase, code, text)
+        if not self._pipelining:
+            self._unsent.clear()
+            self._unsent.append(("reset", b"RSET\r\n"))
+            self._give_up(*self._refusal)
+        return None
+
+    def _ended(self, code: int, text: str) -> None:
+        letter, self._ending = self._ending, None
+        assert letter is not None
+        if 200 <= code < 300:
+            self.accepted += 1
+            self._report(Sent(letter, "accepted_by_relay", None, f"{code} {text}"[:_KEPT_REPLY], self.via))
+        elif code >= 400:
+            self._report(refusal_of(letter, "dot", code, text, self.via))
+        else:
+            self._ending = letter
+            self._out_of_step(f"{code} {text}".encode())
+
+    def _leave(self, phase: str, text: str) -> None:
+        """421 (RFC 5321, 3.8): the server closes. It answers the command that it answers; the rest is lost."""
+        if phase == "dot":
+            self._ended(421, text)
+        class_ = classify("rcpt", 421, enhanced_in(text), text)
+        self._lose(Trouble(class_, f"421 {text}", self.via))
+
+    def _out_of_step(self, said: bytes) -> None:
+        self._lose(Trouble("network", f"an answer that does not fit: {printable(said)}", self.via))
+
+    def _give_up(self, phase: Phase, code: int, text: str) -> None:
+        """Report the starting letter as refused, and go on with the next."""
+        letter, self._starting, self._refusal = self._starting, None, None
+        assert letter is not None
+        self._report(refusal_of(letter, phase, code, text, self.via))
+        self._start_next()
+
+    # ------------------------------------------------------------ commands
+
+    def _go_on(self) -> None:
+        """Send what is next. When nothing is missing and nothing is left, the caller has its session back."""
+        if self._expected:
+            return
+        self._flush()
+        if not self._expected and self._done and not self._done.done():
+            self._done.set_result(None)
+
+    def _start_next(self) -> None:
+        while self._waiting and not self.worn:
+            letter = self._waiting.popleft()
+            self._started += 1
+            eight_bit = not letter.body.isascii()
+            if problem := self._unsupported(letter, eight_bit):
+                self._report(Sent(letter, "refused", "unsupported", problem, self.via))
+                continue
+            self._starting = letter
+            mail, rcpt = self._envelope(letter, eight_bit)
+            self._unsent += (("mail", mail), ("rcpt", rcpt), ("data", b"DATA\r\n"))
+            return
+
+    def _unsupported(self, letter: Letter, eight_bit: bool) -> str:
+        if not letter.address.isascii() and "smtputf8" not in self._extensions:
+            return "the address is not ASCII and the relay does not offer SMTPUTF8 (RFC 6531)"
+        if eight_bit and "8bitmime" not in self._extensions:
+            return "the letter is not ASCII and the relay does not offer 8BITMIME (RFC 6152)"
+        return ""
+
+    def _envelope(self, letter: Letter, eight_bit: bool) -> tuple[bytes, bytes]:
+        mail, rcpt = f"MAIL FROM:<{letter.return_path}>", f"RCPT TO:<{letter.address}>"
+        if eight_bit:
+            mail += " BODY=8BITMIME" if letter.address.isascii() else " BODY=8BITMIME SMTPUTF8"
+        if "dsn" in self._extensions:  # RFC 3461
+            mail += f" RET=HDRS ENVID={xtext(letter.return_path.partition('@')[0])}"
+            rcpt += " NOTIFY=FAILURE,DELAY"
+            if letter.address.isascii():
+                rcpt += f" ORCPT=rfc822;{xtext(letter.address)}"
+        return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode()
+
+    def _flush(self) -> None:
+        """Send what is unsent (no reply is missing): all of it where commands may be pipelined, else one."""
+        unsent, transport = self._unsent, self._transport
+        if not unsent or transport is None:
+            return
+        if self._pipelining:
+            self._expected.extend([phase for phase, _ in unsent])
+            transport.write(b"".join([line for _, line in unsent]))
+            unsent.clear()
+        else:
+            phase, line = unsent.popleft()
+            self._expected.append(phase)
+            transport.write(line)
+        self._arm()
+
+    # ------------------------------------------------------------ time, and the end
+
+    def _arm(self) -> None:
+        """Give the server time from now on. The timer looks again when it fires: replies do not restart it."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + (self._limits.final if self._ending else self._limits.reply)
+        if self._timer is None:
+            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        if not self._expected:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+        else:
+            self._lose(Trouble("network", "no reply in time", self.via))
+
+    def _lose(self, trouble: Trouble) -> None:
+        """The connection is over. What was ending may have arrived; what was starting goes back to the caller."""
+        if self.trouble is not None:
+            return
+        self.trouble = trouble
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        ending, starting = self._ending, self._starting
+        self._ending = self._starting = None
+        if ending is not None:
+            self._report(Sent(ending, "unknown", "unknown", trouble.reply, self.via))
+        if starting is not None and self._refusal is not None:
+            self._report(refusal_of(starting, *self._refusal, self.via))
+            starting = None
+        if self._done is not None and not self._done.done():
+            self._done.set_result(starting)
+
+
+def refusal_of(letter: Letter, phase: Phase, code: int, text: str, via: str) -> Sent:
+    """What a refusal in one phase says about a letter."""
+    class_ = classify(phase, code, enhanced_in(text), text)
+    kind: SentKind = "refused" if CLASSES[class_].final else "deferred"
+    return Sent(letter, kind, class_, f"{code} {text}"[:_KEPT_REPLY], via, wait_asked(text))
+
+
+def xtext(value: str) -> str:
+    """ASCII text in the encoding of DSN parameters (RFC 3461, 4)."""
+    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", value)
+
+
+def _stuffed(body: bytes) -> bytes:
+    """Lines that begin with a dot get another (RFC 5321, 4.5.2)."""
+    stuffed = body.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if body.startswith(b".") else stuffed
+
+
+def printable(words: bytes) -> str:
+    """A server's words without anything that a terminal or a database would take for more than words."""
+    text = words.decode("utf-8", "replace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
