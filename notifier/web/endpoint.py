@@ -29,7 +29,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from notifier.compose import Service
 from notifier.db import Db
-from notifier.errors import NotifierError
+from notifier.errors import Malformed, NotifierError
 from notifier.web.auth import GRANT, authenticate, authenticate_person, demand
 from notifier.web.context import SERVICE
 from notifier.web.lines import BODY_SECONDS, lines_of, one_line
@@ -161,6 +161,8 @@ class Endpoint:
         return {"grant": grant} if "grant" in self.parameters else {}
 
     async def _read_body(self, request: web.Request) -> dict[str, Any]:
+        if self.body_required and not request.can_read_body:
+            raise Malformed("the request has no body")
         if request.can_read_body and self.takes != ANYTHING and request.content_type not in self.takes:
             raise web.HTTPUnsupportedMediaType(text=f"send this as {' or '.join(self.takes)}")
         if "lines" in self.parameters:

@@ -225,7 +225,7 @@ def _refusals(endpoint: Endpoint) -> set[type[NotifierError]]:
         found |= {Forbidden}
     if "path" in endpoint.parameters:
         found |= {NotFound}
-    if "query" in endpoint.parameters or "body" in endpoint.parameters:
+    if "query" in endpoint.parameters or _body_models(endpoint) or endpoint.once:
         found |= {Invalid}
     if endpoint.takes_body:
         found |= {TooLarge, _TooSlow, _MediaType}

@@ -19,7 +19,7 @@ def read_json(model: type[Model], raw: bytes) -> Model:
     if b"\\u0000" in raw:
         _refuse_nul(raw)
     try:
-        return model.model_validate_json(raw)
+        return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":

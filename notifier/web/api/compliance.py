@@ -1,0 +1,166 @@
+"""What compliance asks of one person: each question one address."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifier.compliance.explain import explain
+from notifier.compliance.search import (
+    PersonAcceptance,
+    PersonNotice,
+    Told,
+    acceptances,
+    notices,
+    timeline,
+    told_before,
+)
+from notifier.people.roster import Person, get_person
+from notifier.policies.publish import Version, find_version
+from notifier.policies.version import Label
+from notifier.sites.site import Moment, Slug
+from notifier.web.api.paths import PersonPath
+from notifier.web.endpoint import Call, Endpoint
+
+
+class WhichVersion(BaseModel):
+    """One published version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Slug
+    version: Label = Field(description="The version's label.")
+
+
+class ToldBefore(WhichVersion):
+    """One published version and a moment."""
+
+    before: Moment = Field(description="A time with its zone, like 2026-03-01T00:00:00Z.")
+
+
+class TimelineEvent(BaseModel):
+    """One fact about a person."""
+
+    at: datetime
+    kind: str
+    what: str = Field(description="What happened, in English.")
+    policy: str | None
+    label: str | None
+    campaign_id: int | None
+    channel: str | None
+    attempt: int | None
+    facts: dict[str, Any] = Field(description="What only this kind of fact has.")
+
+
+class Timeline(BaseModel):
+    """Every fact about a person, in the order of time."""
+
+    events: list[TimelineEvent]
+
+
+class PersonNotices(BaseModel):
+    """Every notice of a person and where it stands, the newest version first."""
+
+    notices: list[PersonNotice]
+
+
+class PersonAcceptances(BaseModel):
+    """Every acceptance of a person with all its revisions, the newest version first."""
+
+    acceptances: list[PersonAcceptance]
+
+
+class DecisionNow(BaseModel):
+    """What the facts amount to now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    outcome: str
+    reason: str
+    since: datetime | None
+    grade: str | None
+    counts_from: datetime | None = Field(description="The person's own date: use counts from here.")
+    again_at: datetime | None = Field(description="When the answer may change by time alone.")
+
+
+class ExplanationAnswer(BaseModel):
+    """Why a person was or was not told of a version, by which rule, when, and what holds acceptance back."""
+
+    policy: str
+    label: str
+    words: list[str] = Field(description="Every fact in English, in the order in which it came to matter.")
+    status: str | None = Field(description="Of their notice; null when they were never considered.")
+    recorded: PersonAcceptance | None
+    decision: DecisionNow | None
+
+
+class ToldAnswer(BaseModel):
+    """Whether a person was validly told of a version before a moment, and how."""
+
+    told: bool
+    how: Told | None
+
+
+async def person_timeline(call: Call, path: PersonPath) -> Timeline:
+    """Everything on record about one person, in the order of time."""
+    events = await timeline(call.db, await _person(call, path))
+    return Timeline(
+        events=[
+            TimelineEvent(
+                at=event.at, kind=event.kind, what=event.words.text, policy=event.policy, label=event.label,
+                campaign_id=event.campaign_id, channel=event.channel, attempt=event.attempt, facts=event.detail,
+            )
+            for event in events
+        ]
+    )  # fmt: skip
+
+
+async def person_notices(call: Call, path: PersonPath) -> PersonNotices:
+    """Every notice of one person and where it stands."""
+    return PersonNotices(notices=await notices(call.db, await _person(call, path)))
+
+
+async def person_acceptances(call: Call, path: PersonPath) -> PersonAcceptances:
+    """Every acceptance of one person, with what it rests on."""
+    return PersonAcceptances(acceptances=await acceptances(call.db, await _person(call, path)))
+
+
+async def explain_person(call: Call, path: PersonPath, query: WhichVersion) -> ExplanationAnswer:
+    """Why one person was or was not told of a version, and what holds acceptance back."""
+    person, version = await _person(call, path), await _version(call, path, query)
+    found = await explain(call.db, person, version, call.now)
+    decision = None if found.decision is None else DecisionNow.model_validate(found.decision)
+    return ExplanationAnswer(
+        policy=found.policy,
+        label=found.label,
+        words=found.words,
+        status=found.status,
+        recorded=found.recorded,
+        decision=decision,
+    )
+
+
+async def person_told(call: Call, path: PersonPath, query: ToldBefore) -> ToldAnswer:
+    """Whether one person was validly told of a version before a moment."""
+    person, version = await _person(call, path), await _version(call, path, query)
+    told = await told_before(call.db, person, version.version_id, query.before)
+    return ToldAnswer(told=told is not None, how=told)
+
+
+async def _person(call: Call, path: PersonPath) -> Person:
+    return await get_person(call.db, call.service.keys, path.site, path.external_id)
+
+
+async def _version(call: Call, path: PersonPath, query: WhichVersion) -> Version:
+    return await find_version(call.db, path.site, query.policy, query.version)
+
+
+_ONE = "/v1/sites/{site}/people/{external_id}"
+
+ENDPOINTS = (
+    Endpoint("GET", _ONE + "/timeline", person_timeline, "read"),
+    Endpoint("GET", _ONE + "/notices", person_notices, "read"),
+    Endpoint("GET", _ONE + "/acceptances", person_acceptances, "read"),
+    Endpoint("GET", _ONE + "/explain", explain_person, "read"),
+    Endpoint("GET", _ONE + "/told", person_told, "read"),
+)

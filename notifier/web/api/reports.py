@@ -1,0 +1,188 @@
+"""What compliance asks of a whole campaign or version: counts that add up, and who exactly, page by page or as CSV."""
+
+import asyncio
+from datetime import datetime
+from typing import Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifier.campaigns.campaign import load_campaign
+from notifier.compliance.export import notices_csv
+from notifier.compliance.figures import Forecast
+from notifier.compliance.report import campaign_report
+from notifier.compliance.search import LONGEST_PAGE, Filters, campaign_notices, version_acceptances
+from notifier.policies.publish import load_version
+from notifier.web.api.campaigns import CampaignSummary, summary_of
+from notifier.web.api.paths import CampaignPath, VersionPath
+from notifier.web.endpoint import Call, Endpoint
+
+CSV = "text/csv"
+# A reader of a CSV that takes nothing for so long is given up: it holds a connection of the database.
+READER_SECONDS = 60
+
+Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]
+Reason = Literal[
+    "in_scope", "unreachable", "suppressed",
+    "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
+]  # fmt: skip
+
+
+class CampaignReport(CampaignSummary):
+    """One campaign in numbers. `gaps` names every identity that does not hold; then rely on none of them."""
+
+    population: int
+    in_scope: int
+    excluded: dict[str, int] = Field(description="Left out, by reason.")
+    told: int
+    unreachable: int
+    suppressed: int
+    superseded: int
+    pending: int
+    accepted: dict[str, int] = Field(description="deemed, explicit, registration; told or not.")
+    told_split: dict[str, int] = Field(description="What became of the told.")
+    objections: int
+    by_channel: dict[str, dict[str, int]] = Field(description="Planned, and outcomes so far, by channel.")
+    failures: dict[str, int] = Field(description="Why letters failed, by class.")
+    forecast: Forecast | None = Field(description="When the last person is told at this pace.")
+    adds_up: bool
+    gaps: list[str]
+
+
+class _Page(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=LONGEST_PAGE)
+    cursor: str | None = Field(None, description="The `next` of the page before.", max_length=64)
+
+
+class NoticeFilter(_Page):
+    """Which notices; every filter that is given must fit. `status` and `reason` may be repeated."""
+
+    status: list[Status] = []
+    reason: list[Reason] = []
+    channel: str | None = Field(None, max_length=20, description="The one that told.")
+    locale: str | None = Field(None, max_length=50, description="The one used.")
+    format: Literal["json", "csv"] | None = Field(None, description="Left out: as the header Accept says.")
+
+
+class NoticeRow(BaseModel):
+    """One notice, where it stands, what last failed, and the acceptance that followed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    external_id: str
+    reason: str
+    status: str
+    requested_locale: str
+    locale: str
+    channels: list[str]
+    fallback: list[str]
+    told_at: datetime | None
+    told_by: str | None
+    recipient_at: datetime | None
+    shown_at: datetime | None
+    accepted: str | None
+    grade: str | None
+    accepted_at: datetime | None
+    failed_class: str | None
+    failed_reply: str | None
+
+
+class NoticePage(BaseModel):
+    """Some notices, and the cursor of the next page; null at the end."""
+
+    notices: list[NoticeRow]
+    next: str | None
+
+
+class AcceptanceFilter(_Page):
+    """Which acceptances."""
+
+    kind: Literal["deemed", "explicit", "registration"] | None = None
+    grade: Literal["A", "B", "C", "D", "E"] | None = None
+
+
+class AcceptanceRow(BaseModel):
+    """Who accepted, and how: the latest revision."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    external_id: str
+    revision: int
+    kind: str
+    grade: str
+    accepted_at: datetime
+    counts_from: datetime | None
+    recorded_at: datetime
+
+
+class AcceptancePage(BaseModel):
+    """Some acceptances, and the cursor of the next page; null at the end."""
+
+    acceptances: list[AcceptanceRow]
+    next: str | None
+
+
+async def one_campaign(call: Call, path: CampaignPath) -> CampaignReport:
+    """One campaign: its state, counts that add up, and a forecast.
+
+    population = in scope + excluded; in scope = told + unreachable + suppressed + superseded + pending;
+    told = deemed + explicit + objected + closed + awaiting use + explicit act required.
+    """
+    campaign = await load_campaign(call.db, path.site, path.campaign_id)
+    report = await campaign_report(call.db, path.campaign_id, call.now)
+    figures = {**vars(report), "gaps": list(report.gaps), "adds_up": report.adds_up}
+    return CampaignReport.model_validate(summary_of(campaign).model_dump() | figures)
+
+
+async def list_notices(call: Call, path: CampaignPath, query: NoticeFilter) -> NoticePage | web.StreamResponse:
+    """Who was considered for a campaign, and what became of each.
+
+    Page by page as JSON, or all at once as CSV (`Accept: text/csv` or `?format=csv`), streamed.
+    """
+    await load_campaign(call.db, path.site, path.campaign_id)
+    filters = Filters(query.status, query.reason, query.channel, query.locale)
+    if query.format == "csv" or (query.format is None and CSV in call.request.headers.get("Accept", "")):
+        return await _stream_csv(call, path.campaign_id, filters)
+    page = await campaign_notices(call.db, path.campaign_id, filters, query.cursor, query.limit)
+    return NoticePage(notices=[NoticeRow.model_validate(row) for row in page.rows], next=page.cursor)
+
+
+async def _stream_csv(call: Call, campaign_id: int, filters: Filters) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": f"{CSV}; charset=utf-8; header=present",
+            "Content-Disposition": f'attachment; filename="campaign-{campaign_id}-notices.csv"',
+        }
+    )
+
+    async def write(data: bytes) -> None:
+        if not response.prepared:
+            await response.prepare(call.request)
+        async with asyncio.timeout(READER_SECONDS):
+            await response.write(data)
+
+    await notices_csv(call.db, campaign_id, filters, write)
+    await response.write_eof()
+    return response
+
+
+async def list_acceptances(call: Call, path: VersionPath, query: AcceptanceFilter) -> AcceptancePage:
+    """Who accepted a version, how, and with which grade."""
+    await load_version(call.db, path.site, path.version_id)
+    page = await version_acceptances(
+        call.db, path.version_id, query.kind, query.grade, query.cursor, query.limit
+    )  # fmt: skip
+    return AcceptancePage(acceptances=[AcceptanceRow.model_validate(row) for row in page.rows], next=page.cursor)
+
+
+_ONE = "/v1/sites/{site}/campaigns/{campaign_id}"
+
+ENDPOINTS = (
+    Endpoint("GET", _ONE, one_campaign, "read"),
+    Endpoint(
+        "GET", _ONE + "/notices", list_notices, "read", also={CSV: "RFC 4180, formulas escaped."}
+    ),
+    Endpoint("GET", "/v1/sites/{site}/versions/{version_id}/acceptances", list_acceptances, "read"),
+)
