@@ -4,18 +4,15 @@
 -- lanes: one
 -- Every fact about one person, in the order of time.
 WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) AS (
-    SELECT registered_at, 0, 'registered', NULL::integer, NULL::integer, NULL, NULL::smallint,
-           jsonb_build_object('version', registration_version)
-    FROM person WHERE lane = :lane AND person_id = :person_id
-    UNION ALL
-    SELECT closed_at, 9, 'account_closed', NULL, NULL, NULL, NULL, '{}'
-    FROM person WHERE lane = :lane AND person_id = :person_id AND closed_at IS NOT NULL
-    UNION ALL
-    SELECT changed_at, 9, 'erased', NULL, NULL, NULL, NULL, '{}'
-    FROM person WHERE lane = :lane AND person_id = :person_id AND status = 'erased'
-    UNION ALL
-    SELECT last_seen_on::timestamp AT TIME ZONE 'UTC', 8, 'last_seen', NULL, NULL, NULL, NULL, '{}'
-    FROM person WHERE lane = :lane AND person_id = :person_id AND last_seen_on IS NOT NULL
+    SELECT own.at, own.place, own.kind, NULL::integer, NULL::integer, NULL, NULL::smallint, own.detail
+    FROM person p
+    CROSS JOIN LATERAL (VALUES
+        (p.registered_at, 0, 'registered', jsonb_build_object('version', p.registration_version)),
+        (p.last_seen_on::timestamp AT TIME ZONE 'UTC', 8, 'last_seen', '{}'),
+        (p.closed_at, 9, 'account_closed', '{}'),
+        (CASE WHEN p.status = 'erased' THEN p.changed_at END, 9, 'erased', '{}')
+    ) AS own (at, place, kind, detail)
+    WHERE p.lane = :lane AND p.person_id = :person_id AND own.at IS NOT NULL
     UNION ALL
     SELECT at, 1, 'registration_shown', version_id, NULL, NULL, NULL, '{}'
     FROM registration WHERE lane = :lane AND person_id = :person_id
