@@ -136,6 +136,7 @@ SELECT EXISTS (
 INSERT INTO registration (lane, person_id, version_id, at)
 SELECT lane, person_id, :version_id, registered_at FROM person
 WHERE site = :site AND registration_version = :label AND status <> 'erased'
+ORDER BY lane, person_id
 ON CONFLICT DO NOTHING
 
 -- name: watching
