@@ -27,6 +27,7 @@ class Ground:
 
     db: Db
     url: str
+    keys: Keys
     site: Site
     version_id: int
     now: datetime
@@ -78,7 +79,7 @@ async def ground(server: str, people: int, site: Site) -> AsyncIterator[Ground]:
         for label in ("one", "two"):
             version, _ = await publish(db, site, submission(label), "command", now)
             version_id = version.version_id
-        yield Ground(db, url, site, version_id, now)
+        yield Ground(db, url, Keys(SECRET.encode()), site, version_id, now)
 
 
 def submission(label: str) -> Submission:
