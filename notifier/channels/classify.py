@@ -108,7 +108,7 @@ def _soft(phase: Phase, code: int, enhanced: Enhanced | None, text: str) -> str:
         return "network"
     if status in _BY_STATUS_SOFT:
         return _BY_STATUS_SOFT[status]
-    if status in _BY_STATUS:
+    if status in _BY_STATUS and (not CLASSES[_BY_STATUS[status]].final or phase == "report"):
         return _BY_STATUS[status]
     if code == 452 and (status is None or status[0] != 3):
         return "mailbox_full"
