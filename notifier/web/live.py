@@ -71,7 +71,8 @@ async def end_streams(app: web.Application) -> None:
 
 
 async def _listen(service: Service, live: Live) -> None:
-    while True:
+    # Asked for and not only cancelled: Python 3.11's wait_for may swallow a cancellation that meets the waking.
+    while not live.closed:
         try:
             await _listen_once(service, live)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -83,7 +84,7 @@ async def _listen_once(service: Service, live: Live) -> None:
     async with service.db.pool.acquire() as connection:
         await connection.add_listener("notifier", live.hear)
         try:
-            while True:
+            while not live.closed:
                 await follow_clock(service.db, service.clock)
                 await connection.fetchval("SELECT 1")  # notices a connection that is gone
                 await live.wait()

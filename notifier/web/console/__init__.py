@@ -1,10 +1,32 @@
-"""The pages behind a login."""
+"""The pages behind a login: what is being told to whom, and what is on record about one person."""
 
 from aiohttp import web
 
 from notifier.compose import Service
+from notifier.web.console import campaign, notices, overview, people, session, step, versions
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """The console's routes."""
-    return []
+    """The console's routes. Every one but the login needs a session (see web/auth)."""
+    return [
+        web.get("/console/login", session.show_form),
+        web.post("/console/login", session.sign_in),
+        web.post("/console/logout", session.sign_out),
+        web.get("/console", overview.show_overview),
+        web.get("/console/live", overview.show_overview_live),
+        web.get(_CAMPAIGN, campaign.show_campaign),
+        web.get(_CAMPAIGN + "/live", campaign.show_live),
+        web.get(_CAMPAIGN + "/counts", campaign.show_counts),
+        web.get(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.ask_step),
+        web.post(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.take_step),
+        web.get(_CAMPAIGN + "/notices", notices.show_notices),
+        web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
+        web.get("/console/people", people.show_people),
+        web.get("/console/sites/{site}/policies/{policy}", versions.show_policy),
+        web.get(_VERSION, versions.ask_word),
+        web.post(_VERSION, versions.take_word),
+    ]
+
+
+_CAMPAIGN = r"/console/campaigns/{campaign_id:\d{1,9}}"
+_VERSION = r"/console/sites/{site}/versions/{version_id:\d{1,9}}/{word:confirm|discard}"

@@ -1,0 +1,133 @@
+"""One campaign: its state and steps, its letters as they go, its counts, its plan, its rule and its history."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from notifier.campaigns.announce import preview
+from notifier.campaigns.campaign import Campaign, load_campaign
+from notifier.campaigns.rule import Rule
+from notifier.campaigns.steer import possible
+from notifier.compliance.report import campaign_report
+from notifier.pages import Tongue
+from notifier.sites.site import Site, load_site
+from notifier.web.auth import grant_of
+from notifier.web.console.counts import by_reason, left_out, planned_levels, tables, told_levels
+from notifier.web.console.frame import desk
+from notifier.web.console.overview import MOVING, in_scope_of
+from notifier.web.console.progress import Counter, Planned, progress_of
+from notifier.web.context import PAGES, SERVICE
+from notifier.web.page import language_of
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a campaign's history."""
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+
+
+async def show_campaign(request: web.Request) -> web.Response:
+    """The page."""
+    service = request.app[SERVICE]
+    campaign, site, language = await open_campaign(request)
+    tongue = request.app[PAGES].tongue(language, site.time_zone)
+    counts = await preview(service.db, campaign.campaign_id, service.clock.now())
+    values = {
+        **_frame(campaign, site, language),
+        **await _live(request, campaign),
+        **await _counts(request, campaign),
+        "plan": tables(counts, lambda dimension, value: _name(tongue, dimension, value), tongue.t("campaign.others")),
+        "audience": _audience(tongue, campaign.rule),
+        "events": await service.db.many(Event, "campaigns.events", campaign_id=campaign.campaign_id),
+    }
+    return desk(request, "campaign", "overview", values, time_zone=site.time_zone)
+
+
+async def show_live(request: web.Request) -> web.Response:
+    """The part of the page that moves: from counters alone, so that watching costs nothing."""
+    campaign, site, language = await open_campaign(request)
+    values = {**_frame(campaign, site, language), **await _live(request, campaign)}
+    return desk(request, "campaign_live", "overview", values, time_zone=site.time_zone)
+
+
+async def show_counts(request: web.Request) -> web.Response:
+    """The part of the page that is counted from the rows, asked for more rarely."""
+    campaign, site, language = await open_campaign(request)
+    values = {**_frame(campaign, site, language), **await _counts(request, campaign)}
+    return desk(request, "campaign_counts", "overview", values, time_zone=site.time_zone)
+
+
+async def open_campaign(request: web.Request) -> tuple[Campaign, Site, str]:
+    """The campaign that the address names, if the token may read it, with its site and the reader's language."""
+    db = request.app[SERVICE].db
+    campaign = await load_campaign(db, None, int(request.match_info["campaign_id"]))
+    grant_of(request).demand(campaign.site, "read")
+    return campaign, await load_site(db, campaign.site), language_of(request)
+
+
+def _frame(campaign: Campaign, site: Site, language: str) -> dict[str, Any]:
+    return {
+        "campaign": campaign,
+        "live": campaign.state in MOVING,
+        "site_name": site.name(language),
+        "title": site.title(campaign.policy, language),
+    }
+
+
+async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
+    db, ids = request.app[SERVICE].db, [campaign.campaign_id]
+    planned = await db.many(Planned, "pages.planned", campaigns=ids) if campaign.frozen_at else []
+    counters = await db.many(Counter, "pages.progress", campaigns=ids)
+    return {
+        "steps": possible(campaign.state),
+        "people": in_scope_of(campaign),
+        "progress": progress_of(campaign.campaign_id, planned, counters),
+    }
+
+
+async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
+    service = request.app[SERVICE]
+    now = service.clock.now()
+    if campaign.frozen_at is None:
+        reasons = by_reason(await preview(service.db, campaign.campaign_id, now))
+        return {
+            "levels": planned_levels(reasons), "adds_up": True, "gaps": (), "reasons": left_out(reasons),
+            "failures": [], "forecast": None,
+        }  # fmt: skip
+    report = await campaign_report(service.db, campaign.campaign_id, now)
+    notices = f"/console/campaigns/{campaign.campaign_id}/notices?status="
+    return {
+        "levels": told_levels(report, notices),
+        "adds_up": report.adds_up,
+        "gaps": report.gaps,
+        "reasons": left_out(report.excluded),
+        "failures": list(report.failures.items()),
+        "forecast": report.forecast,
+    }
+
+
+def _name(tongue: Tongue, dimension: str, value: str) -> str:
+    """A value of the plan in words."""
+    if not value:
+        return tongue.t("none" if dimension in ("role", "channel") else "unknown")
+    if dimension == "country":
+        return tongue.country_name(value)
+    if dimension == "locale":
+        return tongue.language_name(value)
+    return tongue.word("channel", value) if dimension == "channel" else value
+
+
+def _audience(tongue: Tongue, rule: Rule) -> str:
+    """Whom the rule narrows the audience to; empty when to nobody."""
+    audience = rule.audience
+    parts = [tongue.country_name(country) for country in audience.countries]
+    parts += audience.roles
+    parts += [tongue.language_name(locale) for locale in audience.locales]
+    parts += [f"{name} = {value}" for name, value in audience.attributes.items()]
+    return ", ".join(parts)

@@ -1,0 +1,16 @@
+"""The frame of the console's pages."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from notifier.web.auth import grant_of
+from notifier.web.page import page
+
+
+def desk(
+    request: web.Request, template: str, section: str, values: Mapping[str, object], *, time_zone: str = "UTC"
+) -> web.Response:
+    """A console page of one section (overview or people) for whoever is signed in."""
+    frame = {"section": section, "who": grant_of(request).name}
+    return page(request, f"console/{template}.html.j2", {**frame, **values}, time_zone=time_zone)

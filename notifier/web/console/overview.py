@@ -1,0 +1,117 @@
+"""Every site with its policies, its campaigns and how far they have come."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from notifier.campaigns.campaign import Campaign, list_campaigns
+from notifier.pages import Tongue
+from notifier.policies.publish import list_versions
+from notifier.sites.site import Site, load_site
+from notifier.web.auth import grant_of
+from notifier.web.console.frame import desk
+from notifier.web.console.progress import Counter, Planned, Progress, progress_of
+from notifier.web.context import PAGES, SERVICE
+from notifier.web.page import language_of
+
+MOVING = frozenset({"approved", "sending"})
+# Campaigns whose letters are worth counting again each time.
+_OPEN = MOVING | {"paused"}
+
+
+@dataclass(frozen=True)
+class PolicyLine:
+    """One policy of a site, and whether a change of it waits for somebody's word."""
+
+    policy: str
+    title: str
+    pending: bool
+
+
+@dataclass(frozen=True)
+class CampaignLine:
+    """One campaign of a site in one line."""
+
+    campaign_id: int
+    title: str
+    label: str
+    state: str
+    effective_at: datetime
+    frozen: bool
+    people: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class SiteCard:
+    """One site of the overview."""
+
+    site: str
+    name: str
+    tongue: Tongue
+    policies: list[PolicyLine]
+    campaigns: list[CampaignLine]
+
+
+async def show_overview(request: web.Request) -> web.Response:
+    """The page."""
+    cards = await _cards(request)
+    return desk(request, "overview", "overview", {"sites": cards, "live": _live(cards)})
+
+
+async def show_overview_live(request: web.Request) -> web.Response:
+    """The part of the page that moves."""
+    cards = await _cards(request)
+    return desk(request, "overview_live", "overview", {"sites": cards, "live": _live(cards)})
+
+
+def _live(cards: list[SiteCard]) -> bool:
+    return any(line.state in MOVING for card in cards for line in card.campaigns)
+
+
+async def visible_sites(request: web.Request) -> list[Site]:
+    """The sites that the signed-in token is for and may read."""
+    grant, db = grant_of(request), request.app[SERVICE].db
+    names = [row["site"] for row in await db.many(dict, "web.sites")]
+    grant.demand(None, "read")
+    return [await load_site(db, name) for name in names if grant.sees(name)]
+
+
+async def _cards(request: web.Request) -> list[SiteCard]:
+    db, language = request.app[SERVICE].db, language_of(request)
+    cards = []
+    for site in await visible_sites(request):
+        pending = {v.policy for v in await list_versions(db, site.site) if v.state == "pending"}
+        cards.append(
+            SiteCard(
+                site=site.site,
+                name=site.name(language),
+                tongue=request.app[PAGES].tongue(language, site.time_zone),
+                policies=[PolicyLine(p, site.title(p, language), p in pending) for p in site.policies],
+                campaigns=await _lines(request, site, language),
+            )
+        )
+    return cards
+
+
+async def _lines(request: web.Request, site: Site, language: str) -> list[CampaignLine]:
+    db = request.app[SERVICE].db
+    campaigns = await list_campaigns(db, site.site)
+    open_ones = [c.campaign_id for c in campaigns if c.state in _OPEN and c.frozen_at]
+    planned = await db.many(Planned, "pages.planned", campaigns=open_ones)
+    counters = await db.many(Counter, "pages.progress", campaigns=open_ones)
+    return [
+        CampaignLine(
+            campaign.campaign_id, site.title(campaign.policy, language), campaign.label, campaign.state,
+            campaign.effective_at, campaign.frozen_at is not None, in_scope_of(campaign),
+            progress_of(campaign.campaign_id, planned, counters),
+        )
+        for campaign in campaigns
+    ]  # fmt: skip
+
+
+def in_scope_of(campaign: Campaign) -> int:
+    """How many people a frozen campaign must tell, reachable or not."""
+    counts = campaign.frozen or {}
+    return sum(int(counts.get(reason, 0)) for reason in ("in_scope", "unreachable", "suppressed"))

@@ -1,0 +1,83 @@
+"""Find a person by the site's own id, and everything that is on record about them."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from markupsafe import Markup
+
+from notifier.compliance.explain import explain
+from notifier.compliance.search import notices, timeline
+from notifier.errors import NotFound
+from notifier.pages import Tongue
+from notifier.people.roster import Person, get_person
+from notifier.policies.publish import find_version
+from notifier.sites.site import Site, load_site
+from notifier.web.auth import grant_of
+from notifier.web.console.frame import desk
+from notifier.web.console.overview import visible_sites
+from notifier.web.console.saying import moments, say
+from notifier.web.context import PAGES, SERVICE
+from notifier.web.page import language_of
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether the person was told of one version, and what follows, in words."""
+
+    href: str
+    title: str
+    status: str
+    words: list[Markup]
+
+
+async def show_people(request: web.Request) -> web.Response:
+    """The search form, or the person that it found. Ids stand in the query: a path would swallow ``.`` and ``..``."""
+    site, external_id = request.query.get("site", ""), request.query.get("id", "").strip()
+    if not (site and external_id):
+        return await _form(request, site, None)
+    grant_of(request).demand(site, "read")
+    service = request.app[SERVICE]
+    described = await load_site(service.db, site)
+    try:
+        person = await get_person(service.db, service.keys, site, external_id)
+    except NotFound:
+        response = await _form(request, site, external_id)
+        response.set_status(404)
+        return response
+    return await _show(request, described, person)
+
+
+async def _form(request: web.Request, chosen: str, missing: str | None) -> web.Response:
+    language = language_of(request)
+    sites = [(site.site, site.name(language)) for site in await visible_sites(request)]
+    return desk(request, "people", "people", {"sites": sites, "chosen": chosen, "missing": missing})
+
+
+async def _show(request: web.Request, site: Site, person: Person) -> web.Response:
+    service, language = request.app[SERVICE], language_of(request)
+    tongue = request.app[PAGES].tongue(language, site.time_zone)
+    titles = {policy: site.title(policy, language) for policy in site.policies}
+    values = {
+        "person": person,
+        "site_name": site.name(language),
+        "answers": await _answers(request, tongue, site, person),
+        "timeline": moments(tongue, await timeline(service.db, person), titles),
+    }
+    return desk(request, "person", "people", values, time_zone=site.time_zone)
+
+
+async def _answers(request: web.Request, tongue: Tongue, site: Site, person: Person) -> list[Answer]:
+    service = request.app[SERVICE]
+    answers = []
+    for notice in await notices(service.db, person):
+        version = await find_version(service.db, site.site, notice.policy, notice.label)
+        found = await explain(service.db, person, version, service.clock.now())
+        answers.append(
+            Answer(
+                href=f"/console/campaigns/{notice.campaign_id}",
+                title=f"{site.title(notice.policy, tongue.language)} {notice.label}",
+                status=notice.status,
+                words=[say(tongue, fact) for fact in found.facts],
+            )
+        )
+    return answers

@@ -1,0 +1,106 @@
+"""What is on record about one person, in the reader's language. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from notifier.compliance.search import Event
+from notifier.compliance.words import Said
+from notifier.pages import Tongue
+
+# kind of fact → (icon, tone)
+_LOOKS: Mapping[str, tuple[str, str]] = {
+    "registered": ("person", ""),
+    "registration_shown": ("document", "on"),
+    "considered": ("document", ""),
+    "tried": ("letter", ""),
+    "accepted_by_relay": ("letter", "on"),
+    "accepted_by_recipient": ("letter", "good"),
+    "placed": ("message", "on"),
+    "shown": ("eye", "good"),
+    "acknowledged": ("check", "good"),
+    "deferred": ("clock", "warn"),
+    "unknown": ("question", "warn"),
+    "refused": ("return", "bad"),
+    "bounced": ("return", "bad"),
+    "expired": ("return", "bad"),
+    "complained": ("return", "warn"),
+    "withheld": ("no", "warn"),
+    "used": ("use", "on"),
+    "last_seen": ("use", ""),
+    "objected": ("no", "bad"),
+    "objection_withdrawn": ("no", ""),
+    "accepted_deemed": ("check", "good"),
+    "accepted_explicit": ("pen", "good"),
+    "accepted_registration": ("check", "good"),
+    "account_closed": ("no", ""),
+    "erased": ("cross", ""),
+}
+# values that are names of ours → the family of words that says them
+_FAMILIES = {"channel": "channel", "channels": "channel", "fallback": "channel", "class": "class", "class_": "class",
+             "reason": "reason"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One fact of a timeline as it is shown."""
+
+    at: datetime
+    icon: str
+    tone: str
+    words: Markup
+    about: str
+    details: tuple[tuple[str, str], ...]
+
+
+def say(tongue: Tongue, fact: Said) -> Markup:
+    """A fact in words; times carry the exact instant, everything that others wrote is escaped."""
+    words = Markup(tongue.words[f"said.{fact.code}"])  # noqa: S704 - our own catalogue
+    return words.format_map({name: _shown(tongue, name, value) for name, value in fact.values.items()})
+
+
+def moments(tongue: Tongue, events: list[Event], titles: Mapping[str, str]) -> list[Moment]:
+    """A person's facts, the newest first. ``titles`` names the policies."""
+    return [
+        Moment(event.at, *_LOOKS.get(event.kind, ("document", "")), say(tongue, event.words),
+               _about(tongue, event, titles), tuple(_details(tongue, event.detail)))
+        for event in reversed(events)
+    ]  # fmt: skip
+
+
+def _about(tongue: Tongue, event: Event, titles: Mapping[str, str]) -> str:
+    parts = []
+    if event.policy is not None:
+        parts.append(f"{titles.get(event.policy, event.policy)} {event.label}")
+    if event.channel is not None:
+        parts.append(tongue.word("channel", event.channel))
+    if event.attempt:
+        parts.append(tongue.t("person.attempt", n=event.attempt))
+    return " · ".join(parts)
+
+
+def _details(tongue: Tongue, detail: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in detail.items():
+        if value not in (None, "", [], {}):
+            yield tongue.word("fact", name), _flat(_shown(tongue, name, value))
+
+
+def _shown(tongue: Tongue, name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return tongue.moment(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_shown(tongue, name, one)) for one in value) or tongue.t("none")
+    if value is None:
+        return tongue.t("unknown")
+    if name in _FAMILIES:
+        return tongue.word(_FAMILIES[name], value)
+    return tongue.language_name(value) if name in ("locale", "requested_locale") and value else value
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return " · ".join(f"{name}: {_flat(one)}" for name, one in value.items() if one not in (None, "", [], {}))
+    return str(value)

@@ -1,0 +1,152 @@
+"""The versions of a policy, and the word that a pending one waits for."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from multidict import MultiDictProxy
+from pydantic import ValidationError
+
+from notifier.campaigns.announce import announce
+from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
+from notifier.policies.pending import confirm, discard
+from notifier.policies.publish import Version, latest_of, list_versions, load_version, texts_of
+from notifier.policies.version import Details
+from notifier.sites.site import Site, load_site
+from notifier.web.auth import grant_of
+from notifier.web.console.frame import desk
+from notifier.web.context import SERVICE
+from notifier.web.page import language_of
+from notifier.web.public.contents import changed, readable
+from notifier.web.standing import standing_of
+
+_NOTHING: dict[str, Any] = {"label": "", "materiality": "material", "effective_at": "", "summaries": {}}
+
+
+async def show_policy(request: web.Request) -> web.Response:
+    """Every version of a policy with its campaign, and the change that waits."""
+    service, name, policy = request.app[SERVICE], request.match_info["site"], request.match_info["policy"]
+    grant_of(request).demand(name, "read")
+    site = await load_site(service.db, name)
+    if policy not in site.policies:
+        raise NotFound(f"{name} has no policy {policy!r}")
+    versions = await list_versions(service.db, name, policy)
+    published = [version for version in versions if version.state == "published"]
+    more = {row["version_id"]: row for row in await service.db.many(dict, "pages.texts", site=name, policy=policy)}
+    now, language = service.clock.now(), language_of(request)
+    values = {
+        "site": name,
+        "policy": policy,
+        "site_name": site.name(language),
+        "title": site.title(policy, language),
+        "pending": [version for version in versions if version.state == "pending"],
+        "versions": [
+            {**vars(version), **more[version.version_id], "standing": standing_of(version, published, now)}
+            for version in published
+        ],
+    }
+    return desk(request, "policy", "overview", values, time_zone=site.time_zone)
+
+
+async def ask_word(request: web.Request) -> web.Response:
+    """The pending version with its texts, and the form that publishes or discards it."""
+    site, version = await _pending(request, "read")
+    return await _form(request, site, version, _NOTHING, [])
+
+
+async def take_word(request: web.Request) -> web.Response:
+    """Publish the pending version as described, or discard it."""
+    service = request.app[SERVICE]
+    site, version = await _pending(request, "publish")
+    now = service.clock.now()
+    if request.match_info["word"] == "discard":
+        await discard(service.db, site.site, version.version_id)
+        raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
+    given = _given(await request.post())
+    try:
+        details = _details(given, site)
+        async with service.db.transaction() as tx:
+            published, _ = await confirm(tx, site, version.version_id, details, now)
+            campaign = None
+            if published.is_told:
+                campaign = await announce(tx, site, published.version_id, now, grant_of(request).name)
+    except (Invalid, Conflict) as error:
+        return await _form(request, site, version, given, error.faults or (Fault("/label", error.detail),), status=422)
+    if campaign is not None:
+        raise web.HTTPSeeOther(f"/console/campaigns/{campaign}")
+    raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
+
+
+async def _pending(request: web.Request, scope: str) -> tuple[Site, Version]:
+    db, name = request.app[SERVICE].db, request.match_info["site"]
+    grant_of(request).demand(name, scope)
+    version = await load_version(db, name, int(request.match_info["version_id"]))
+    if version.state != "pending":
+        raise Conflict(f"version {version.version_id} is {version.state}; only a pending one waits for a word")
+    return await load_site(db, name), version
+
+
+async def _form(
+    request: web.Request,
+    site: Site,
+    version: Version,
+    given: Mapping[str, Any],
+    faults: object,
+    *,
+    status: int = 200,
+) -> web.Response:
+    language, word = language_of(request), request.match_info["word"]
+    texts = await _texts(request, version) if word == "confirm" else []
+    values = {
+        "step": word,
+        "site": site.site,
+        "policy": version.policy,
+        "site_name": site.name(language),
+        "title": site.title(version.policy, language),
+        "given": given,
+        "faults": faults,
+        "texts": texts,
+        "locales": [text["locale"] for text in texts],
+    }
+    response = desk(request, "confirm", "overview", values, time_zone=site.time_zone)
+    response.set_status(status)
+    return response
+
+
+async def _texts(request: web.Request, version: Version) -> list[dict[str, Any]]:
+    """Each text as it would be shown, with what changed since the newest version."""
+    db = request.app[SERVICE].db
+    latest = await latest_of(db, version.site, version.policy)
+    before = {text.locale: text for text in await texts_of(db, latest.version_id)} if latest else {}
+    shown = []
+    for text in await texts_of(db, version.version_id):
+        old = before.get(text.locale)
+        made = await asyncio.to_thread(readable, text.media_type, text.body)
+        differs = await asyncio.to_thread(changed, text.media_type, text.body, old.media_type, old.body) if old else ()
+        shown.append({"locale": text.locale, "html": made.html, "changes": differs})
+    return shown
+
+
+def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
+    summaries = {
+        name.partition(".")[2]: str(value).replace("\r\n", "\n")
+        for name, value in form.items()
+        if name.startswith("summary.")
+    }
+    fields = {name: str(form.get(name, "")).strip() for name in ("label", "materiality", "effective_at")}
+    return {**fields, "summaries": summaries}
+
+
+def _details(given: Mapping[str, Any], site: Site) -> Details:
+    """What the form says, read as the API would. A time without a zone is one of the site's."""
+    at = given["effective_at"]
+    try:
+        when = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(site.time_zone)) if at else None
+        return Details.model_validate({**given, "effective_at": when})
+    except ValidationError as error:
+        raise Invalid("the version was not published", faults_of(error)) from error
+    except ValueError as error:
+        raise Invalid("the version was not published", [Fault("/effective_at", "not a date and time")]) from error
