@@ -324,6 +324,7 @@ SELECT lane, person_id, campaign_id, channel, attempt,
        min(at) FILTER (WHERE kind IN ('accepted_by_recipient', 'complained')) AS recipient_at,
        min(at) FILTER (WHERE kind IN ('shown', 'acknowledged')) AS shown_at,
        min(at) FILTER (WHERE kind IN ('refused', 'bounced', 'expired', 'withheld')) AS failed_at,
+       bool_or(kind = 'withheld') AS withheld,
        bool_or(kind = 'placed') AS placed       -- with us, where nothing bounces
 FROM outcome
 GROUP BY lane, person_id, campaign_id, channel, attempt;
@@ -339,7 +340,7 @@ SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
            WHEN n.reason IN ('unreachable', 'suppressed') THEN n.reason::text
            WHEN n.reason <> 'in_scope' THEN 'excluded'
            WHEN told.told_at IS NOT NULL THEN 'told'
-           WHEN told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
+           WHEN told.withheld OR told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
            WHEN c.state = 'superseded' THEN 'superseded'
            ELSE 'pending'
        END AS status
@@ -356,13 +357,14 @@ LEFT JOIN LATERAL (
                    'channel', w.channel, 'attempt', w.attempt, 'at', w.told_at, 'placed', w.placed,
                    'recipient_at', w.recipient_at, 'shown_at', w.shown_at) ORDER BY w.told_at, w.channel)
                FILTER (WHERE w.told_at IS NOT NULL AND w.failed_at IS NULL) AS tellings,
-           count(DISTINCT w.channel) FILTER (WHERE w.failed_at IS NOT NULL) AS failed
+           count(DISTINCT w.channel) FILTER (WHERE w.failed_at IS NOT NULL) AS failed,
+           bool_or(w.withheld) AS withheld     -- they left, or were shut out, before it was their turn
     FROM (
-        SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, r.placed
+        SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, r.placed, r.withheld
         FROM reached r
         WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = n.campaign_id
         UNION ALL
-        SELECT 'inbox', 0::smallint, c.opened_at, NULL, NULL, NULL, true
+        SELECT 'inbox', 0::smallint, c.opened_at, NULL, NULL, NULL, true, false
         WHERE 'inbox' = ANY (p.channels) AND n.reason = 'in_scope' AND c.opened_at IS NOT NULL
     ) w
 ) told ON true;
