@@ -190,7 +190,7 @@ def _request_body(endpoint: Endpoint, schemas: _Schemas) -> Schema:
             schema = schemas.of(_body_models(endpoint)[0], "validation")
             content[media_type] = {"schema": schema, "example": sample(schema, schemas.components())}
         else:
-            content[media_type] = {"schema": {"type": "string", "description": _lines_words(endpoint)}}
+            content[media_type] = {"schema": {"description": _lines_words(endpoint)}}
     return {"required": endpoint.body_required, "content": content}
 
 

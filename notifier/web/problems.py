@@ -18,7 +18,7 @@ from notifier.web.context import SERVICE, is_api, request_id
 STARTED = web.RequestKey("started", bool)
 _DATABASE_GONE = (
     asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionRefusedError,
 )  # fmt: skip
 MEDIA_TYPE = "application/problem+json"
 

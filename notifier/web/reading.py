@@ -1,15 +1,23 @@
 """From a request to a pydantic model: what does not fit is refused with a pointer to every field."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
 import orjson
 from multidict import MultiMapping
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from notifier.errors import Fault, Invalid, Malformed, NotFound, faults_of, pointer_of
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON has one kind of number, so 60.0 is whole as well (JSON Schema, 4.2.3); true is not.
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 _NUL = "has a NUL character, which no text may hold; remove it"
 

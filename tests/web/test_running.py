@@ -26,15 +26,18 @@ async def test_alive_and_ready(client: Client, service: Service) -> None:
         assert "notifier migrate" in (await answer.json(content_type=None))["detail"]
 
 
-async def test_a_process_without_its_database_is_alive_but_not_ready(client: Client, service: Service) -> None:
-    await service.db.pool.expire_connections()
-    async with service.db.connection() as connection:
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+async def test_a_process_without_its_database_is_alive_but_not_ready(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any) -> None:
+        raise ConnectionRefusedError("the database at 10.0.0.7 is down")
+
+    monkeypatch.setattr("notifier.web.api.health.pending", refused)
     async with client.get("/healthz") as answer:
         assert answer.status == 200
+    async with client.get("/readyz") as answer:
+        assert answer.status == 503
+        assert "10.0.0.7" not in await answer.text()
 
 
 async def test_figures_count_requests_by_route_and_name_nobody(client: Client, api: Api) -> None:

@@ -8,6 +8,7 @@ from notifier.clock import MovableClock
 from notifier.compose import move_clock
 from notifier.errors import Conflict, NotFound
 from notifier.web.endpoint import Call, Endpoint
+from notifier.web.reading import Whole
 
 # Far enough for any test, near enough for every date that is reckoned from it.
 FARTHEST = timedelta(days=100 * 365)
@@ -18,7 +19,7 @@ class Advance(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    advance_seconds: int = Field(ge=0, le=10 * 365 * 86400)
+    advance_seconds: Whole = Field(ge=0, le=10 * 365 * 86400)
 
 
 class ClockReading(BaseModel):

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from notifier.errors import Conflict, Fault
 from notifier.keys import PersonToken
 from notifier.people.erase import erase_person
-from notifier.people.person import ExternalId, PersonInput, read_person
+from notifier.people.person import PersonInput, read_person
 from notifier.people.roster import get_person, import_people, put_person
 from notifier.web.api.paths import PersonPath, SitePath
 from notifier.web.endpoint import NDJSON, Call, Endpoint
+from notifier.web.reading import Whole
 
 
 class PeopleReport(BaseModel):
@@ -30,10 +31,20 @@ class PeopleReport(BaseModel):
     faults: list[Fault] = Field(description="The first 1,000 bad lines: `line 12`, and what is wrong with it.")
 
 
+def _as_sent(schema: dict[str, Any]) -> None:
+    """What may be sent here: the id stands in the address, and what we bring into one form comes in several."""
+    fields = schema["properties"]
+    del fields["external_id"], schema["required"]
+    fields["country"]["pattern"] = "^([A-Za-z]{2})?$"
+    for name in ("locale", "time_zone", "country"):
+        words = {key: fields[name].pop(key) for key in ("title", "description", "default")}
+        fields[name] = {"anyOf": [fields[name], {"type": "null"}], **words}
+
+
 class PersonBody(PersonInput):
     """What a site says of one person. It replaces what was said before, but for what `registered_at` says."""
 
-    external_id: ExternalId | None = Field(None, description="As in the address, or left out.")  # type: ignore[assignment] # documents only: read_person reads
+    model_config = ConfigDict(json_schema_extra=_as_sent)
 
 
 class PersonDetail(BaseModel):
@@ -62,7 +73,7 @@ class TokenWish(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    valid_seconds: int = Field(86400, ge=60, le=30 * 86400)
+    valid_seconds: Whole = Field(86400, ge=60, le=30 * 86400)
 
 
 class MintedToken(BaseModel):

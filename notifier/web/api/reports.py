@@ -181,8 +181,6 @@ _ONE = "/v1/sites/{site}/campaigns/{campaign_id}"
 
 ENDPOINTS = (
     Endpoint("GET", _ONE, one_campaign, "read"),
-    Endpoint(
-        "GET", _ONE + "/notices", list_notices, "read", also={CSV: "RFC 4180, formulas escaped."}
-    ),
+    Endpoint("GET", _ONE + "/notices", list_notices, "read", also={CSV: "RFC 4180, formulas escaped."}),
     Endpoint("GET", "/v1/sites/{site}/versions/{version_id}/acceptances", list_acceptances, "read"),
 )
