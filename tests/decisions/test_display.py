@@ -61,8 +61,9 @@ def test_relative_links_lead_nowhere_and_absolute_ones_tell_nobody_where_from() 
 def test_nothing_that_runs_or_loads_survives(media_type: str, hostile: str) -> None:
     shown = html_of(media_type, f"Before\n\n{hostile}\n\nafter".encode()).lower()
     tags = " ".join(re.findall(r"<[^>]*>", shown))
-    for bad in ("<script", "<img", "<svg", "<style", "<iframe", "<form", " on", "style=", "javascript:", "data:", "src"):
-        assert bad not in tags
+    runs = ("<script", " on", "javascript:", "data:")
+    loads = ("<img", "<svg", "<style", "<iframe", "<form", "style=", "src")
+    assert [bad for bad in (*runs, *loads) if bad in tags] == []
 
 
 def test_template_syntax_and_rtl_marks_are_only_words() -> None:
