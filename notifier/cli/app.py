@@ -1,0 +1,52 @@
+"""All commands, in the order in which somebody who is new here needs them."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from cyclopts import App, Group
+
+from notifier.cli import campaigns, people, publish, questions, roles, setup
+from notifier.cli.running import call
+
+TRY = Group("Try it", sort_key=1)
+RUN = Group("Run the service", sort_key=2)
+SET_UP = Group("Set it up (these open the database)", sort_key=3)
+USE = Group("Use it (these ask a running service: NOTIFIER_URL, NOTIFIER_TOKEN)", sort_key=4)
+ABOUT = Group("About", sort_key=5)
+
+app = App(
+    name="notifier",
+    help="Tell every user of a policy change, record what came back and what continued use amounts to, and prove it.",
+    help_format="rich",
+    version=lambda: f"policy-notifier {installed_version('policy-notifier')}",
+)
+app["--help"].group = app["--version"].group = ABOUT
+
+COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
+    TRY: (roles.demo, roles.catch_mail),
+    RUN: (roles.serve, roles.worker),
+    SET_UP: (setup.migrate, setup.apply),
+    USE: (publish.publish, questions.timeline, questions.explain, questions.notices, publish.bounce),
+}
+FAMILIES = {SET_UP: (setup.token, setup.webhook_secret), USE: (people.people, campaigns.campaigns)}
+
+for group, commands in COMMANDS.items():
+    for command in commands:
+        app.command(command, group=group)
+for group, families in FAMILIES.items():
+    for family in families:
+        family.group = (group,)
+        app.command(family)
+
+
+@app.command(group=ABOUT)
+def version() -> None:
+    """Print which version of policy-notifier this is."""
+    app.version_print()
+
+
+def execute(tokens: Sequence[str]) -> int:
+    """Run one command line and return its exit status. Exits with status 2 when it cannot be understood."""
+    command, arguments, _ = app.parse_args(tokens)
+    return call(command, arguments)

@@ -1,0 +1,95 @@
+"""Campaigns from the terminal: see who would be told, let it begin, hold it, follow it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
+
+campaigns = App(name="campaigns", help="See, approve, hold and follow the telling of versions.")
+
+Number = Annotated[int, Parameter(help="The campaign's number.")]
+Reason = Annotated[str, Parameter(help="Why, for the record.")]
+
+
+@campaigns.command(name="list")
+async def list_(site: str, *, url: Url = DEFAULT_URL) -> None:
+    """List a site's campaigns, the newest first."""
+    async with service_at(url) as client:
+        found = (await client.get(site_path(site, "campaigns")))["campaigns"]
+    rows = table("#Campaign", "Policy", "Version", "State", "Published", "In effect from")
+    for one in found:
+        rows.add_row(
+            str(one["campaign_id"]), one["policy"], one["label"], one["state"],
+            moment(one["published_at"]), moment(one["effective_at"]),
+        )  # fmt: skip
+    console.print(rows if found else f"{site} has had nothing to tell yet.")
+
+
+@campaigns.command
+async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
+    """Show one campaign: its state, and counts that add up."""
+    async with service_at(url) as client:
+        report = await client.get(site_path(site, "campaigns", campaign))
+    console.print(f"[bold]{site} {report['policy']} {report['label']}[/bold]: {report['state']}")
+    rows = table("What", "#People")
+    rows.add_row("population", f"{report['population']:,}")
+    _add(rows, "left out", report["excluded"])
+    rows.add_row("in scope", f"{report['in_scope']:,}")
+    for name in ("told", "unreachable", "suppressed", "superseded", "pending"):
+        rows.add_row(f"  {name}", f"{report[name]:,}")
+    _add(rows, "told, then", report["told_split"])
+    _add(rows, "accepted", report["accepted"])
+    console.print(rows)
+
+
+@campaigns.command
+async def preview(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
+    """Count who would be told and why others would not, before anything is sent."""
+    async with service_at(url) as client:
+        answer = await client.get(site_path(site, "campaigns", campaign, "preview"))
+    title = "Frozen: these people are told" if answer["frozen"] else "Nothing was sent; so it would be now"
+    rows = table("By", "Value", "Reason", "#People", title=title)
+    for count in answer["counts"]:
+        rows.add_row(count["dimension"], count["value"], _words(count["reason"]), f"{count['count']:,}")
+    console.print(rows)
+
+
+@campaigns.command
+async def approve(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
+    """Let a planned campaign begin: the audience is frozen, then the letters go out."""
+    await _steer(url, site, campaign, "approve", reason)
+
+
+@campaigns.command
+async def pause(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
+    """Hold a campaign. Letters that a relay already has cannot be called back."""
+    await _steer(url, site, campaign, "pause", reason)
+
+
+@campaigns.command
+async def resume(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
+    """Go on with a campaign that was held."""
+    await _steer(url, site, campaign, "resume", reason)
+
+
+@campaigns.command
+async def cancel(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
+    """End a campaign before everybody is told. What was sent and recorded stays."""
+    await _steer(url, site, campaign, "cancel", reason)
+
+
+async def _steer(url: str, site: str, campaign: int, step: str, reason: str) -> None:
+    async with service_at(url) as client:
+        answer = await client.post(site_path(site, "campaigns", campaign, step), {"reason": reason})
+    console.print(f"Campaign {campaign} ({answer['policy']} {answer['label']}) is {answer['state']}.")
+
+
+def _add(rows: Any, title: str, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        rows.add_row(f"  {title}: {_words(name)}", f"{count:,}")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,142 @@
+"""Publish a version from a terminal or from CI, wait until everyone is told, and hand in a bounce."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path
+from notifier.client import Client
+from notifier.errors import Conflict, Fault, Invalid
+
+SECRET = "NOTIFIER_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/html", ".htm": "text/html"}
+POLL_SECONDS = 0.5
+# States in which nobody will be told any more.
+OVER = {"done", "cancelled", "superseded"}
+
+
+async def publish(
+    site: str,
+    policy: str,
+    label: str,
+    *,
+    text: Annotated[list[str], Parameter(negative="")],
+    summary: Annotated[list[str] | None, Parameter(negative="")] = None,
+    effective_at: datetime | None = None,
+    materiality: Literal["editorial", "material", "explicit"] = "material",
+    flag: Annotated[list[str] | None, Parameter(negative="")] = None,
+    wait: Annotated[bool, Parameter(negative="")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Publish a version of a policy by a signed webhook. The same again changes nothing.
+
+    Nobody is told before the campaign is approved. The secret comes from NOTIFIER_WEBHOOK_SECRET.
+
+    Parameters
+    ----------
+    text
+        LOCALE=FILE, once for every locale; Markdown (.md) or HTML (.html).
+    summary
+        LOCALE=FILE, once for every locale: what changed, in plain words, for the letters.
+    effective_at
+        When it takes effect, like 2026-07-01T00:00:00+09:00; left out: as soon as the notice period allows.
+    materiality
+        editorial: only posted. material: people are told. explicit: they must act.
+    flag
+        What is special about it, like new_recipient; may be given several times.
+    wait
+        Stay until everyone is told, with a progress bar; needs NOTIFIER_TOKEN with the scope read.
+    """
+    submission = {
+        "policy": policy,
+        "label": label,
+        "materiality": materiality,
+        "flags": flag or [],
+        "texts": _texts(text, summary or []),
+    }
+    if effective_at is not None:
+        submission["effective_at"] = effective_at.astimezone().isoformat()
+    async with service_at(url) as client:
+        answer = await client.publish(site, submission, _secret())
+        version, campaign = answer["version"], answer["campaign"]
+        console.print(f"Published {site} {policy} {label}, in effect from {moment(version['effective_at'])}.")
+        if campaign is None:
+            console.print("Nobody needs to be told of it.")
+            return
+        number = int(campaign.rpartition("/")[2])
+        console.print(f"Nothing is sent before somebody approves it: notifier campaigns approve {site} {number}")
+        if wait:
+            await _wait_until_told(client, site, number)
+
+
+async def bounce(channel: str = "email", *, url: Url = DEFAULT_URL) -> None:
+    """Hand in a bounce or complaint from standard input, as a mail server's pipe does.
+
+    Parameters
+    ----------
+    channel
+        The channel that the letter went out by.
+    """
+    message = sys.stdin.buffer.read()
+    async with service_at(url) as client:
+        await client.send_raw(f"/hooks/{channel}", message, "message/rfc822")
+
+
+def _secret() -> str:
+    secret = os.environ.get(SECRET)
+    if not secret:
+        raise Invalid(f"there is no webhook secret; set {SECRET} (notifier webhook-secret show prints it)")
+    return secret
+
+
+def _texts(texts: Sequence[str], summaries: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """The texts of a submission from LOCALE=FILE arguments. Raises Invalid, naming the argument."""
+    words = {locale: _read(file) for locale, file in _by_locale("--summary", summaries)}
+    found = {}
+    for locale, file in _by_locale("--text", texts):
+        media_type = MEDIA_TYPES.get(file.suffix.lower())
+        if media_type is None:
+            raise Invalid(f"{file} is neither Markdown (.md) nor HTML (.html); rename it if it is one of them")
+        found[locale] = {"media_type": media_type, "body": _read(file), "summary": words.pop(locale, "").strip()}
+    if words:
+        raise Invalid(f"there is a summary but no text for {', '.join(words)}; add --text {next(iter(words))}=FILE")
+    return found
+
+
+def _by_locale(option: str, given: Sequence[str]) -> Iterable[tuple[str, Path]]:
+    for argument in given:
+        locale, equals, file = argument.partition("=")
+        if not (locale and equals and file):
+            raise Invalid("an argument cannot be read", [Fault(option, f"{argument!r} is not LOCALE=FILE")])
+        yield locale, Path(file)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+
+async def _wait_until_told(client: Client, site: str, campaign_id: int) -> None:
+    """Show how far a campaign is until nobody is pending. Raises Conflict when it ends before that."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting for approval", total=None)
+        while True:
+            report: dict[str, Any] = await client.get(site_path(site, "campaigns", campaign_id))
+            settled = report["in_scope"] - report["pending"]
+            progress.update(bar, description=report["state"], total=report["in_scope"] or None, completed=settled)
+            if report["state"] in OVER:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+    if report["state"] != "done":
+        raise Conflict(f"the campaign was {report['state']}; {report['pending']} people were not told by it")
+    console.print(f"Told {report['told']:,} people; {report['unreachable']:,} could not be reached.")

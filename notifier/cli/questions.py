@@ -1,0 +1,79 @@
+"""What compliance asks, from the terminal: one person, one version, one campaign."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
+
+Person = Annotated[str, Parameter(help="The id that the site knows the person by.")]
+
+
+async def timeline(site: str, person: Person, *, url: Url = DEFAULT_URL) -> None:
+    """Everything that is on record about one person, in order."""
+    async with service_at(url) as client:
+        events = (await client.get(site_path(site, "people", person, "timeline")))["events"]
+    rows = table("When", "What", "About")
+    for event in events:
+        rows.add_row(moment(event["at"]), Text(event["what"]), Text(_about(event)))
+    console.print(rows)
+
+
+async def explain(site: str, person: Person, policy: str, version: str, *, url: Url = DEFAULT_URL) -> None:
+    """Say in words why one person was told of a version or not, and what holds acceptance back.
+
+    Parameters
+    ----------
+    version
+        The version's label.
+    """
+    async with service_at(url) as client:
+        answer = await client.get(site_path(site, "people", person, "explain"), policy=policy, version=version)
+    for words in answer["words"]:
+        console.print(Text(words))
+
+
+async def notices(
+    site: str,
+    campaign: Annotated[int, Parameter(help="The campaign's number.")],
+    *,
+    status: str | None = None,
+    reason: str | None = None,
+    channel: str | None = None,
+    locale: str | None = None,
+    limit: int = 50,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List who was considered for a campaign, and what became of each.
+
+    Parameters
+    ----------
+    status
+        Only these: told, pending, unreachable, suppressed, superseded or excluded.
+    reason
+        Only these: in_scope, closed, suspended, registered_with_it, already_accepted, outside_rule, …
+    channel
+        Only those told by this channel.
+    locale
+        Only those told in this locale.
+    limit
+        At most so many. For all of them, take the CSV from the API.
+    """
+    query: dict[str, Any] = {"status": status, "reason": reason, "channel": channel, "locale": locale, "limit": limit}
+    async with service_at(url) as client:
+        found = (await client.get(site_path(site, "campaigns", campaign, "notices"), **query))["notices"]
+    rows = table("Person", "Status", "Reason", "Told by", "In", "When")
+    for one in found:
+        rows.add_row(
+            Text(one["external_id"]), one["status"], one["reason"].replace("_", " "),
+            one["told_by"] or "", one["locale"] or "", moment(one["told_at"]),
+        )  # fmt: skip
+    console.print(rows if found else "Nobody fits.")
+
+
+def _about(event: dict[str, Any]) -> str:
+    """Which version, channel and attempt an event is about."""
+    version = " ".join(filter(None, (event["policy"], event["label"])))
+    attempt = f"{event['channel']} {event['attempt'] or ''}".strip() if event["channel"] else ""
+    return ", ".join(filter(None, (version, attempt)))
