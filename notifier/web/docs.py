@@ -1,5 +1,6 @@
 """The API's documentation for people: one page, written from the OpenAPI document and nothing else."""
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from notifier import errors
 from notifier.errors import NotifierError
@@ -24,7 +26,7 @@ class Field:
     name: str
     type: str
     required: bool
-    description: str
+    description: Markup
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Operation:
     id: str
     method: str
     path: str
-    summary: str
-    paragraphs: list[str]
+    summary: Markup
+    paragraphs: list[Markup]
     parameters: list[Field]
     body_types: list[str]
     body: list[Field]
@@ -53,8 +55,9 @@ def routes(endpoints: Sequence[Endpoint], public_url: str) -> list[web.RouteDef]
 
     async def serve_page(request: web.Request) -> web.Response:
         page = request.app[PAGES].render(
-            "docs/api.html.j2", "en", info=openapi["info"], groups=list(_groups(openapi)), problems=_problems()
-        )
+            "docs/api.html.j2", "en", about=[_prose(p) for p in openapi["info"]["description"].split("\n\n")],
+            groups=list(_groups(openapi)), problems=_problems(),
+        )  # fmt: skip
         return web.Response(text=page, content_type="text/html")
 
     return [web.get("/openapi.json", serve_document), web.get("/docs", serve_page)]
@@ -77,8 +80,8 @@ def _operation(openapi: Schema, path: str, method: str, operation: Schema) -> Op
         id=operation["operationId"],
         method=method.upper(),
         path=path,
-        summary=operation["summary"],
-        paragraphs=[p for p in operation["description"].split("\n\n") if p],
+        summary=_prose(operation["summary"]),
+        paragraphs=[_prose(p) for p in operation["description"].split("\n\n") if p],
         parameters=[_parameter(openapi, p) for p in operation["parameters"]],
         body_types=list(content),
         body=list(_fields(openapi, schema)),
@@ -91,14 +94,14 @@ def _operation(openapi: Schema, path: str, method: str, operation: Schema) -> Op
 
 def _parameter(openapi: Schema, parameter: Schema) -> Field:
     kind = f"{parameter['in']}, {_type(openapi, parameter['schema'])}"
-    return Field(parameter["name"], kind, parameter["required"], parameter.get("description", ""))
+    return Field(parameter["name"], kind, parameter["required"], _prose(parameter.get("description", "")))
 
 
 def _fields(openapi: Schema, schema: Schema) -> Iterator[Field]:
     resolved = _resolve(openapi, schema)
     for name, field in resolved.get("properties", {}).items():
         needed = name in resolved.get("required", ())
-        yield Field(name, _type(openapi, field), needed, field.get("description", ""))
+        yield Field(name, _type(openapi, field), needed, _prose(field.get("description", "")))
 
 
 def _resolve(openapi: Schema, schema: Schema) -> Schema:
@@ -124,7 +127,8 @@ def _curl(openapi: Schema, path: str, method: str, operation: Schema) -> str:
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             filled = filled.replace("{" + parameter["name"] + "}", str(parameter["example"]))
-    parts = ["curl" if method == "GET" else f"curl -X {method}", shlex.quote(openapi["servers"][0]["url"] + filled)]
+    address = shlex.quote(openapi["servers"][0]["url"] + filled)
+    parts = [f"curl {address}" if method == "GET" else f"curl -X {method} {address}"]
     if operation["security"]:
         variable = "PERSON_TOKEN" if "person" in operation["security"][0] else "NOTIFIER_TOKEN"
         parts.append(f'-H "Authorization: Bearer ${variable}"')
@@ -141,6 +145,11 @@ def _problems() -> list[tuple[str, int, str, str]]:
     families = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, NotifierError)]
     ordered = sorted(families, key=lambda kind: kind.status)
     return [(kind.kind, kind.status, kind.title, _first_line(kind.__doc__)) for kind in ordered]
+
+
+def _prose(text: str) -> Markup:
+    """Words of ours with `code` in them, as HTML."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped right here
 
 
 def _first_line(text: str | None) -> str:

@@ -1,7 +1,9 @@
 """Health, figures, the clock, hooks, and the API's own documentation."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +93,12 @@ async def test_every_operation_is_explained_and_every_name_is_used_once(openapi:
     assert all(operation["summary"] for operation in operations)
     names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
+
+
+async def test_every_route_stands_in_the_docs_and_no_other(openapi: Any) -> None:
+    served = {f"{method.upper()} {path}" for path, methods in openapi["paths"].items() for method in methods}
+    words = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([A-Z]+ /\S+)`", words, re.MULTILINE)) == served
 
 
 async def test_every_example_fits_its_own_schema(openapi: Any) -> None:
