@@ -10,9 +10,15 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from notifier.errors import Unauthenticated
+
+
+@lru_cache(maxsize=64)
+def _derive(secret: bytes, purpose: str) -> bytes:
+    return hmac.digest(secret, purpose.encode() + b"\x01", hashlib.sha256)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Keys:
 
     def derive(self, purpose: str) -> bytes:
         """The 32-byte key for one purpose."""
-        return hmac.digest(self.secret, purpose.encode() + b"\x01", hashlib.sha256)
+        return _derive(self.secret, purpose)
 
     def mac(self, purpose: str, *parts: str | bytes, size: int = 16) -> bytes:
         """A MAC over the parts (each length-prefixed, so that no two lists collide), ``size`` bytes long."""

@@ -23,12 +23,14 @@ class Duty:
     """Something a worker keeps doing. ``do`` answers how much it did; nothing done means wait until woken or polled.
 
     ``hands``: how many at a time in one process. ``once``: by one worker of the whole service at a time.
+    ``every``: seconds to let pass before the next look, whatever wakes the others; None: as the settings say.
     """
 
     name: str
     do: Callable[[], Awaitable[int]]
     hands: int = 1
     once: bool = False
+    every: float | None = None
 
 
 class Shift:
@@ -46,9 +48,10 @@ class Shift:
         self._woken.set()
         self._woken = asyncio.Event()
 
-    async def wait(self, seconds: float) -> None:
-        """Sleep until woken, told to stop, or ``seconds`` have passed."""
-        waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(self.stopping.wait())]
+    async def wait(self, seconds: float, *, wakeable: bool) -> None:
+        """Sleep until told to stop, until ``seconds`` have passed or, if ``wakeable``, until woken."""
+        events = [self.stopping, self._woken] if wakeable else [self.stopping]
+        waits = [asyncio.create_task(event.wait()) for event in events]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -65,7 +68,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
-        Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True),
+        Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
     )
 
 
@@ -81,7 +84,7 @@ async def work(service: Service, worker: str, stopping: asyncio.Event) -> None:
 async def _keep_doing(duty: Duty, shift: Shift) -> None:
     settings = shift.service.settings
     while not shift.stopping.is_set():
-        wait = settings.poll_seconds
+        wait = duty.every or settings.poll_seconds
         try:
             if duty.once and not await _is_mine(duty, shift):
                 done = 0
@@ -92,7 +95,7 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
         except Exception as error:  # noqa: BLE001 - the outer loop of a duty: the next try may well succeed
             log.error("duty failed", duty=duty.name, worker=shift.worker, error=where(error))
             wait = AFTER_A_FAILURE
-        await shift.wait(wait)
+        await shift.wait(wait, wakeable=duty.every is None)
 
 
 async def _is_mine(duty: Duty, shift: Shift) -> bool:

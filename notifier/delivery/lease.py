@@ -66,5 +66,7 @@ async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> 
         # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
         if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
             return
+        # Somebody may have been erased between the reading of their address and the writing of the intent.
+        await tx.run("delivery.forget_erased", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)
         await tx.notify("notifier", "slice")

@@ -123,8 +123,8 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         replies=[t.reply.replace("\0", "")[:REPLY_LIMIT] for t in tried],
         vias=[t.via for t in tried],
     )
-    news = set(known)
-    return [t for t in tried if OutcomeKey(t.lane, t.person_id, t.attempt, t.kind) in news]
+    by_key = {OutcomeKey(t.lane, t.person_id, t.attempt, t.kind): t for t in tried}
+    return [by_key[key] for key in known]
 
 
 async def fail(tx: Db, campaign_id: int, failed: Sequence[Tried], now: datetime) -> None:

@@ -1,5 +1,8 @@
 """Gather what the letters of a campaign share: the version's texts, what changed in them, the site and the rule."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.db import Db
 from notifier.letters.letter import Telling, Words
@@ -19,6 +22,8 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         texts = await texts_of(tx, version.version_id)
         before = {} if version.previous_id is None else {t.locale: t for t in await texts_of(tx, version.previous_id)}
         site = await load_site(tx, campaign.site)
+    # Off the event loop: a very long text takes seconds, and leases have to be kept meanwhile.
+    words = await asyncio.to_thread(_all_words, campaign, texts, before)
     return Telling(
         campaign_id=campaign_id,
         site=site,
@@ -28,8 +33,12 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         effective_at=campaign.effective_at,
         opened_at=campaign.opened_at or campaign.published_at,
         rule=campaign.rule,
-        texts={text.locale: _words(campaign, text, before.get(text.locale)) for text in texts},
+        texts=words,
     )
+
+
+def _all_words(campaign: Campaign, texts: Sequence[VersionText], before: Mapping[str, VersionText]) -> dict[str, Words]:
+    return {text.locale: _words(campaign, text, before.get(text.locale)) for text in texts}
 
 
 def _words(campaign: Campaign, text: VersionText, before: VersionText | None) -> Words:

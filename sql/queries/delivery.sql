@@ -88,6 +88,16 @@ UPDATE slice SET worker = NULL, leased_until = NULL,
     ) ELSE :now::timestamptz END
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
+-- name: forget_erased
+-- lanes: all
+-- Remove the addresses of erased people from the intents of a stretch.
+UPDATE intent i SET address = NULL
+FROM person p
+WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND i.address IS NOT NULL
+  AND i.campaign_id = :campaign_id AND i.channel = :channel
+  AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
+  AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
+
 -- name: fresh
 -- lanes: all
 -- The next planned notices after a cursor, with what a letter needs of each person as they are now.

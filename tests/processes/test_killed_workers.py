@@ -7,11 +7,9 @@ import signal
 import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from email import message_from_bytes
 from typing import Any
-
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notifier.campaigns.announce import announce
 from notifier.campaigns.campaign import load_campaign
@@ -23,6 +21,7 @@ from notifier.policies.publish import publish
 from notifier.policies.version import Submission
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
+from tests.channels.smtp_server import SmtpServer, smtp_server
 from tests.conftest import SITE
 
 PEOPLE = 1500
@@ -32,30 +31,12 @@ BATCH, SLICES_AT_A_TIME = 20, 4
 SECRET = "a secret that only tests know and that is long enough"
 
 
-class Kept:
-    """A real SMTP server's memory: who got which message, in the order of arrival."""
-
-    def __init__(self) -> None:
-        self.copies: dict[str, list[str]] = defaultdict(list)
-
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        await asyncio.sleep(0.002)
-        header = bytes(envelope.content or b"").split(b"\r\n\r\n", 1)[0]
-        message_id = next(line for line in header.split(b"\r\n") if line.lower().startswith(b"message-id:"))
-        self.copies[envelope.rcpt_tos[0]].append(message_id.decode())
-        return "250 2.0.0 kept"
-
-
-@asynccontextmanager
-async def smtp_server(kept: Kept) -> AsyncIterator[int]:
-    """The server on a free port of this machine."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(kept, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
+def copies_of(server: SmtpServer) -> dict[str, list[str]]:
+    """The Message-IDs of the copies that each address got."""
+    copies = defaultdict(list)
+    for got in server.got:
+        copies[got.address].append(str(message_from_bytes(got.content)["Message-ID"]))
+    return copies
 
 
 async def start_worker(database_url: str) -> asyncio.subprocess.Process:
@@ -107,11 +88,11 @@ async def campaign_with_people(db: Db, keys: Keys, port: int) -> int:
     return campaign_id
 
 
-async def kill_now_and_then(workers: list[asyncio.subprocess.Process], kept: Kept, database_url: str) -> int:
+async def kill_now_and_then(workers: list[asyncio.subprocess.Process], server: SmtpServer, database_url: str) -> int:
     """SIGKILL a worker each time some more letters have arrived, and start another in its place. Returns how many."""
     dice = random.Random(20)
     for kill in range(1, KILLS + 1):
-        while len(kept.copies) < kill * PEOPLE // (KILLS + 2):
+        while len(server.got) < kill * PEOPLE // (KILLS + 2):
             await asyncio.sleep(0.02)
         victim = workers.pop(dice.randrange(len(workers)))
         victim.send_signal(signal.SIGKILL)
@@ -133,36 +114,36 @@ async def rows(db: Db, sql: str, *arguments: Any) -> list[Any]:
 
 
 async def test_killed_workers_lose_nobody_and_every_double_is_flagged(db: Db, database_url: str, keys: Keys) -> None:
-    kept = Kept()
-    async with smtp_server(kept) as port:
-        campaign_id = await campaign_with_people(db, keys, port)
+    async with smtp_server(delay=0.001) as server:
+        campaign_id = await campaign_with_people(db, keys, server.port)
         workers = [await start_worker(database_url) for _ in range(WORKERS)]
         try:
             async with asyncio.timeout(90):
-                await kill_now_and_then(workers, kept, database_url)
+                await kill_now_and_then(workers, server, database_url)
                 await until_done(db, campaign_id)
         finally:
             for worker in workers:
                 worker.terminate()
                 await worker.wait()
 
+    copies = copies_of(server)
     audience = await rows(
         db,
         "SELECT p.email, p.person_id FROM notice n JOIN person p USING (lane, person_id)"
         " WHERE n.campaign_id = $1 AND n.reason = 'in_scope'",
         campaign_id,
     )
-    assert set(kept.copies) == {row["email"] for row in audience}, "somebody was lost, or told without a notice"
-    assert len(kept.copies) == PEOPLE
+    assert set(copies) == {row["email"] for row in audience}, "somebody was lost, or told without a notice"
+    assert len(copies) == PEOPLE
 
     outcomes = await rows(db, "SELECT person_id, attempt, kind::text FROM outcome WHERE campaign_id = $1", campaign_id)
     told = {row["person_id"] for row in outcomes if row["kind"] == "accepted_by_relay"}
     unknown = Counter(row["person_id"] for row in outcomes if row["kind"] == "unknown")
     person = {row["email"]: row["person_id"] for row in audience}
-    doubles = {email: ids for email, ids in kept.copies.items() if len(ids) > 1}
+    doubles = {email: ids for email, ids in copies.items() if len(ids) > 1}
     assert told == set(person.values())
     assert all(len(ids) <= 1 + unknown[person[email]] for email, ids in doubles.items()), "a double without a flag"
-    assert all(len(set(ids)) == 1 for ids in kept.copies.values()), "a copy with another Message-ID"
+    assert all(len(set(ids)) == 1 for ids in copies.values()), "a copy with another Message-ID"
     assert sum(unknown.values()) > 0, "no kill hit a letter on its way: the test proved nothing"
     assert sum(len(ids) - 1 for ids in doubles.values()) <= KILLS * SLICES_AT_A_TIME * BATCH
 
@@ -179,15 +160,14 @@ async def test_killed_workers_lose_nobody_and_every_double_is_flagged(db: Db, da
 
 
 async def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand(db: Db, database_url: str, keys: Keys) -> None:
-    kept = Kept()
-    async with smtp_server(kept) as port, asyncio.timeout(60):
-        campaign_id = await campaign_with_people(db, keys, port)
+    async with smtp_server(delay=0.001) as server, asyncio.timeout(60):
+        campaign_id = await campaign_with_people(db, keys, server.port)
         first = await start_worker(database_url)
-        while len(kept.copies) < 100:
+        while len(server.got) < 100:
             await asyncio.sleep(0.02)
         first.terminate()
         assert await first.wait() == 0
-        stopped_after = len(kept.copies)
+        stopped_after = len(server.got)
         recorded = await rows(db, "SELECT kind::text FROM outcome WHERE campaign_id = $1", campaign_id)
         second = await start_worker(database_url)
         await until_done(db, campaign_id)
@@ -195,4 +175,4 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand(db: Db, da
         await second.wait()
     assert stopped_after < PEOPLE
     assert [row["kind"] for row in recorded] == ["accepted_by_relay"] * stopped_after
-    assert [len(ids) for ids in kept.copies.values()] == [1] * PEOPLE
+    assert [len(ids) for ids in copies_of(server).values()] == [1] * PEOPLE

@@ -1,0 +1,354 @@
+"""One campaign's letters: every try is recorded, and what came back decides what happens next."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
+
+import pytest
+
+from notifier.campaigns.announce import announce, freeze_next
+from notifier.campaigns.campaign import load_campaign
+from notifier.campaigns.steer import steer
+from notifier.channels import email, inbox
+from notifier.channels.channel import Feedback
+from notifier.clock import MovableClock
+from notifier.db import Db
+from notifier.delivery.deliver import Delivery
+from notifier.delivery.lease import claim
+from notifier.errors import Unauthenticated
+from notifier.keys import Keys
+from notifier.outcomes.hear import hear
+from notifier.people.erase import erase_person
+from notifier.people.person import PersonInput
+from notifier.people.roster import get_person, put_person
+from notifier.policies.publish import publish
+from notifier.policies.version import Submission
+from notifier.settings import Settings
+from notifier.sites.apply import apply
+from notifier.sites.site import Site
+from tests.channels.smtp_server import SILENCE, SmtpServer, smtp_server
+from tests.conftest import SITE
+
+NO_STOP = bool  # bool() is False: nobody asks the worker to stop
+
+
+@dataclass
+class Office:
+    """A site with its relay, a worker's delivery, and the clock that it all runs on."""
+
+    db: Db
+    keys: Keys
+    clock: MovableClock
+    site: Site
+    server: SmtpServer
+    delivery: Delivery
+    campaign_id: int = 0
+
+    async def person(self, name: str, **given: Any) -> None:
+        """Take somebody in, or change them."""
+        fields = {
+            "external_id": name,
+            "email": f"{name}@people.example",
+            "registered_at": "2020-01-01T00:00:00Z",
+        } | given
+        await put_person(self.db, self.keys, self.site.site, PersonInput.model_validate(fields), self.clock.now())
+
+    async def open(self, slice_size: int = 1000) -> None:
+        """Publish a baseline and a version to be told, approve it and freeze its audience."""
+        now = self.clock.now()
+        version_id = 0
+        for label in ("one", "two"):
+            texts = {locale: {"media_type": "text/markdown", "body": f"# {label} {locale}"} for locale in ("en", "ja")}
+            body = {"policy": "privacy", "label": label, "materiality": "material", "texts": texts}
+            version, _ = await publish(self.db, self.site, Submission.model_validate(body), "command", now)
+            version_id = version.version_id
+        self.campaign_id = await announce(self.db, self.site, version_id, now, "test")
+        await steer(self.db, self.site.site, self.campaign_id, "approve", "test", "", now)
+        assert await freeze_next(self.db, slice_size, now) == 1
+
+    async def deliver(self) -> int:
+        """Work until nothing is due. Returns how many slices that took."""
+        slices = 0
+        while await self.delivery.deliver_next(NO_STOP):
+            slices += 1
+        return slices
+
+    async def rows(self, sql: str) -> list[Any]:
+        """What lies in the database."""
+        async with self.db.connection() as connection:
+            return [tuple(row) for row in await connection.fetch(sql)]
+
+    async def outcomes(self) -> list[tuple[Any, ...]]:
+        """Person, channel, attempt and kind of every outcome, in order."""
+        return await self.rows(
+            "SELECT external_id, channel, attempt, kind::text FROM outcome JOIN person USING (lane, person_id)"
+            " ORDER BY external_id, channel, attempt, kind"
+        )
+
+    async def statuses(self) -> dict[str, str]:
+        """Where each person's notice stands."""
+        rows = await self.rows("SELECT external_id, s.status FROM standing s JOIN person USING (lane, person_id)")
+        return dict(rows)
+
+    async def feedback(self, name: str, kind: Any, class_: str | None = None) -> Feedback:
+        """News about somebody's first letter by email."""
+        person = await get_person(self.db, self.keys, self.site.site, name)
+        return Feedback(
+            self.campaign_id,
+            person.lane,
+            person.person_id,
+            "email",
+            1,
+            kind,
+            class_,
+            "550 gone",
+            "mx",
+            self.clock.now(),
+        )
+
+
+@pytest.fixture
+async def office(db: Db, keys: Keys, request: pytest.FixtureRequest) -> AsyncIterator[Office]:
+    clock = MovableClock()
+    rule = getattr(request, "param", {"preset": "imacocokara"})
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(smtp_server())
+        relay = {"host": "127.0.0.1", "port": server.port, "security": "none", "sessions": 2}
+        site = Site.model_validate(SITE | {"relays": [relay], "rule": rule})
+        await apply(db, site, clock.now())
+        settings = Settings(mode="test", lease_seconds=60, batch_size=10)
+        channels = {
+            "email": await stack.enter_async_context(email.open_channel(settings, keys)),
+            "inbox": await stack.enter_async_context(inbox.open_channel(settings, keys)),
+        }
+        delivery = Delivery(db, clock, keys, channels, settings, "worker")
+        yield Office(db, keys, clock, site, server, delivery)
+
+
+EMAIL_ONLY = pytest.mark.parametrize("office", [{"preset": "pop-japan"}], indirect=True)
+
+
+async def test_each_person_gets_one_letter_in_their_language_and_the_campaign_ends(office: Office) -> None:
+    for number in range(25):
+        await office.person(f"p{number:02}", locale="ja" if number % 2 else "en")
+    await office.open(slice_size=10)
+    assert await office.deliver() == 3
+    assert sorted(office.server.addresses) == [f"p{n:02}@people.example" for n in range(25)]
+    assert await office.outcomes() == [(f"p{n:02}", "email", 1, "accepted_by_relay") for n in range(25)]
+    for got in office.server.got:
+        letter = message_from_bytes(got.content, policy=SMTP)
+        assert isinstance(letter, EmailMessage)
+        odd = int(got.address[1:3]) % 2
+        assert letter["Content-Language"] == ("ja" if odd else "en")
+    await office.db.run("campaigns.close_finished", now=office.clock.now())
+    assert (await load_campaign(office.db, None, office.campaign_id)).state == "done"
+
+
+async def test_a_passing_failure_is_tried_again_with_the_same_message_id(office: Office) -> None:
+    await office.person("busy")
+    office.server.say("rcpt", "451 4.7.1 greylisted, come back", "", to="busy@people.example")
+    await office.open()
+    assert await office.deliver() == 1
+    assert await office.deliver() == 0
+    assert await office.statuses() == {"busy": "pending"}
+    office.clock.move(timedelta(minutes=4))
+    assert await office.deliver() == 0
+    office.clock.move(timedelta(minutes=2))
+    assert await office.deliver() == 1
+    assert await office.outcomes() == [
+        ("busy", "email", 1, "deferred"),
+        ("busy", "email", 2, "accepted_by_relay"),
+    ]
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
+    assert await office.rows("SELECT count(DISTINCT sha256) FROM intent") == [(1,)]
+
+
+async def test_a_refused_address_is_suppressed_and_the_private_message_has_its_turn(office: Office) -> None:
+    await office.person("gone")
+    await office.person("fine")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    await office.deliver()
+    assert await office.outcomes() == [
+        ("fine", "email", 1, "accepted_by_relay"),
+        ("gone", "email", 1, "refused"),
+        ("gone", "inbox", 1, "placed"),
+    ]
+    assert await office.statuses() == {"gone": "told", "fine": "told"}
+    assert await office.rows("SELECT reason FROM suppression") == [("bad_address",)]
+
+
+@EMAIL_ONLY
+async def test_without_another_channel_a_refusal_leaves_the_person_unreachable(office: Office) -> None:
+    await office.person("gone")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    await office.deliver()
+    assert await office.statuses() == {"gone": "unreachable"}
+
+
+async def test_a_bounce_after_the_relay_took_the_letter_voids_the_telling_and_counts_once(office: Office) -> None:
+    await office.person("late")
+    await office.open()
+    await office.deliver()
+    await office.db.run("campaigns.close_finished", now=office.clock.now())
+    bounce = await office.feedback("late", "bounced", "bad_address")
+    assert await hear(office.db, [bounce, bounce], office.clock.now()) == 1
+    assert await hear(office.db, [bounce], office.clock.now()) == 0
+    assert await office.statuses() == {"late": "pending"}
+    assert await office.deliver() == 1
+    assert await office.statuses() == {"late": "told"}
+    assert await office.outcomes() == [
+        ("late", "email", 1, "accepted_by_relay"),
+        ("late", "email", 1, "bounced"),
+        ("late", "inbox", 1, "placed"),
+    ]
+
+
+async def test_a_late_bounce_never_touches_the_persons_newer_address(office: Office) -> None:
+    await office.person("moved")
+    await office.open()
+    await office.deliver()
+    await office.person("moved", email="new@people.example")
+    await hear(office.db, [await office.feedback("moved", "bounced", "bad_address")], office.clock.now())
+    assert await office.rows("SELECT count(*) FROM suppression") == [(0,)]
+    assert await office.rows("SELECT email FROM person") == [("new@people.example",)]
+    assert await office.rows("SELECT address FROM intent WHERE channel = 'email'") == [("moved@people.example",)]
+
+
+async def test_news_of_a_letter_that_was_never_sent_or_of_an_erased_person_changes_nothing(office: Office) -> None:
+    await office.person("erased")
+    await office.open()
+    never_sent = await office.feedback("erased", "bounced", "bad_address")
+    assert await hear(office.db, [never_sent], office.clock.now()) == 0
+    await office.deliver()
+    await erase_person(office.db, office.keys, "kumo", "erased", office.clock.now())
+    assert await hear(office.db, [never_sent], office.clock.now()) == 0
+    assert await office.rows("SELECT kind::text FROM outcome") == [("accepted_by_relay",)]
+    assert await office.rows("SELECT address FROM intent") == [(None,)]
+
+
+async def test_somebody_erased_while_their_letter_is_on_its_way_leaves_no_address(office: Office) -> None:
+    await office.person("erased")
+    await office.open()
+    await office.db.execute(
+        "CREATE FUNCTION erase() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE person SET status = 'erased', email = NULL; RETURN NULL; END $$;"
+        " CREATE TRIGGER meanwhile AFTER INSERT ON intent FOR EACH STATEMENT EXECUTE FUNCTION erase()"
+    )
+    await office.deliver()
+    assert await office.rows("SELECT address FROM intent") == [(None,)]
+
+
+async def test_a_forged_report_is_refused(office: Office) -> None:
+    with pytest.raises(Unauthenticated):
+        office.delivery.channels["email"].hear({}, b"To: b+forged@kumo.example\r\n\r\nbounced")
+
+
+async def test_who_left_since_the_freeze_is_not_written_to(office: Office) -> None:
+    await office.person("stays")
+    await office.person("leaves")
+    await office.open()
+    await office.person("leaves", status="closed")
+    await office.deliver()
+    assert office.server.addresses == ["stays@people.example"]
+    assert await office.statuses() == {"stays": "told", "leaves": "unreachable"}
+    assert ("leaves", "email", 1, "withheld") in await office.outcomes()
+
+
+async def test_the_new_address_is_used_when_somebody_moved_before_it_was_their_turn(office: Office) -> None:
+    await office.person("moved")
+    await office.open()
+    await office.person("moved", email="new@people.example")
+    await office.deliver()
+    assert office.server.addresses == ["new@people.example"]
+
+
+async def test_a_paused_campaign_sends_nothing_and_a_resumed_one_sends_the_rest(office: Office) -> None:
+    for number in range(30):
+        await office.person(f"p{number:02}")
+    await office.open()
+    stops = iter([False, False, True])
+    await office.delivery.deliver_next(lambda: next(stops))
+    assert len(office.server.got) == 20
+    await steer(office.db, "kumo", office.campaign_id, "pause", "test", "a typo", office.clock.now())
+    assert await office.deliver() == 0
+    await steer(office.db, "kumo", office.campaign_id, "resume", "test", "", office.clock.now())
+    await office.deliver()
+    assert len(office.server.got) == len(set(office.server.addresses)) == 30
+
+
+async def test_a_cancelled_campaign_stops_between_two_batches(office: Office) -> None:
+    for number in range(30):
+        await office.person(f"p{number:02}")
+    await office.open()
+    office.server.delay = 0.02
+    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while len(office.server.got) < 3:
+        await asyncio.sleep(0.005)
+    await steer(office.db, "kumo", office.campaign_id, "cancel", "test", "the wrong text", office.clock.now())
+    await working
+    assert 3 <= len(office.server.got) <= 20
+    assert len(await office.outcomes()) == len(office.server.got)
+
+
+async def test_an_intent_without_an_outcome_becomes_unknown_and_the_same_bytes_go_out_again(office: Office) -> None:
+    for number in range(15):
+        await office.person(f"p{number:02}")
+    await office.open()
+    office.server.say("dot", SILENCE)
+    dying = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while not await office.rows("SELECT FROM intent"):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    office.server.say("dot", "250 2.0.0 kept")
+    assert await office.rows("SELECT count(*) FROM intent") == [(10,)]
+    assert await office.outcomes() == []
+    assert await office.deliver() == 0, "the lease of the dead worker still runs"
+    await office.db.execute("UPDATE slice SET leased_until = leased_until - interval '1 hour'")
+    assert await office.deliver() == 1
+    assert sorted(k for *_, k in await office.outcomes()) == ["accepted_by_relay"] * 5 + ["unknown"] * 10
+    office.clock.move(timedelta(minutes=31))
+    await office.deliver()
+    assert set((await office.statuses()).values()) == {"told"}
+    assert await office.rows(
+        "SELECT count(*) FROM (SELECT FROM intent GROUP BY person_id HAVING count(DISTINCT sha256) > 1) differing"
+    ) == [(0,)]
+
+
+async def test_a_worker_that_lost_its_lease_keeps_its_outcomes_and_moves_nothing(office: Office) -> None:
+    for number in range(15):
+        await office.person(f"p{number:02}")
+    await office.open()
+    office.server.delay = 0.02
+    slow = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while len(office.server.got) < 2:
+        await asyncio.sleep(0.005)
+    await office.db.execute("UPDATE slice SET leased_until = leased_until - interval '1 hour'")
+    other = await claim(office.db, "another", timedelta(seconds=60), office.clock.now(), office.clock.real())
+    assert other is not None
+    assert other.taken_over
+    before = await office.rows("SELECT cursor_lane, cursor_person FROM slice WHERE channel = 'email'")
+    await slow
+    assert len(await office.outcomes()) == 10
+    assert await office.rows("SELECT cursor_lane, cursor_person FROM slice WHERE channel = 'email'") == before
+    assert await office.rows("SELECT worker FROM slice WHERE channel = 'email'") == [("another",)]
+
+
+async def test_two_workers_at_once_never_hold_the_same_slice(office: Office) -> None:
+    for number in range(40):
+        await office.person(f"p{number:02}")
+    await office.open(slice_size=10)
+    now, real = office.clock.now(), datetime.now(UTC)
+    claims = await asyncio.gather(*(claim(office.db, f"w{n}", timedelta(seconds=60), now, real) for n in range(8)))
+    held = [c.slice for c in claims if c is not None]
+    assert sorted(held) == [1, 2, 3, 4]
