@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8080", description="Address of this service as people reach it.")
     log_format: Literal["json", "text"] = Field("text", description="json for machines, text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
-    database_connections: int = Field(10, ge=2, description="Connections per process.")
+    database_connections: int = Field(
+        10, ge=4, description="Connections per process; it listens on two of them, one as server and one as worker."
+    )
     channels: list[str] = Field(
         ["notifier.channels.email", "notifier.channels.inbox"],
         description="Modules of the channels switched on; a dotted path loads somebody else's.",
