@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from notifier.campaigns.announce import freeze_next
 from notifier.compose import Service
 from notifier.delivery.settle import Tried, add_outcomes
 from notifier.people.roster import get_person
 from notifier.sites.site import Site
+from notifier.web.app import build_app
 from tests.web.asking import Api, Client, ndjson, submission
 
 Send = Callable[..., Awaitable[tuple[int, Any]]]
@@ -199,3 +201,16 @@ async def test_the_questions_about_one_person_are_answered(api: Api, campaign: i
     assert (await api.ask("GET", f"{one}/explain?policy=privacy&version=9"))[0] == 404
     for question in ("timeline", "notices", "acceptances", "explain?policy=privacy&version=2"):
         assert (await api.ask("GET", f"{HATA}/people/nobody/{question}"))[0] == 404
+
+
+async def test_an_open_stream_does_not_hold_up_the_end_of_the_server(
+    inbox_of: InboxOf, campaign: int, service: Service
+) -> None:
+    headers = (await inbox_of("u1")).headers
+    server = TestServer(build_app(service))
+    async with TestClient(server) as other, asyncio.timeout(20):
+        stream = await other.get("/v1/inbox/live", headers=headers)
+        await stream.content.readline()
+        async with asyncio.timeout(3):
+            await server.close()
+        stream.close()
