@@ -17,12 +17,12 @@ def read(name: str) -> str:
 
 
 def test_every_setting_stands_in_the_docs_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `NOTIFIER_([A-Z_]+)`", read("docs/settings.md"), re.M))
+    documented = set(re.findall(r"^\| `NOTIFIER_([A-Z_]+)`", read("docs/settings.md"), re.MULTILINE))
     assert documented == {name.upper() for name in Settings.model_fields}
 
 
 def test_the_example_environment_names_only_real_settings() -> None:
-    named = set(re.findall(r"^#? ?NOTIFIER_([A-Z_]+)=", read(".env.example"), re.M))
+    named = set(re.findall(r"^#? ?NOTIFIER_([A-Z_]+)=", read(".env.example"), re.MULTILINE))
     assert named
     assert named <= {name.upper() for name in Settings.model_fields}
 
