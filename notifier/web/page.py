@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiohttp import web
+from yarl import URL
 
 from notifier.pages import LANGUAGES, best_locale
 from notifier.web.context import PAGES
@@ -48,7 +49,7 @@ async def choose_language(request: web.Request) -> web.Response:
     """The language switch: keep the choice in a cookie and go back to where it was made."""
     language = request.match_info["language"]
     back = request.query.get("back", "/")
-    response = web.HTTPSeeOther(back if _LOCAL.fullmatch(back) else "/")
+    response = web.Response(status=303, headers={"Location": str(URL(back if _LOCAL.fullmatch(back) else "/"))})
     if language in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR, httponly=True, samesite="Lax")
     return response

@@ -1,5 +1,6 @@
 """Find a person by the site's own id, and everything that is on record about them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -60,13 +61,15 @@ async def _show(request: web.Request, site: Site, person: Person) -> web.Respons
     values = {
         "person": person,
         "site_name": site.name(language),
-        "answers": await _answers(request, tongue, site, person),
+        "answers": await _answers(request, tongue, site, person, titles),
         "timeline": moments(tongue, await timeline(service.db, person), titles),
     }
     return desk(request, "person", "people", values, time_zone=site.time_zone)
 
 
-async def _answers(request: web.Request, tongue: Tongue, site: Site, person: Person) -> list[Answer]:
+async def _answers(
+    request: web.Request, tongue: Tongue, site: Site, person: Person, titles: Mapping[str, str]
+) -> list[Answer]:
     service = request.app[SERVICE]
     answers = []
     for notice in await notices(service.db, person):
@@ -75,9 +78,9 @@ async def _answers(request: web.Request, tongue: Tongue, site: Site, person: Per
         answers.append(
             Answer(
                 href=f"/console/campaigns/{notice.campaign_id}",
-                title=f"{site.title(notice.policy, tongue.language)} {notice.label}",
+                title=f"{titles[notice.policy]} {notice.label}",
                 status=notice.status,
-                words=[say(tongue, fact) for fact in found.facts],
+                words=[say(tongue, fact, titles) for fact in found.facts],
             )
         )
     return answers

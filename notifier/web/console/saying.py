@@ -56,16 +56,17 @@ class Moment:
     details: tuple[tuple[str, str], ...]
 
 
-def say(tongue: Tongue, fact: Said) -> Markup:
+def say(tongue: Tongue, fact: Said, titles: Mapping[str, str]) -> Markup:
     """A fact in words; times carry the exact instant, everything that others wrote is escaped."""
+    values = {**fact.values, "policy": titles.get(fact.values.get("policy", ""), "")}
     words = Markup(tongue.words[f"said.{fact.code}"])  # noqa: S704 - our own catalogue
-    return words.format_map({name: _shown(tongue, name, value) for name, value in fact.values.items()})
+    return words.format_map({name: _shown(tongue, name, value) for name, value in values.items()})
 
 
 def moments(tongue: Tongue, events: list[Event], titles: Mapping[str, str]) -> list[Moment]:
     """A person's facts, the newest first. ``titles`` names the policies."""
     return [
-        Moment(event.at, *_LOOKS.get(event.kind, ("document", "")), say(tongue, event.words),
+        Moment(event.at, *_LOOKS.get(event.kind, ("document", "")), say(tongue, event.words, titles),
                _about(tongue, event, titles), tuple(_details(tongue, event.detail)))
         for event in reversed(events)
     ]  # fmt: skip
