@@ -26,8 +26,17 @@ errors = Console(stderr=True, highlight=False)
 
 def run(command: Coroutine[Any, Any, int | None]) -> int:
     """Run a command to its end and return its exit status. Ctrl-C and SIGTERM cancel it; it closes what it opened."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_until_cancelled(command))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed (the extra ``fast``), otherwise asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _until_cancelled(command: Coroutine[Any, Any, int | None]) -> int:

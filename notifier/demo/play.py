@@ -62,7 +62,7 @@ async def play(options: DemoOptions, listen: Callable[[], Stop]) -> int:
                     await stop.event.wait()
                 stop.event.set()
     if summary is None:
-        return stop.status
+        return stop.status or 1  # stopped before its end, which is no success
     if options.once:
         sys.stdout.write(json.dumps({"sites": summary}) + "\n")
     return 0
@@ -94,14 +94,12 @@ async def _tell(stage: Stage, narrator: Narrator, options: DemoOptions) -> list[
 
 
 def _say_where_to_look(narrator: Narrator, stage: Stage) -> None:
-    narrator.show(
-        "\nLook around; Ctrl-C ends the demo, and the next run goes on from here.",
-        {
-            "Console": (f"{stage.url}/console",),
-            "  sign in with": (stage.token,),
-            "Mailbox": (stage.mailbox_url,),
-            "API": (f"{stage.url}/docs",),
-            "Policies": (f"{stage.url}/p/kumo-store/privacy",),
-        },
-        ("",),
-    )
+    narrator.say("\nLook around; Ctrl-C ends the demo, and the next run goes on from here.", style="bold")
+    for what, where in (
+        ("Console", f"{stage.url}/console"),
+        ("  sign in with", stage.token),
+        ("Mailbox", stage.mailbox_url),
+        ("API", f"{stage.url}/docs"),
+        ("Policy", f"{stage.url}/p/kumo-store/privacy"),
+    ):
+        narrator.say(f"{what:<15} {where}", style="")

@@ -81,7 +81,7 @@ def free_port(wanted: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, wanted))
-        except OSError:
+        except (OSError, OverflowError):  # OverflowError: one more than the last port
             probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
@@ -90,7 +90,7 @@ def free_port(wanted: int) -> int:
 async def set_up(folder: Path, port: int) -> AsyncIterator[Stage]:
     """Open the service on the demo's folder, the mail catcher and its page, and put the two sites into force."""
     configure_logging("text", "error")
-    port = free_port(port)
+    port, mailbox_port = free_port(port), free_port(port + 1) if port else 0
     settings = Settings(
         database_url=None, data_folder=folder, mode="demo", host=HOST, port=port, public_url=f"http://{HOST}:{port}",
         poll_seconds=0.5,
@@ -100,7 +100,7 @@ async def set_up(folder: Path, port: int) -> AsyncIterator[Stage]:
         catcher = await stack.enter_async_context(
             catch_mail(HOST, 0, f"{settings.public_url}/hooks/email", service.clock)
         )
-        mailbox_url = await stack.enter_async_context(show_mailbox(catcher.mailbox, HOST, free_port(port + 1)))
+        mailbox_url = await stack.enter_async_context(show_mailbox(catcher.mailbox, HOST, mailbox_port))
         sites = tuple([await _put_into_force(service, name, catcher.smtp_port) for name in EXAMPLES])
         secrets = {site.site: (await live_secrets(service.db, service.keys, site.site))[0] for site in sites}
         token = await _token(service)
