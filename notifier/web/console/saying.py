@@ -40,8 +40,11 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "erased": ("cross", ""),
 }
 # values that are names of ours → the family of words that says them
-_FAMILIES = {"channel": "channel", "channels": "channel", "fallback": "channel", "class": "class", "class_": "class",
-             "reason": "reason"}  # fmt: skip
+_FAMILIES = {
+    "channel": "channel", "channels": "channel", "fallback": "channel",
+    "class": "class", "class_": "class", "reason": "reason",
+}  # fmt: skip
+_IN_SENTENCES = {**_FAMILIES, "channel": "via", "channels": "via", "fallback": "via"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def say(tongue: Tongue, fact: Said, titles: Mapping[str, str]) -> Markup:
     """A fact in words; times carry the exact instant, everything that others wrote is escaped."""
     values = {**fact.values, "policy": titles.get(fact.values.get("policy", ""), "")}
     words = Markup(tongue.words[f"said.{fact.code}"])  # noqa: S704 - our own catalogue
-    return words.format_map({name: _shown(tongue, name, value) for name, value in values.items()})
+    return words.format_map({name: _shown(tongue, name, value, _IN_SENTENCES) for name, value in values.items()})
 
 
 def moments(tongue: Tongue, events: list[Event], titles: Mapping[str, str]) -> list[Moment]:
@@ -89,15 +92,15 @@ def _details(tongue: Tongue, detail: Mapping[str, Any]) -> Iterator[tuple[str, s
             yield tongue.word("fact", name), _flat(_shown(tongue, name, value))
 
 
-def _shown(tongue: Tongue, name: str, value: Any) -> Any:
+def _shown(tongue: Tongue, name: str, value: Any, families: Mapping[str, str] = _FAMILIES) -> Any:
     if isinstance(value, datetime):
         return tongue.moment(value)
     if isinstance(value, list | tuple):
-        return ", ".join(str(_shown(tongue, name, one)) for one in value) or tongue.t("none")
+        return ", ".join(str(_shown(tongue, name, one, families)) for one in value) or tongue.t("none")
     if value is None:
         return tongue.t("unknown")
-    if name in _FAMILIES:
-        return tongue.word(_FAMILIES[name], value)
+    if name in families:
+        return tongue.word(families[name], value)
     return tongue.language_name(value) if name in ("locale", "requested_locale") and value else value
 
 
