@@ -27,7 +27,15 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
     TRY: (roles.demo, roles.catch_mail),
     RUN: (roles.serve, roles.worker),
     SET_UP: (setup.migrate, setup.apply),
-    USE: (publish.publish, questions.timeline, questions.explain, questions.notices, publish.bounce),
+    USE: (
+        publish.publish,
+        questions.timeline,
+        questions.explain,
+        questions.told,
+        questions.acceptances,
+        questions.notices,
+        publish.bounce,
+    ),
 }
 FAMILIES = {SET_UP: (setup.token, setup.webhook_secret), USE: (people.people, campaigns.campaigns)}
 

@@ -1,5 +1,6 @@
 """What compliance asks, from the terminal: one person, one version, one campaign."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -32,6 +33,38 @@ async def explain(site: str, person: Person, policy: str, version: str, *, url: 
         answer = await client.get(site_path(site, "people", person, "explain"), policy=policy, version=version)
     for words in answer["words"]:
         console.print(Text(words))
+
+
+async def told(
+    site: str, person: Person, policy: str, version: str, *, before: datetime, url: Url = DEFAULT_URL
+) -> None:
+    """Say whether one person was validly told of a version before a moment, and how.
+
+    Parameters
+    ----------
+    version
+        The version's label.
+    before
+        The moment, like 2026-07-01T00:00:00+09:00; without a zone it is local time.
+    """
+    query = {"policy": policy, "version": version, "before": before.astimezone().isoformat()}
+    async with service_at(url) as client:
+        answer = await client.get(site_path(site, "people", person, "told"), **query)
+    how = answer["how"]
+    console.print(f"Yes, on {moment(how['told_at'])}, by {how['channel']}." if how else "No.")
+
+
+async def acceptances(site: str, person: Person, *, url: Url = DEFAULT_URL) -> None:
+    """What is on record as acceptance by one person, with grade and date; every revision."""
+    async with service_at(url) as client:
+        found = (await client.get(site_path(site, "people", person, "acceptances")))["acceptances"]
+    rows = table("Policy", "Version", "Kind", "Grade", "Accepted", "Use counts from", "Recorded", "Contested")
+    for one in found:
+        rows.add_row(
+            one["policy"], one["label"], one["kind"], one["grade"], moment(one["accepted_at"]),
+            moment(one["counts_from"]), moment(one["recorded_at"]), "yes" if one["contested"] else "",
+        )  # fmt: skip
+    console.print(rows if found else "Nothing is on record.")
 
 
 async def notices(

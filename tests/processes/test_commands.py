@@ -139,6 +139,9 @@ async def publish_and_tell(asking: Environment) -> None:
     assert "k3" in await run(asking, "notices", SITE, number[1], "--status", "unreachable")
     assert await run(asking, "timeline", SITE, "k1")
     assert await run(asking, "explain", SITE, "k3", "privacy", "2")
+    assert "Yes" in await run(asking, "told", SITE, "k1", "privacy", "2", "--before", "2099-01-01")
+    assert "No." in await run(asking, "told", SITE, "k1", "privacy", "2", "--before", "2020-01-01T00:00:00+09:00")
+    assert "Nothing is on record" in await run(asking, "acceptances", SITE, "k1")
 
 
 async def test_a_signature_that_does_not_fit_is_one_sentence_and_status_1(environment: Environment) -> None:
