@@ -11,6 +11,7 @@ from notifier.pages import Pages
 from notifier.web import console, docs, public
 from notifier.web.api import ENDPOINTS, inbox
 from notifier.web.auth import guard_console
+from notifier.web.console.overview import PLANNED
 from notifier.web.context import PAGES, SERVICE, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
@@ -30,6 +31,7 @@ def build_app(service: Service) -> web.Application:
     )
     app[SERVICE] = service
     app[PAGES] = Pages()
+    app[PLANNED] = {}
     app[METRICS] = Metrics()
     app[LIVE] = Live()
     app[inbox.WORDS] = inbox.Words(service)

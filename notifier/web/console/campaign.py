@@ -16,8 +16,8 @@ from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
 from notifier.web.console.counts import by_reason, left_out, planned_levels, tables, told_levels
 from notifier.web.console.frame import desk
-from notifier.web.console.overview import MOVING, in_scope_of
-from notifier.web.console.progress import Counter, Planned, progress_of
+from notifier.web.console.overview import MOVING, in_scope_of, planned_of
+from notifier.web.console.progress import Counter, progress_of
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import language_of
 
@@ -82,7 +82,7 @@ def _frame(campaign: Campaign, site: Site, language: str) -> dict[str, Any]:
 
 async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     db, ids = request.app[SERVICE].db, [campaign.campaign_id]
-    planned = await db.many(Planned, "pages.planned", campaigns=ids) if campaign.frozen_at else []
+    planned = await planned_of(request, ids) if campaign.frozen_at else []
     counters = await db.many(Counter, "pages.progress", campaigns=ids)
     return {
         "steps": possible(campaign.state),

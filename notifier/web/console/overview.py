@@ -15,6 +15,9 @@ from notifier.web.console.progress import Counter, Planned, Progress, progress_o
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import language_of
 
+# How many people each channel of a frozen campaign tells at once. It never changes, so it is counted once per process.
+PLANNED: web.AppKey[dict[int, list[Planned]]] = web.AppKey("planned", dict)
+
 MOVING = frozenset({"approved", "sending"})
 # Campaigns whose letters are worth counting again each time.
 _OPEN = MOVING | {"paused"}
@@ -99,7 +102,7 @@ async def _lines(request: web.Request, site: Site, language: str) -> list[Campai
     db = request.app[SERVICE].db
     campaigns = await list_campaigns(db, site.site)
     open_ones = [c.campaign_id for c in campaigns if c.state in _OPEN and c.frozen_at]
-    planned = await db.many(Planned, "pages.planned", campaigns=open_ones)
+    planned = await planned_of(request, open_ones)
     counters = await db.many(Counter, "pages.progress", campaigns=open_ones)
     return [
         CampaignLine(
@@ -109,6 +112,15 @@ async def _lines(request: web.Request, site: Site, language: str) -> list[Campai
         )
         for campaign in campaigns
     ]  # fmt: skip
+
+
+async def planned_of(request: web.Request, campaigns: list[int]) -> list[Planned]:
+    """What the channels of frozen campaigns were to tell."""
+    known, db = request.app[PLANNED], request.app[SERVICE].db
+    if new := [campaign for campaign in campaigns if campaign not in known]:
+        rows = await db.many(Planned, "pages.planned", campaigns=new)
+        known.update({campaign: [row for row in rows if row.campaign_id == campaign] for campaign in new})
+    return [row for campaign in campaigns for row in known[campaign]]
 
 
 def in_scope_of(campaign: Campaign) -> int:
