@@ -47,6 +47,10 @@ class Keys:
         """A site's webhook secret of one generation, in the form of Standard Webhooks (``whsec_…``)."""
         return "whsec_" + base64.b64encode(self.mac("webhook", site, str(generation), size=32)).decode()
 
+    def message_secret(self, site: str, generation: int) -> str:
+        """What our webhook to a site is signed with, of one generation: not what the site signs with."""
+        return "whsec_" + base64.b64encode(self.mac("message-webhook", site, str(generation), size=32)).decode()
+
     def address_mac(self, site: str, address: str) -> bytes:
         """What stands for an email address where the address itself must not lie (suppression lists)."""
         return self.mac("address", site, address.casefold())

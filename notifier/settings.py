@@ -31,8 +31,11 @@ class Settings(BaseSettings):
         10, ge=4, description="Connections per process; it listens on two of them, one as server and one as worker."
     )
     channels: list[str] = Field(
-        ["notifier.channels.email", "notifier.channels.inbox"],
+        ["notifier.channels.email", "notifier.channels.inbox", "notifier.channels.webhook"],
         description="Modules of the channels switched on; a dotted path loads somebody else's.",
+    )
+    webhook_hosts: list[str] = Field(
+        [], description="Hosts in one's own network that sites' webhooks may go to, also by plain http."
     )
     worker_slices: int = Field(4, ge=1, le=64, description="Slices one worker process works on at a time.")
     slice_size: int = Field(2000, ge=10, le=100_000, description="Most notices in one slice.")
@@ -44,4 +47,10 @@ class Settings(BaseSettings):
         1800, ge=0, description="How long to wait before the same letter is sent again when its fate is unknown."
     )
     poll_seconds: float = Field(2, gt=0, description="How often a duty looks for work when nothing wakes it.")
+    bounce_listen: str | None = Field(
+        None,
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$",
+        description="Address to take bounces at, like 127.0.0.1:2526. None: they come by pipe or by webhook.",
+    )
+    bounce_protocol: Literal["smtp", "lmtp"] = Field("smtp", description="What is spoken where bounces are taken.")
     body_limit: int = Field(32 * 1024 * 1024, description="Most bytes of one request body that is not NDJSON.")

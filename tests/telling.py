@@ -68,6 +68,7 @@ def a_recipient(number: int = 1, **changes: Any) -> Recipient:
         "locale": "en",
         "time_zone": "Europe/Berlin",
         "attempt": 1,
+        "external_id": f"u-{number}",
     }
     return Recipient(**(facts | changes))
 

@@ -35,6 +35,10 @@ CLASSES: dict[str, Treatment] = {
     "network": Treatment(final=False),
     "unknown": Treatment(final=False),
     "complaint": Treatment(final=True),
+    # What a site's own endpoint answers (webhook).
+    "endpoint": Treatment(final=False),
+    "declined": Treatment(final=True),
+    "gone": Treatment(final=True),
 }
 
 # RFC 3463 and RFC 5248, "class.subject.detail" without the class where both classes mean the same.

@@ -21,11 +21,12 @@ from notifier.sites.apply import Change
 from notifier.sites.apply import apply as applying
 from notifier.sites.apply import plan as planning
 from notifier.sites.file import read_site
+from notifier.sites.site import load_site
 
 console = Console(highlight=False)
 
 token = App(name="token", help="Tokens for programs that use the API.")
-webhook_secret = App(name="webhook-secret", help="The secret that a site signs its publishing webhook with.")
+webhook_secret = App(name="webhook-secret", help="The secrets of a site's webhooks: to us, and from us.")
 
 Site = Annotated[str | None, Parameter(help="The only site that it is for; left out: every site.")]
 Name = Annotated[str, Parameter(help="Who acts with it, as the records will say.")]
@@ -112,6 +113,16 @@ async def show(site: str) -> None:
     async with open_service(settings()) as service:
         for secret in await tokens.live_secrets(service.db, service.keys, site):
             console.print(secret, soft_wrap=True)
+
+
+@webhook_secret.command
+async def messages(site: str) -> None:
+    """Print the secret that our webhook to the site is signed with: private messages of the site's own."""
+    async with open_service(settings()) as service:
+        webhook = (await load_site(service.db, site)).webhook
+        if webhook is None:
+            raise NotFound(f"{site} has no webhook; name one in its site.yaml, and apply it")
+        console.print(service.keys.message_secret(site, webhook.generation), soft_wrap=True)
 
 
 @webhook_secret.command

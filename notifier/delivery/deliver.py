@@ -46,6 +46,7 @@ class Row:
     locale: str
     address: str | None
     time_zone: str
+    external_id: str
     status: str
     attempt: int
     failures: int
@@ -125,7 +126,7 @@ class Delivery:
             if row.status in NOT_TOLD
         ]
         recipients = [
-            Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt)
+            Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id)
             for row in batch
             if row.status not in NOT_TOLD
         ]

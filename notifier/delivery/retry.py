@@ -17,7 +17,11 @@ _BY_CLASS: Mapping[str, tuple[timedelta, ...]] = {
     # Not the person's fault: the relay or the route has to be mended first.
     "session": (15 * MINUTE,),
     "policy": (HOUR,),
+    # Standard Webhooks: at once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h, and no more.
+    "endpoint": (timedelta(seconds=5), 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR),
 }
+# Their last wait is not repeated: after it the next channel has its turn.
+_ENDING = frozenset({"endpoint"})
 # These say nothing about the person, so they do not wear out the schedule.
 UNCOUNTED = frozenset({"throttled", "session", "policy", "unknown"})
 
@@ -48,6 +52,10 @@ def again(
         due = now + timedelta(seconds=unknown_after)
         return Again(due, failures) if due < opened_at + GIVE_UP_AFTER else None
     schedule = _BY_CLASS.get(class_ or "", _GENERAL)
+    if class_ in _ENDING:
+        if failures >= len(schedule):
+            return None
+        jitter = 0.0  # a batch stays together, and so keeps its id
     wait = schedule[min(failures, len(schedule) - 1)]
     wait = max(wait * (1 + jitter / 10), timedelta(seconds=asked or 0))
     if now + wait >= opened_at + GIVE_UP_AFTER:

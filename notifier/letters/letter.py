@@ -12,7 +12,10 @@ from notifier.sites.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's."""
+    """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's.
+
+    ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it.
+    """
 
     lane: int
     person_id: UUID
@@ -20,6 +23,7 @@ class Recipient:
     locale: str
     time_zone: str
     attempt: int
+    external_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Letter:
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
-    outside ASCII leaves it non-ASCII (RFC 6531). Empty for channels that do not write to addresses.
+    outside ASCII leaves it non-ASCII (RFC 6531). For the webhook it is what the site knows the person by; empty for
+    channels that write to nobody.
     """
 
     lane: int

@@ -22,7 +22,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from notifier.letters.letter import Telling
+from notifier.letters.letter import Telling, Words
 from notifier.policies.diff import Change
 from notifier.resources import resource
 
@@ -100,7 +100,7 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         "groups": _groups(words.changes),
         "contact": site.contact,
         "home": site.home_url,
-        "url": words.url if "://" in words.url else public_url.rstrip("/") + "/" + words.url.lstrip("/"),
+        "url": address_of(words, public_url),
         "current": own_page if own_page.startswith(("https://", "http://")) else "",
     }
 
@@ -124,6 +124,11 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         letter_html=css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False).inline(page),
         letter_text=environment.get_template("letter.txt.j2").render(**text),
     )
+
+
+def address_of(words: Words, public_url: str) -> str:
+    """The permanent address of the text, as people reach it."""
+    return words.url if "://" in words.url else public_url.rstrip("/") + "/" + words.url.lstrip("/")
 
 
 def clean(text: str) -> str:

@@ -8,12 +8,13 @@ from email.utils import format_datetime
 from html import escape
 from zoneinfo import ZoneInfo
 
+import orjson
 from email_validator import EmailNotValidError, validate_email
 
 from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
 from notifier.letters.letter import Letter, Message, Recipient, Telling
-from notifier.letters.render import Marks, Rendered, clean, render
+from notifier.letters.render import Marks, Rendered, address_of, clean, render
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, quoted_printable, text_header
 from notifier.letters.verp import return_path_key, seal_facts
 from notifier.sites.site import Sender
@@ -35,6 +36,7 @@ class _Sheet:
     message: Message
     body: bytes
     sha256: bytes
+    json: bytes  # what the site's own messages say alike, after the opening brace
 
 
 class Writer:
@@ -60,7 +62,7 @@ class Writer:
         A letter that cannot be written stands there as the Undeliverable (not raised) that says why, and costs nobody
         else theirs: no address, an address that is none, or a locale that the version has no text in.
         """
-        write = self._email if channel == "email" else self._message
+        write = {"email": self._email, "webhook": self._webhook}.get(channel, self._message)
         letters: list[Letter | Undeliverable] = []
         for recipient in recipients:
             try:
@@ -97,6 +99,17 @@ class Writer:
         return Letter(
             to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,
             "", self._message_id(channel, to, sheet.domain), "", sheet.body, sheet.sha256,
+        )  # fmt: skip
+
+    def _webhook(self, channel: str, to: Recipient) -> Letter:
+        """One message for the site to deliver itself: what it knows the person by, and the words."""
+        sheet = self._sheet(to.locale, to.time_zone)
+        message_id = self._message_id(channel, to, sheet.domain)
+        person = orjson.dumps({"id": message_id[1:-1], "external_id": to.external_id})
+        body = person[:-1] + b"," + sheet.json
+        return Letter(
+            to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,
+            to.external_id, message_id, "", body, hashlib.sha256(body).digest(),
         )  # fmt: skip
 
     def _message_id(self, channel: str, to: Recipient, domain: str) -> str:
@@ -141,7 +154,23 @@ class Writer:
             {marks.text_address: "text", marks.html_address: "html"},
         )
         body = message.html.encode()
-        return _Sheet(skeleton, domain, message, body, hashlib.sha256(body).digest())
+        return _Sheet(skeleton, domain, message, body, hashlib.sha256(body).digest(), self._json(locale, message))
+
+    def _json(self, locale: str, message: Message) -> bytes:
+        telling = self.telling
+        words = {
+            "campaign_id": telling.campaign_id,
+            "policy": telling.policy,
+            "label": clean(telling.label),
+            "published_at": telling.published_at,
+            "effective_at": telling.effective_at,
+            "locale": locale,
+            "subject": message.subject,
+            "text": message.text,
+            "html": message.html,
+            "url": address_of(telling.texts[locale], self._public_url),
+        }
+        return orjson.dumps(words, option=orjson.OPT_UTC_Z)[1:]
 
     def _headers(self, locale: str, language: str, subject: str) -> tuple[list[bytes], str]:
         """The headers that do not depend on the person, and the domain that the letter comes from."""

@@ -112,6 +112,13 @@ class Watch(_Part):
     folder: str
 
 
+class Webhook(_Part):
+    """Where the site takes private messages of its own: the channel ``webhook``."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#]+$", max_length=2000)]
+    generation: int = Field(1, ge=1, le=10_000, description="Of the secret. One more makes a new one.")
+
+
 class Site(_Part):
     """A whole site.yaml. Everything a site decides stands here; what an installation decides is in Settings."""
 
@@ -125,6 +132,7 @@ class Site(_Part):
     policies: dict[Slug, Policy] = Field(min_length=1)
     rule: RuleSettings
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
+    webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")
     watch: Watch | None = None
 
     @model_validator(mode="after")
@@ -134,6 +142,9 @@ class Site(_Part):
             if default not in given:
                 message = "{field} needs an entry for {default}, the first of locales"
                 raise PydanticCustomError("not_covered", message, {"field": what, "default": default})
+        if self.webhook is None and "webhook" in (self.rule.channels or ()):
+            message = "{field} names webhook: add the section webhook with the url that takes the messages"
+            raise PydanticCustomError("not_covered", message, {"field": "rule"})
         return self
 
     @property

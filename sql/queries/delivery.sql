@@ -101,7 +101,7 @@ WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND 
 -- name: fresh
 -- lanes: all
 -- The next planned notices after a cursor, with what a letter needs of each person as they are now.
-SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.status::text AS status,
+SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
        1 AS attempt, 0 AS failures
 FROM notice n
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan AND :channel = ANY (pl.channels)
@@ -115,7 +115,7 @@ LIMIT :limit
 -- name: due
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
-SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.status::text AS status,
+SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
        r.attempt, r.failures
 FROM retry r
 JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id

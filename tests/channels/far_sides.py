@@ -6,11 +6,13 @@ side refuse. A channel whose far side cannot refuse says so with None.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from notifier.letters.letter import Letter
+from notifier.settings import Settings
 from notifier.sites.site import Site
+from tests.channels.endpoint import endpoint
 from tests.channels.smtp_server import smtp_server
 from tests.telling import a_site
 
@@ -24,6 +26,7 @@ class FarSide:
     site: Site
     accepted: str
     refuse: Callable[[Letter, Refusal], None] | None
+    settings: Settings = field(default_factory=Settings)
 
 
 @asynccontextmanager
@@ -43,4 +46,19 @@ async def nobody() -> AsyncIterator[FarSide]:
     yield FarSide(a_site(), "placed", None)
 
 
-FAR_SIDES: dict[str, Callable[[], AbstractAsyncContextManager[FarSide]]] = {"email": mail_server, "inbox": nobody}
+@asynccontextmanager
+async def the_sites_own() -> AsyncIterator[FarSide]:
+    async with endpoint(delay=0.01) as there:
+        results: dict[Refusal, str] = {"for good": "refused", "for now": "deferred"}
+
+        def refuse(letter: Letter, how: Refusal) -> None:
+            there.results[letter.address] = results[how]
+
+        yield FarSide(a_site(webhook={"url": there.url}), "placed", refuse, Settings(webhook_hosts=["127.0.0.1"]))
+
+
+FAR_SIDES: dict[str, Callable[[], AbstractAsyncContextManager[FarSide]]] = {
+    "email": mail_server,
+    "inbox": nobody,
+    "webhook": the_sites_own,
+}

@@ -18,7 +18,6 @@ from notifier.errors import Malformed, Unauthenticated
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
-from notifier.settings import Settings
 from tests.channels.far_sides import FAR_SIDES, FarSide
 from tests.telling import a_telling, some_letters
 
@@ -47,12 +46,12 @@ class Open:
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
     name = request.param.__name__.rpartition(".")[2]
     assert name in FAR_SIDES, f"say in far_sides.py what is on the other side of the channel {name}"
-    async with FAR_SIDES[name]() as far_side, request.param.open_channel(Settings(), KEYS) as channel:
+    async with FAR_SIDES[name]() as far_side, request.param.open_channel(far_side.settings, KEYS) as channel:
         yield Open(channel, far_side)
 
 
 def test_the_channels_that_we_ship_are_found():
-    assert {module.__name__ for module in MODULES} >= {"notifier.channels.email", "notifier.channels.inbox"}
+    assert {module.__name__ for module in MODULES} >= {f"notifier.channels.{name}" for name in FAR_SIDES}
 
 
 def test_channels_do_not_import_each_other():

@@ -1,0 +1,180 @@
+"""The site's own private messages: signed batches to the site's endpoint, with a result per person (Standard Webhooks).
+
+The same batch carries the same ``webhook-id`` on every try, and every letter its own constant ``id``: an endpoint that
+saw either before has nothing more to do.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+from standardwebhooks import Webhook as Signer
+from yarl import URL
+
+from notifier.channels.channel import Feedback, Sent, SentKind
+from notifier.channels.outward import OutwardResolver, objection_to
+from notifier.errors import Unauthenticated
+from notifier.keys import Keys
+from notifier.letters.letter import Letter
+from notifier.settings import Settings
+from notifier.sites.site import Site, Webhook
+
+MOST_IN_A_BATCH = 500
+_LONGEST_ANSWER = 1024 * 1024
+_KEPT_ANSWER = 200
+_TIME = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_SECONDS = re.compile("[0-9]{1,6}")
+
+
+class Result(BaseModel):
+    """What the endpoint says of one person. ``reason`` is kept as evidence."""
+
+    external_id: str
+    result: Literal["accepted", "refused", "deferred"]
+    reason: str = ""
+
+
+class Answer(BaseModel):
+    """An endpoint's answer. Whoever is not named was accepted."""
+
+    results: list[Result] = []
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What an endpoint answered to a whole batch, before anybody is looked at."""
+
+    kind: SentKind
+    class_: str | None
+    reply: str
+    retry_after: float | None = None
+    results: Sequence[Result] = ()
+
+
+_BY_RESULT: Mapping[str, tuple[SentKind, str | None]] = {
+    "accepted": ("placed", None),
+    "refused": ("refused", "declined"),
+    "deferred": ("deferred", "endpoint"),
+}
+
+
+class WebhookChannel:
+    """Private messages in the site's own inbox, handed over by a webhook. What the site accepted is placed."""
+
+    name = "webhook"
+
+    def __init__(self, keys: Keys, session: aiohttp.ClientSession, inside: frozenset[str]) -> None:
+        self._keys, self._session, self._inside = keys, session, inside
+        self._gone: set[Webhook] = set()
+
+    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+        """One POST for every 500 letters."""
+        for start in range(0, len(letters), MOST_IN_A_BATCH):
+            batch = letters[start : start + MOST_IN_A_BATCH]
+            said = await self._hand_over(site, batch)
+            via = "" if site.webhook is None else URL(site.webhook.url).host or ""
+            by_person = {one.external_id: one for one in said.results}
+            for letter in batch:
+                result = by_person.get(letter.address)
+                if said.kind == "placed" and result is not None:
+                    kind, class_ = _BY_RESULT[result.result]
+                    reply = f"{said.reply} {result.result} {_words(result.reason)}".strip()
+                    yield Sent(letter, kind, class_, reply, via)
+                else:
+                    yield Sent(letter, said.kind, said.class_, said.reply, via, said.retry_after)
+
+    async def _hand_over(self, site: Site, batch: Sequence[Letter]) -> _Said:
+        webhook = site.webhook
+        if webhook is None:
+            return _Said("deferred", "endpoint", "the site names no webhook")
+        if webhook in self._gone:
+            return _Said("refused", "gone", "the endpoint said before that it is gone")
+        url = URL(webhook.url)
+        if problem := objection_to(url, self._inside):
+            return _Said("deferred", "endpoint", problem)
+        body = b'{"type":"policy.notices","letters":[' + b",".join(letter.body for letter in batch) + b"]}"
+        headers = self._headers(site.site, webhook, batch, body)
+        try:
+            async with self._session.post(url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as answer:
+                said = await _read(answer)
+        except TimeoutError:
+            return _Said("deferred", "endpoint", "no answer in time")
+        except (aiohttp.ClientError, OSError) as error:
+            return _Said("deferred", "endpoint", _words(str(error)) or "connection lost")
+        if said.class_ == "gone":
+            self._gone.add(webhook)
+        return said
+
+    def _headers(self, site: str, webhook: Webhook, batch: Sequence[Letter], body: bytes) -> dict[str, str]:
+        """Signed with the secret of this generation and the one before, so that the site can move over in between."""
+        # Whoever is in it makes the batch: their ids are constant, and so is what each letter says.
+        batch_id = "batch_" + hashlib.sha256("".join(one.message_id for one in batch).encode()).hexdigest()[:32]
+        at = datetime.now(UTC)
+        generations = [webhook.generation, *([webhook.generation - 1] if webhook.generation > 1 else [])]
+        signers = [Signer(self._keys.message_secret(site, generation)) for generation in generations]
+        return {
+            "Content-Type": "application/json",
+            "webhook-id": batch_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": " ".join(signer.sign(batch_id, at, body.decode()) for signer in signers),
+        }
+
+    def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
+        """The endpoint answers at once; there are no later reports. Raises Unauthenticated."""
+        raise Unauthenticated("the webhook has no later reports: the site's answer to it says what came of each letter")
+
+
+async def _read(answer: aiohttp.ClientResponse) -> _Said:
+    """What a status and a body come to. A body that is too long or not as documented vouches for nobody."""
+    reply = str(answer.status)
+    if answer.status == 410:
+        return _Said("refused", "gone", reply)
+    if not 200 <= answer.status < 300:
+        head = await answer.content.read(_KEPT_ANSWER)
+        words = f"{reply} {_words(head.decode('utf-8', 'replace'))}".strip()
+        return _Said("deferred", "endpoint", words, seconds_asked(answer.headers.get("Retry-After", "")))
+    body = bytearray()
+    async for piece in answer.content.iter_chunked(64 * 1024):
+        body += piece
+        if len(body) > _LONGEST_ANSWER:
+            return _Said("deferred", "endpoint", f"{reply} and an answer of more than {_LONGEST_ANSWER} bytes")
+    if not body.strip() or answer.content_type != "application/json":
+        return _Said("placed", None, reply)
+    try:
+        return _Said("placed", None, reply, results=Answer.model_validate_json(bytes(body)).results)
+    except ValidationError as error:
+        return _Said("deferred", "endpoint", f"{reply} and an answer that cannot be read: {_words(str(error))}")
+
+
+def seconds_asked(value: str) -> float | None:
+    """The seconds of a Retry-After (RFC 9110, 10.2.3), as a number or a date; None when there is none."""
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _words(text: str) -> str:
+    """Somebody else's words in one printable line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_KEPT_ANSWER]
+
+
+@asynccontextmanager
+async def open_channel(settings: Settings, keys: Keys) -> AsyncIterator[WebhookChannel]:
+    """Opens no connection yet: the first letter does. No cookies, no proxy, no redirects."""
+    inside = frozenset(settings.webhook_hosts)
+    connector = aiohttp.TCPConnector(resolver=OutwardResolver(inside), limit=16)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=_TIME, cookie_jar=aiohttp.DummyCookieJar(), max_line_size=8190
+    ) as session:
+        yield WebhookChannel(keys, session, inside)

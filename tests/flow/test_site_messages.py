@@ -1,0 +1,120 @@
+"""Private messages of the site's own: whoever was refused or never answered is told otherwise, and nobody twice."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from notifier.channels import email, webhook
+from notifier.clock import MovableClock
+from notifier.db import Db
+from notifier.delivery.deliver import Delivery
+from notifier.keys import Keys
+from notifier.people.erase import erase_person
+from notifier.settings import Settings
+from notifier.sites.apply import apply
+from notifier.sites.site import Site
+from tests.channels.endpoint import Endpoint, endpoint
+from tests.channels.smtp_server import smtp_server
+from tests.conftest import SITE
+from tests.flow.test_deliver import Office
+
+RULE = {"preset": "pop-japan", "channels": ["webhook", "email"], "telling": "any"}
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[Endpoint]:
+    async with endpoint() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def office(db: Db, keys: Keys, there: Endpoint) -> AsyncIterator[Office]:
+    clock = MovableClock()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(smtp_server())
+        relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
+        site = Site.model_validate(SITE | {"relays": [relay], "rule": RULE, "webhook": {"url": there.url}})
+        await apply(db, site, clock.now())
+        settings = Settings(mode="test", lease_seconds=60, webhook_hosts=["127.0.0.1"])
+        channels = {
+            "email": await stack.enter_async_context(email.open_channel(settings, keys)),
+            "webhook": await stack.enter_async_context(webhook.open_channel(settings, keys)),
+        }
+        delivery = Delivery(db, clock, keys, channels, settings, "worker")
+        yield Office(db, keys, clock, site, server, delivery)
+
+
+async def test_accepted_messages_are_placed_and_a_refused_person_gets_a_letter(office: Office, there: Endpoint) -> None:
+    for name in ("ann", "bob", "cy"):
+        await office.person(name, locale="ja" if name == "cy" else "en")
+    there.results["bob"] = "refused"
+    await office.open()
+    await office.deliver()
+    assert await office.outcomes() == [
+        ("ann", "webhook", 1, "placed"),
+        ("bob", "email", 1, "accepted_by_relay"),
+        ("bob", "webhook", 1, "refused"),
+        ("cy", "webhook", 1, "placed"),
+    ]
+    assert {letter["external_id"]: letter["locale"] for letter in there.letters} == {
+        "ann": "en",
+        "bob": "en",
+        "cy": "ja",
+    }
+    assert set((await office.statuses()).values()) == {"told"}
+    assert await office.deliver() == 0
+    assert office.server.addresses == ["bob@people.example"]
+
+
+async def test_an_endpoint_that_is_down_is_tried_by_the_schedule_with_one_id_and_then_the_letter_goes(
+    office: Office, there: Endpoint
+) -> None:
+    for name in ("ann", "bob"):
+        await office.person(name)
+    there.answers = [web.Response(status=503) for _ in range(8)]
+    await office.open()
+    hours = timedelta(hours=1)
+    waits = [
+        timedelta(seconds=5),
+        timedelta(minutes=5),
+        timedelta(minutes=30),
+        2 * hours,
+        5 * hours,
+        10 * hours,
+        10 * hours,
+    ]
+    for tries, wait in enumerate(waits, 1):
+        await office.deliver()
+        assert len(there.ids) == tries
+        office.clock.move(wait - timedelta(seconds=1))
+        assert await office.deliver() == 0
+        office.clock.move(timedelta(seconds=2))
+    await office.deliver()
+    assert len(there.ids) == 8
+    assert len(set(there.ids)) == 1
+    assert len(set(there.bodies)) == 1
+    assert sorted(office.server.addresses) == ["ann@people.example", "bob@people.example"]
+    assert await office.rows("SELECT count(DISTINCT sha256) FROM intent WHERE channel = 'webhook'") == [(2,)]
+
+
+async def test_an_endpoint_that_is_gone_gives_everybody_their_letter_at_once(office: Office, there: Endpoint) -> None:
+    for name in ("ann", "bob"):
+        await office.person(name)
+    there.answers = [web.Response(status=410)]
+    await office.open()
+    await office.deliver()
+    assert sorted(office.server.addresses) == ["ann@people.example", "bob@people.example"]
+    assert len(there.ids) == 1
+
+
+async def test_the_erased_leave_no_trace_of_what_the_site_knew_them_by(office: Office, there: Endpoint) -> None:
+    await office.person("ann")
+    await office.open()
+    await office.deliver()
+    await erase_person(office.db, office.keys, "kumo", "ann", office.clock.now())
+    assert await office.rows("SELECT i.address, o.reply FROM intent i JOIN outcome o USING (lane, person_id)") == [
+        (None, "")
+    ]
