@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from notifier.compose import Service
+from notifier.outcomes.hear import hear
+from notifier.outcomes.listen import open_listener
 from notifier.web.app import build_app
 from notifier.worker import work
 
@@ -43,11 +45,23 @@ async def listening(service: Service) -> AsyncIterator[str]:
 
 
 async def work_until(service: Service, stopping: asyncio.Event, workers: int) -> None:
-    """Do the duties with so many workers (none: only wait) until ``stopping`` is set."""
-    async with asyncio.TaskGroup() as group:
+    """Do the duties with so many workers (none: only wait), and take bounces, until ``stopping`` is set."""
+    async with take_bounces(service), asyncio.TaskGroup() as group:
         for number in range(1, workers + 1):
             group.create_task(work(service, worker_name(number), stopping), name=f"worker {number}")
         await stopping.wait()
+
+
+@asynccontextmanager
+async def take_bounces(service: Service) -> AsyncIterator[int | None]:
+    """Take by mail what comes back to our return paths, where the settings say; yields the port, None when off."""
+
+    async def take(address: str, message: bytes) -> None:
+        feedback = service.channels["email"].hear({"X-Original-To": address}, message)
+        await hear(service.db, feedback, service.clock.now())
+
+    async with open_listener(service.settings, service.keys, take) as port:
+        yield port
 
 
 def worker_name(number: int) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +13,15 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path
+from notifier.cli.running import complain
 from notifier.client import Client
-from notifier.errors import Conflict, Fault, Invalid
+from notifier.errors import Conflict, Fault, Invalid, NotifierError
 
 SECRET = "NOTIFIER_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/html", ".htm": "text/html"}
 POLL_SECONDS = 0.5
+# What sysexits.h says to a mail server: try again. os.EX_TEMPFAIL is not there on Windows.
+EX_TEMPFAIL = 75
 # States in which nobody will be told any more.
 OVER = {"done", "cancelled", "superseded"}
 
@@ -76,8 +80,11 @@ async def publish(
             await _wait_until_told(client, site, number)
 
 
-async def bounce(channel: str = "email", *, url: Url = DEFAULT_URL) -> None:
+async def bounce(channel: str = "email", *, url: Url = DEFAULT_URL) -> int:
     """Hand in a bounce or complaint from standard input, as a mail server's pipe does.
+
+    Ends with 75 when the service cannot take it now, so that the mail server keeps it and tries again. Otherwise with
+    0, because what is none of ours should not bounce once more.
 
     Parameters
     ----------
@@ -85,8 +92,13 @@ async def bounce(channel: str = "email", *, url: Url = DEFAULT_URL) -> None:
         The channel that the letter went out by.
     """
     message = sys.stdin.buffer.read()
-    async with service_at(url) as client:
-        await client.send_raw(f"/hooks/{channel}", message, "message/rfc822")
+    try:
+        async with service_at(url) as client:
+            await client.send_raw(f"/hooks/{channel}", message, "message/rfc822")
+    except NotifierError as error:
+        complain(error)
+        return EX_TEMPFAIL if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else 0
+    return 0
 
 
 def _secret() -> str:

@@ -113,7 +113,8 @@ def _known(error: BaseException) -> NotifierError | None:
         if isinstance(cause, NotifierError):
             return cause
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-            return Unavailable(f"{cause.strerror}; choose another port, for a service with NOTIFIER_PORT or NOTIFIER_BOUNCE_LISTEN")
+            choose = "choose another port; for a service with NOTIFIER_PORT or NOTIFIER_BOUNCE_LISTEN"
+            return Unavailable(f"{cause.strerror}; {choose}")
         if isinstance(cause, OSError) and cause.filename:
             return Invalid(f"{cause.filename}: {cause.strerror}")
         if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
