@@ -98,13 +98,14 @@ def _worst_first(recipients: list[Any]) -> list[Any]:
 def _delivery(attempt: Attempt, channel: str, about: Any, recipient: Any, at: datetime | None) -> Feedback:
     kind = _ACTIONS[_field(recipient, "Action").lower()]
     status, diagnosis = _field(recipient, "Status"), _field(recipient, "Diagnostic-Code").partition(";")[2].strip()
-    class_ = _class(status, diagnosis) if kind == "bounced" else None
+    class_ = class_of(status, diagnosis) if kind == "bounced" else None
     via = _field(about, "Reporting-MTA").partition(";")[2].strip()
     when = _date(recipient, "Last-Attempt-Date") or at
     return _feedback(attempt, channel, kind, class_, f"{status} {diagnosis}".strip(), via, when)
 
 
-def _class(status: str, diagnosis: str) -> str:
+def class_of(status: str, diagnosis: str) -> str:
+    """The class of a delivery that somebody gave up, by an enhanced status (RFC 3463) and the words with it."""
     enhanced = _more_exact(enhanced_in(status), enhanced_in(diagnosis))
     code = _CODE.search(diagnosis)
     phase: Phase = next((phase for words, phase in _PHASES if words.search(diagnosis)), "report")

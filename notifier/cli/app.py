@@ -25,7 +25,7 @@ app["--help"].group = app["--version"].group = ABOUT
 
 COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
     TRY: (roles.demo, roles.catch_mail),
-    RUN: (roles.serve, roles.worker),
+    RUN: (roles.serve, roles.worker, roles.postfix_log),
     SET_UP: (setup.migrate, setup.apply),
     USE: (
         publish.publish,

@@ -1,16 +1,20 @@
 """The roles a process can take: web app, worker, mail catcher, demo."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 from rich.console import Console
 
+from notifier.channels.postfix_log import OWN_RELAYS, PostfixLog
 from notifier.cli.running import Stopping, settings
 from notifier.compose import open_service
 from notifier.demo.catcher import catch_mail as catching
 from notifier.demo.mailbox_pages import show_mailbox
 from notifier.demo.play import DemoOptions, play
+from notifier.letters.verp import return_path_key
+from notifier.outcomes.follow import followed, record_log, standard_input
 from notifier.serve import serve as serving
 from notifier.serve import work_until
 
@@ -39,6 +43,36 @@ async def worker() -> int:
         stopping = Stopping()
         console.print("Working")
         await work_until(service, stopping.event, 1)
+    return stopping.status
+
+
+async def postfix_log(
+    *, follow: Path | None = None, own_relay: Annotated[tuple[str, ...], Parameter(negative="")] = OWN_RELAYS
+) -> int:
+    """Record what Postfix logs of our letters: what the recipients' own mail servers said. From standard input, or:
+
+    Parameters
+    ----------
+    follow
+        A log file to read from its beginning and on as it grows, also when it is rotated.
+    own_relay
+        Host or address of a relay of our own (a content filter, a smart host), whose word says nothing of the
+        recipient; may be given several times.
+    """
+    async with open_service(settings()) as service:
+        stopping = Stopping()
+        log = PostfixLog(return_path_key(service.keys), "email", own_relay)
+        chunks = standard_input() if follow is None else followed(follow)
+        reading = asyncio.create_task(record_log(service.db, service.clock, log, chunks))
+        waiting = asyncio.create_task(stopping.event.wait())
+        await asyncio.wait([reading, waiting], return_when=asyncio.FIRST_COMPLETED)
+        for task in (reading, waiting):
+            task.cancel()
+        news, _ = await asyncio.gather(reading, waiting, return_exceptions=True)
+    if isinstance(news, Exception):
+        raise news
+    if not stopping.event.is_set():
+        console.print(f"{news:,} news")
     return stopping.status
 
 

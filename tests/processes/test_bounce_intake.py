@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import aiosmtplib
 import pytest
@@ -15,15 +16,15 @@ Environment = Mapping[str, str]
 __all__ = ["environment"]
 
 
-async def hand_in(environment: Environment, message: bytes) -> tuple[int | None, str]:
-    """Pipe a message into ``notifier bounce``; its exit status, and what it said."""
+async def hand_in(environment: Environment, message: bytes, command: str = "bounce") -> tuple[int | None, str]:
+    """Pipe something into a command; its exit status, and what it said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "notifier.cli", "bounce", env=environment,
+        sys.executable, "-m", "notifier.cli", command, env=environment,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, complaints = await asyncio.wait_for(process.communicate(message), 60)
+    said, complaints = await asyncio.wait_for(process.communicate(message), 60)
     assert b"Traceback" not in complaints
-    return process.returncode, complaints.decode()
+    return process.returncode, complaints.decode() + said.decode()
 
 
 async def taken(port: int) -> int:
@@ -62,3 +63,17 @@ async def test_every_role_takes_bounces_where_the_settings_say(environment: Envi
             await client.rcpt("somebody@kumo.example")
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_log_is_read_from_a_pipe_and_from_a_file_that_grows(environment: Environment, tmp_path: Path) -> None:
+    line = b"Mar  2 10:00:01 mail postfix/qmgr[1]: AAAAAA1: from=<b+x@kumo.example>, size=1, nrcpt=1 (queue active)\n"
+    assert await hand_in(environment, line, "postfix-log") == (0, "0 news\n")
+    (tmp_path / "mail.log").write_bytes(line)
+    process = await start(environment, "postfix-log", "--follow", str(tmp_path / "mail.log"))
+    await asyncio.sleep(2)
+    process.terminate()
+    _, complaints = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, b"Traceback" in complaints) == (0, False), complaints
+    process = await start(environment, "postfix-log", "--follow", str(tmp_path / "none.log"))
+    _, complaints = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, b"none.log" in complaints) == (1, True)
