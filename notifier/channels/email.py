@@ -4,10 +4,12 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from notifier.channels.channel import Feedback, Sent
 from notifier.channels.relays import Relays
 from notifier.channels.reports import read_report
+from notifier.channels.signing import Signing
 from notifier.channels.smtp import Limits, Trouble
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
@@ -28,15 +30,23 @@ class Email:
 
     def __init__(self, keys: Keys, limits: Limits | None = None) -> None:
         self.relays = Relays(limits)
+        self._signing = Signing()
         self._key = return_path_key(keys)
 
     async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
         """Hand letters to the site's relays. A 250 is the relay's word, and no word of the recipient's server."""
-        waiting, done, wake = deque(letters), deque[Sent](), asyncio.Event()
+        try:
+            signed = await self._signing.sign(site.dkim, letters) if site.dkim else letters
+        except Trouble as problem:
+            for letter in letters:
+                yield _deferred(letter, problem)
+            return
+        waiting, done, wake = deque(signed), deque[Sent](), asyncio.Event()
+        given = {id(one): letter for one, letter in zip(signed, letters, strict=True)} if site.dkim else {}
         tries: Counter[int] = Counter()
 
         def report(sent: Sent) -> None:
-            done.append(sent)
+            done.append(replace(sent, letter=given[id(sent.letter)]) if given else sent)
             wake.set()
 
         most = max((relay.sessions for relay in site.relays), default=1)

@@ -73,6 +73,22 @@ class Relay(_Part):
     sessions: int = Field(4, ge=1, le=100, description="Connections kept open at most, per worker process.")
 
 
+class Dkim(_Part):
+    """A key that letters are signed with (DKIM). The key itself never stands here."""
+
+    domain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*\.[a-z0-9-]+$", max_length=253)]
+    selector: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=63)]
+    algorithm: Literal["rsa-sha256", "ed25519-sha256"] = "rsa-sha256"
+    key_file: str | None = Field(None, description="Where the private key lies, as the workers see it.")
+    key_env: str | None = Field(None, description="Name of the environment variable that holds the private key.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Dkim":
+        if (self.key_file is None) == (self.key_env is None):
+            raise ValueError("name either key_file or key_env, and not both")
+        return self
+
+
 class Policy(_Part):
     """One document of the site."""
 
@@ -132,6 +148,7 @@ class Site(_Part):
     policies: dict[Slug, Policy] = Field(min_length=1)
     rule: RuleSettings
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
+    dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
     webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")
     watch: Watch | None = None
 
