@@ -27,6 +27,7 @@ FEW = 10_000
 WORKERS = 2
 SESSIONS = 8
 ROUNDS = 3
+LONGEST_ROUND = 600  # seconds, before something is called stuck
 
 
 async def measure(bench: Bench) -> list[Figure]:
@@ -69,8 +70,9 @@ async def _round(bench: Bench, people: int, port: int) -> _Done:
         await asyncio.sleep(1.5)
         started = time.perf_counter()
         await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
-        while (await load_campaign(g.db, None, campaign_id)).state != "done":
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(LONGEST_ROUND):
+            while (await load_campaign(g.db, None, campaign_id)).state != "done":
+                await asyncio.sleep(0.02)
         seconds = time.perf_counter() - started
         await _check(g, people)
         return _Done(seconds, await _letter_bytes(g, campaign_id), max(_peak(w) for w in workers))

@@ -20,7 +20,7 @@ import asyncpg
 from notifier.channels.channel import Channel, Sent
 from notifier.clock import Clock
 from notifier.db import Db
-from notifier.delivery.lease import Slice, claim, give_back, recover
+from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.settle import Tried, record, settle
 from notifier.keys import Keys
 from notifier.letters.gather import gather
@@ -73,7 +73,12 @@ class Delivery:
         if slice_.taken_over:
             log.warning("slice taken over", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
             slice_ = await recover(self.db, slice_, self.settings.unknown_retry_seconds, self.clock.now())
-        finished = await self._work_off(slice_, stopping)
+        try:
+            finished = await self._work_off(slice_, stopping)
+        except Exception:
+            # Whoever is next settles what was in hand at once, instead of waiting for the lease to run out.
+            await let_go(self.db, slice_, self.clock.real())
+            raise
         await give_back(self.db, slice_, finished=finished, now=self.clock.now())
         return 1
 
@@ -81,23 +86,37 @@ class Delivery:
         """The fresh notices, then the retries that are due. False: stopped, paused or lost before the end."""
         writer = await self._writer(slice_.campaign_id)
         site = await load_site(self.db, writer.telling.site.site)
-        lane, person = slice_.cursor_lane, slice_.cursor_person
-        limit = self.settings.batch_size
+        cursor = slice_.cursor_lane, slice_.cursor_person
         while not stopping():
-            after = {**slice_.stretch, "cursor_lane": lane, "cursor_person": person, "limit": limit}
-            del after["from_lane"], after["from_person"]
-            batch = await self.db.many(Row, "delivery.fresh", **after)
-            fresh = bool(batch)
-            if not fresh:
-                await self.db.run("delivery.drop_answered", **slice_.stretch)
-                batch = await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=limit)
-                if not batch:
-                    return True
+            batch = await self._fresh(slice_, cursor)
+            if batch:
+                cursor = batch[-1].lane, batch[-1].person_id
             else:
-                lane, person = batch[-1].lane, batch[-1].person_id
-            if not await self._try(slice_, batch, (lane, person), writer, site):
+                batch = await self._due(slice_)
+            if not batch:
+                return True
+            if not await self._try(slice_, batch, cursor, writer, site):
                 return False
         return False
+
+    async def _fresh(self, slice_: Slice, cursor: tuple[int, UUID]) -> list[Row]:
+        return await self.db.many(
+            Row,
+            "delivery.fresh",
+            campaign_id=slice_.campaign_id,
+            channel=slice_.channel,
+            cursor_lane=cursor[0],
+            cursor_person=cursor[1],
+            to_lane=slice_.to_lane,
+            to_person=slice_.to_person,
+            limit=self.settings.batch_size,
+        )
+
+    async def _due(self, slice_: Slice) -> list[Row]:
+        await self.db.run("delivery.drop_answered", **slice_.stretch)
+        return await self.db.many(
+            Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=self.settings.batch_size
+        )
 
     async def _try(
         self, slice_: Slice, batch: Sequence[Row], cursor: tuple[int, UUID], writer: Writer, site: Site

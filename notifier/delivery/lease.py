@@ -70,3 +70,8 @@ async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> 
         await tx.run("delivery.forget_erased", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)
         await tx.notify("notifier", "slice")
+
+
+async def let_go(db: Db, slice_: Slice, real: datetime) -> None:
+    """End a lease in disorder, as if its holder had died just now: the next one recovers what was in hand."""
+    await db.run("delivery.let_go", **slice_.key, epoch=slice_.epoch, real=real)

@@ -76,6 +76,12 @@ SELECT epoch FROM slice
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND epoch = :epoch
 FOR UPDATE
 
+-- name: let_go
+-- lanes: none
+-- Let a lease run out now.
+UPDATE slice SET leased_until = :real
+WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND epoch = :epoch
+
 -- name: give_back
 -- lanes: all
 -- End a lease; a finished slice is next due with the first retry of its stretch.

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
+import asyncpg
 import pytest
 
 from notifier.campaigns.announce import announce, freeze_next
@@ -342,6 +343,20 @@ async def test_a_worker_that_lost_its_lease_keeps_its_outcomes_and_moves_nothing
     assert len(await office.outcomes()) == 10
     assert await office.rows("SELECT cursor_lane, cursor_person FROM slice WHERE channel = 'email'") == before
     assert await office.rows("SELECT worker FROM slice WHERE channel = 'email'") == [("another",)]
+
+
+async def test_a_worker_that_fails_in_disorder_leaves_its_slice_to_the_next_one_at_once(office: Office) -> None:
+    await office.person("p")
+    await office.open()
+    await office.db.execute("ALTER TABLE progress RENAME TO gone")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await office.deliver()
+    await office.db.execute("ALTER TABLE gone RENAME TO progress")
+    assert await office.deliver() == 1
+    assert await office.outcomes() == [("p", "email", 1, "unknown")]
+    office.clock.move(timedelta(minutes=31))
+    await office.deliver()
+    assert await office.statuses() == {"p": "told"}
 
 
 async def test_two_workers_at_once_never_hold_the_same_slice(office: Office) -> None:
