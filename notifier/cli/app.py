@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import campaigns, people, publish, questions, roles, setup
+from notifier.cli import campaigns, people, publish, questions, roles, setup, suppressions
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -37,7 +37,10 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
         publish.bounce,
     ),
 }
-FAMILIES = {SET_UP: (setup.token, setup.webhook_secret), USE: (people.people, campaigns.campaigns)}
+FAMILIES = {
+    SET_UP: (setup.token, setup.webhook_secret),
+    USE: (people.people, campaigns.campaigns, suppressions.suppressions),
+}
 
 for group, commands in COMMANDS.items():
     for command in commands:

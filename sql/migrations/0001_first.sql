@@ -120,6 +120,18 @@ CREATE TABLE suppression (
     PRIMARY KEY (site, email_mac)
 );
 
+-- Who put an address on that list or took it off, and why. Append-only.
+CREATE TABLE suppression_event (
+    site        text NOT NULL REFERENCES site,
+    email_mac   bytea NOT NULL,
+    at          timestamptz NOT NULL,
+    action      text NOT NULL CHECK (action IN ('added', 'lifted')),
+    actor       text NOT NULL,
+    reason      text NOT NULL,
+    until       timestamptz,                    -- NULL: it was lifted
+    PRIMARY KEY (site, email_mac, at, action)
+);
+
 -- ---------------------------------------------------------------- campaigns
 
 CREATE TYPE campaign_state AS ENUM ('planned', 'approved', 'sending', 'paused', 'done', 'cancelled', 'superseded');

@@ -237,12 +237,19 @@ WHERE s.campaign_id = :campaign_id AND EXISTS (
 -- name: suppress
 -- lanes: all
 -- Write no more to the addresses that these people were written to, if they still have them.
-INSERT INTO suppression (site, email_mac, reason, since, until)
-SELECT DISTINCT ON (p.site, p.email_mac) p.site, p.email_mac, s.reason, :now, coalesce(s.until, 'infinity')
-FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :reasons::text[], :untils::timestamptz[])
-     AS s (lane, person_id, attempt, reason, until)
-JOIN intent i ON i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = :campaign_id
-    AND i.channel = 'email' AND i.attempt = s.attempt
-JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id AND p.email = i.address
-WHERE p.email_mac IS NOT NULL
-ON CONFLICT (site, email_mac) DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until
+WITH added AS (
+    INSERT INTO suppression (site, email_mac, reason, since, until)
+    SELECT DISTINCT ON (p.site, p.email_mac) p.site, p.email_mac, s.reason, :now, coalesce(s.until, 'infinity')
+    FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :reasons::text[], :untils::timestamptz[])
+         AS s (lane, person_id, attempt, reason, until)
+    JOIN intent i ON i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = :campaign_id
+        AND i.channel = 'email' AND i.attempt = s.attempt
+    JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id AND p.email = i.address
+    WHERE p.email_mac IS NOT NULL
+    ON CONFLICT (site, email_mac)
+    DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until
+    RETURNING site, email_mac, reason, since, until
+)
+INSERT INTO suppression_event (site, email_mac, at, action, actor, reason, until)
+SELECT site, email_mac, since, 'added', 'a report', reason, until FROM added
+ON CONFLICT DO NOTHING

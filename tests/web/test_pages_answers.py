@@ -132,7 +132,7 @@ async def test_notices_are_paged_filtered_and_saved_as_csv(
     await read(client, f"{base}?status=nonsense", 422)
     await read(client, f"{base}?cursor=nonsense", 422)
     async with client.get(f"{base}.csv?status=excluded") as answer:
-        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
         assert "attachment" in answer.headers["Content-Disposition"]
         rows = list(csv.DictReader(io.StringIO(await answer.text())))
     assert rows

@@ -12,6 +12,7 @@ from notifier.web.api import (
     people,
     reports,
     sites,
+    suppressions,
     versions,
 )
 from notifier.web.endpoint import Endpoint
@@ -25,6 +26,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *activities.ENDPOINTS,
     *acceptances.ENDPOINTS,
     *compliance.ENDPOINTS,
+    *suppressions.ENDPOINTS,
     *inbox.ENDPOINTS,
     *hooks.ENDPOINTS,
     *clock.ENDPOINTS,

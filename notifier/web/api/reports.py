@@ -1,6 +1,5 @@
 """What compliance asks of a whole campaign or version: counts that add up, and who exactly, page by page or as CSV."""
 
-import asyncio
 from datetime import datetime
 from typing import Literal
 
@@ -15,11 +14,8 @@ from notifier.compliance.search import LONGEST_PAGE, Filters, campaign_notices, 
 from notifier.policies.publish import load_version
 from notifier.web.api.campaigns import CampaignSummary, summary_of
 from notifier.web.api.paths import CampaignPath, VersionPath
+from notifier.web.csv import CSV, stream_csv, wants_csv
 from notifier.web.endpoint import Call, Endpoint
-
-CSV = "text/csv"
-# A reader of a CSV that takes nothing for so long is given up: it holds a connection of the database.
-READER_SECONDS = 60
 
 Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]
 Reason = Literal[
@@ -143,29 +139,13 @@ async def list_notices(call: Call, path: CampaignPath, query: NoticeFilter) -> N
     """
     await load_campaign(call.db, path.site, path.campaign_id)
     filters = Filters(query.status, query.reason, query.channel, query.locale)
-    if query.format == "csv" or (query.format is None and CSV in call.request.headers.get("Accept", "")):
-        return await _stream_csv(call, path.campaign_id, filters)
+    if wants_csv(call.request, query.format):
+        name = f"campaign-{path.campaign_id}-notices.csv"
+        return await stream_csv(
+            call.request, name, lambda write: notices_csv(call.db, path.campaign_id, filters, write)
+        )  # fmt: skip
     page = await campaign_notices(call.db, path.campaign_id, filters, query.cursor, query.limit)
     return NoticePage(notices=[NoticeRow.model_validate(row) for row in page.rows], next=page.cursor)
-
-
-async def _stream_csv(call: Call, campaign_id: int, filters: Filters) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": f"{CSV}; charset=utf-8; header=present",
-            "Content-Disposition": f'attachment; filename="campaign-{campaign_id}-notices.csv"',
-        }
-    )
-
-    async def write(data: bytes) -> None:
-        if not response.prepared:
-            await response.prepare(call.request)
-        async with asyncio.timeout(READER_SECONDS):
-            await response.write(data)
-
-    await notices_csv(call.db, campaign_id, filters, write)
-    await response.write_eof()
-    return response
 
 
 async def list_acceptances(call: Call, path: VersionPath, query: AcceptanceFilter) -> AcceptancePage:

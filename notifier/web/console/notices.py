@@ -1,16 +1,15 @@
 """Everyone who was considered for a campaign, page by page or as a table for a spreadsheet."""
 
-import asyncio
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from notifier.compliance.export import notices_csv
 from notifier.compliance.search import REASONS, STATUSES, CampaignNotice, Filters, campaign_notices
-from notifier.web.api.reports import READER_SECONDS
 from notifier.web.console.campaign import open_campaign
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
+from notifier.web.csv import stream_csv
 
 _NAMES = ("status", "reason", "channel", "locale")
 _ROWS = 50
@@ -45,18 +44,8 @@ async def send_notices(request: web.Request) -> web.StreamResponse:
     db = request.app[SERVICE].db
     campaign, _, _ = await open_campaign(request)
     name = f"campaign-{campaign.campaign_id}-notices.csv"
-    response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
-    response.content_type, response.charset = "text/csv", "utf-8"
-
-    async def write(data: bytes) -> None:
-        if not response.prepared:
-            await response.prepare(request)
-        async with asyncio.timeout(READER_SECONDS):
-            await response.write(data)
-
-    await notices_csv(db, campaign.campaign_id, _filters({n: request.query.get(n, "") for n in _NAMES}), write)
-    await response.write_eof()
-    return response
+    filters = _filters({n: request.query.get(n, "") for n in _NAMES})
+    return await stream_csv(request, name, lambda write: notices_csv(db, campaign.campaign_id, filters, write))
 
 
 def _filters(given: dict[str, str]) -> Filters:
