@@ -2,134 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Any
 
 import asyncpg
 import pytest
 
-from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.campaign import load_campaign
 from notifier.campaigns.steer import steer
-from notifier.channels import email, inbox
-from notifier.channels.channel import Feedback
-from notifier.clock import MovableClock
 from notifier.db import Db
-from notifier.delivery.deliver import Delivery
 from notifier.delivery.lease import claim
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
-from notifier.people.person import PersonInput
-from notifier.people.roster import get_person, put_person
-from notifier.policies.publish import publish
-from notifier.policies.version import Submission
-from notifier.settings import Settings
-from notifier.sites.apply import apply
 from notifier.sites.site import Site
-from tests.channels.smtp_server import SILENCE, SmtpServer, smtp_server
+from tests.channels.smtp_server import SILENCE
 from tests.conftest import SITE
-
-NO_STOP = bool  # bool() is False: nobody asks the worker to stop
-
-
-@dataclass
-class Office:
-    """A site with its relay, a worker's delivery, and the clock that it all runs on."""
-
-    db: Db
-    keys: Keys
-    clock: MovableClock
-    site: Site
-    server: SmtpServer
-    delivery: Delivery
-    campaign_id: int = 0
-
-    async def person(self, name: str, **given: Any) -> None:
-        """Take somebody in, or change them."""
-        fields = {
-            "external_id": name,
-            "email": f"{name}@people.example",
-            "registered_at": "2020-01-01T00:00:00Z",
-        } | given
-        await put_person(self.db, self.keys, self.site.site, PersonInput.model_validate(fields), self.clock.now())
-
-    async def open(self, slice_size: int = 1000) -> None:
-        """Publish a baseline and a version to be told, approve it and freeze its audience."""
-        now = self.clock.now()
-        version_id = 0
-        for label in ("one", "two"):
-            texts = {locale: {"media_type": "text/markdown", "body": f"# {label} {locale}"} for locale in ("en", "ja")}
-            body = {"policy": "privacy", "label": label, "materiality": "material", "texts": texts}
-            version, _ = await publish(self.db, self.site, Submission.model_validate(body), "command", now)
-            version_id = version.version_id
-        self.campaign_id = await announce(self.db, self.site, version_id, now, "test")
-        await steer(self.db, self.site.site, self.campaign_id, "approve", "test", "", now)
-        assert await freeze_next(self.db, slice_size, now) == 1
-
-    async def deliver(self) -> int:
-        """Work until nothing is due. Returns how many slices that took."""
-        slices = 0
-        while await self.delivery.deliver_next(NO_STOP):
-            slices += 1
-        return slices
-
-    async def rows(self, sql: str) -> list[Any]:
-        """What lies in the database."""
-        async with self.db.connection() as connection:
-            return [tuple(row) for row in await connection.fetch(sql)]
-
-    async def outcomes(self) -> list[tuple[Any, ...]]:
-        """Person, channel, attempt and kind of every outcome, in order."""
-        return await self.rows(
-            "SELECT external_id, channel, attempt, kind::text FROM outcome JOIN person USING (lane, person_id)"
-            " ORDER BY external_id, channel, attempt, kind"
-        )
-
-    async def statuses(self) -> dict[str, str]:
-        """Where each person's notice stands."""
-        rows = await self.rows("SELECT external_id, s.status FROM standing s JOIN person USING (lane, person_id)")
-        return dict(rows)
-
-    async def feedback(self, name: str, kind: Any, class_: str | None = None) -> Feedback:
-        """News about somebody's first letter by email."""
-        person = await get_person(self.db, self.keys, self.site.site, name)
-        return Feedback(
-            self.campaign_id,
-            person.lane,
-            person.person_id,
-            "email",
-            1,
-            kind,
-            class_,
-            "550 gone",
-            "mx",
-            self.clock.now(),
-        )
+from tests.office import NO_STOP, Office, open_office
 
 
 @pytest.fixture
 async def office(db: Db, keys: Keys, request: pytest.FixtureRequest) -> AsyncIterator[Office]:
-    clock = MovableClock()
     rule = getattr(request, "param", {"preset": "imacocokara"})
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(smtp_server())
-        relay = {"host": "127.0.0.1", "port": server.port, "security": "none", "sessions": 2}
-        site = Site.model_validate(SITE | {"relays": [relay], "rule": rule})
-        await apply(db, site, clock.now())
-        settings = Settings(mode="test", lease_seconds=60, batch_size=10)
-        channels = {
-            "email": await stack.enter_async_context(email.open_channel(settings, keys)),
-            "inbox": await stack.enter_async_context(inbox.open_channel(settings, keys)),
-        }
-        delivery = Delivery(db, clock, keys, channels, settings, "worker")
-        yield Office(db, keys, clock, site, server, delivery)
+    async with open_office(db, keys, Site.model_validate(SITE | {"rule": rule})) as opened:
+        yield opened
 
 
 EMAIL_ONLY = pytest.mark.parametrize("office", [{"preset": "pop-japan"}], indirect=True)
