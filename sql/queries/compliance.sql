@@ -129,7 +129,9 @@ ORDER BY told_at LIMIT 1
 -- fragment: noticed
 FROM standing s
 JOIN campaign c ON c.campaign_id = s.campaign_id
-JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
+-- LIMIT keeps the planner at one look by key per row. As a join it expects next to no person to fit (it takes lane and
+-- person_id for independent), so that it reads and sorts everybody for the sake of one page.
+CROSS JOIN LATERAL (SELECT external_id FROM person WHERE lane = s.lane AND person_id = s.person_id LIMIT 1) p
 LEFT JOIN LATERAL (
     SELECT kind, grade, accepted_at
     FROM acceptance
@@ -177,7 +179,7 @@ ORDER BY s.lane, s.person_id
 SELECT a.lane, a.person_id, p.external_id, a.revision, a.kind::text AS kind, a.grade::text AS grade, a.accepted_at,
        a.counts_from, a.recorded_at
 FROM acceptance a
-JOIN person p ON p.lane = a.lane AND p.person_id = a.person_id
+CROSS JOIN LATERAL (SELECT external_id FROM person WHERE lane = a.lane AND person_id = a.person_id LIMIT 1) p
 WHERE a.version_id = :version_id
   AND (:kind::text IS NULL OR a.kind = :kind::acceptance_kind)
   AND (:grade::text IS NULL OR a.grade = :grade::text::"char")
