@@ -61,6 +61,11 @@ class Client:
         """The JSON answer to a POST of exactly these bytes, None when it has none."""
         return await self._ask("POST", path, data=body, headers={"Content-Type": media_type})
 
+    async def get_raw(self, path: str, **query: str | int | None) -> tuple[Mapping[str, str], bytes]:
+        """The headers and the body of the answer to a GET, whatever it is."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._receive("GET", path, params=given)
+
     async def publish(self, site: str, submission: Mapping[str, object], secret: str) -> Any:
         """Publish a version by webhook, signed as Standard Webhooks asks."""
         body, message_id, at = orjson.dumps(submission).decode(), f"msg_{uuid4().hex}", datetime.now(UTC)
@@ -73,12 +78,16 @@ class Client:
         return await self._ask("POST", f"/v1/sites/{site}/hooks/versions", data=body.encode(), headers=headers)
 
     async def _ask(self, method: str, path: str, **given: Any) -> Any:
+        headers, body = await self._receive(method, path, **given)
+        return orjson.loads(body) if body and "json" in headers.get("Content-Type", "") else None
+
+    async def _receive(self, method: str, path: str, **given: Any) -> tuple[Mapping[str, str], bytes]:
         try:
             async with self.session.request(method, self.url + path, **given) as response:
                 body = await response.read()
                 if response.status >= 400:
                     raise _problem(response.status, body)
-                return orjson.loads(body) if body and "json" in response.content_type else None
+                return response.headers, body
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(
                 f"nothing answers at {self.url}; start it with: notifier serve, or say where it is in NOTIFIER_URL"

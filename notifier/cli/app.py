@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import campaigns, people, publish, questions, roles, setup, suppressions
+from notifier.cli import campaigns, letters, people, publish, questions, roles, setup, suppressions
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -34,6 +34,7 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
         questions.told,
         questions.acceptances,
         questions.notices,
+        letters.letter,
         publish.bounce,
     ),
 }

@@ -25,6 +25,7 @@ from notifier.delivery.settle import Tried, record, settle
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter, Recipient
+from notifier.letters.rebuild import Sheets
 from notifier.letters.write import Writer
 from notifier.log import log
 from notifier.settings import Settings
@@ -63,6 +64,10 @@ class Delivery:
     settings: Settings
     worker: str
     _writers: dict[int, Writer] = field(default_factory=dict)
+    _sheets: Sheets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sheets = Sheets(self.db)
 
     async def deliver_next(self, stopping: Callable[[], bool]) -> int:
         """Lease one slice that has work due and work it off. Returns 0 when none is due."""
@@ -164,14 +169,15 @@ class Delivery:
     async def _intend(self, slice_: Slice, letters: Sequence[Letter]) -> bool:
         """Write down what is about to be tried, before a byte leaves. False: somebody else already did."""
         now = self.clock.now()
+        sheets = await self._sheets.numbers(letters)
         try:
             await self.db.copy(
                 "intent",
-                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256"),
+                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256", "sheet"),
                 [
                     (one.lane, one.person_id, slice_.campaign_id, slice_.channel, one.attempt, slice_.epoch,
-                     now, one.address, one.sha256)
-                    for one in letters
+                     now, one.address, one.sha256, sheet)
+                    for one, sheet in zip(letters, sheets, strict=True)
                 ],
             )  # fmt: skip
         except asyncpg.UniqueViolationError:

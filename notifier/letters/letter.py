@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from notifier.campaigns.rule import Rule
+from notifier.letters.sheet import Sheet
 from notifier.policies.diff import Change
 from notifier.sites.site import Site
 
@@ -69,7 +70,7 @@ class Letter:
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
     outside ASCII leaves it non-ASCII (RFC 6531). For the webhook it is what the site knows the person by; empty for
-    channels that write to nobody.
+    channels that write to nobody. ``sheet`` is what the bytes were filled into.
     """
 
     lane: int
@@ -82,3 +83,4 @@ class Letter:
     return_path: str
     body: bytes
     sha256: bytes
+    sheet: Sheet

@@ -217,8 +217,22 @@ CREATE TABLE intent (
     epoch       integer NOT NULL,
     at          timestamptz NOT NULL,
     address     text,                           -- where to; removed when the person is erased
-    sha256      bytea NOT NULL,                 -- of the exact message
+    sha256      bytea NOT NULL,                 -- of the exact message, without signatures
+    sheet       integer,                        -- what it was filled into
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
+);
+
+-- What the letters of one campaign, channel, locale and time zone share: with it any of them can be written again,
+-- whatever became of templates and time zones. A few dozen rows per campaign.
+CREATE TABLE sheet (
+    sheet       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign_id integer NOT NULL REFERENCES campaign,
+    channel     text NOT NULL,
+    locale      text NOT NULL,
+    time_zone   text NOT NULL,                  -- whose dates it says
+    sha256      bytea NOT NULL,                 -- of the content: another release may write another
+    content     jsonb NOT NULL,                 -- fixed stretches of the message, and the slots between them
+    UNIQUE (campaign_id, channel, locale, time_zone, sha256)
 );
 
 CREATE TYPE outcome_kind AS ENUM (

@@ -1,0 +1,108 @@
+"""Keep what letters are filled into, and write any letter again: the same bytes, held to the SHA-256 of the record."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifier.db import Db
+from notifier.errors import Conflict, NotFound
+from notifier.keys import Keys
+from notifier.letters.letter import Letter
+from notifier.letters.sheet import Sheet, message_id_key, message_id_of, sheet_of
+
+MEDIA_TYPES = {"email": "message/rfc822", "webhook": "application/json"}
+_FRAGMENT = "text/html; charset=utf-8"
+
+
+@dataclass
+class Sheets:
+    """The numbers of the sheets that one worker has kept: each is written once, before the first letter from it."""
+
+    db: Db
+    _numbers: dict[Sheet, int] = field(default_factory=dict)
+
+    async def numbers(self, letters: Sequence[Letter]) -> list[int]:
+        """The number of each letter's sheet."""
+        for sheet in {letter.sheet for letter in letters} - self._numbers.keys():
+            self._numbers[sheet] = await self.db.value(
+                "letters.keep_sheet",
+                campaign_id=sheet.campaign_id,
+                channel=sheet.channel,
+                locale=sheet.locale,
+                time_zone=sheet.time_zone,
+                sha256=sheet.digest(),
+                content=sheet.kept(),
+            )
+        return [self._numbers[letter.sheet] for letter in letters]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One letter as it was sent (without signatures). ``matches``: it has the SHA-256 that was recorded."""
+
+    channel: str
+    attempt: int
+    at: datetime
+    locale: str
+    time_zone: str
+    body: bytes
+    sha256: bytes
+    matches: bool
+
+    @property
+    def media_type(self) -> str:
+        """Of the body."""
+        return MEDIA_TYPES.get(self.channel, _FRAGMENT)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    channel: str
+    attempt: int
+    at: datetime
+    address: str | None
+    sha256: bytes
+    locale: str | None
+    time_zone: str | None
+    content: dict[str, Any] | None
+
+
+async def rebuild(
+    db: Db,
+    keys: Keys,
+    campaign_id: int,
+    lane: int,
+    person_id: UUID,
+    *,
+    channel: str | None = None,
+    attempt: int | None = None,
+) -> Rebuilt:
+    """The letter of one attempt (the last one, of any channel, where none is named).
+
+    Raises NotFound when there was no such attempt, Conflict when the address is gone with an erased person, or when the
+    letter is older than the keeping of sheets.
+    """
+    found = await db.first(
+        _Attempt, "letters.attempt",
+        lane=lane, person_id=person_id, campaign_id=campaign_id, channel=channel, attempt=attempt,
+    )  # fmt: skip
+    if found is None:
+        raise NotFound(
+            "no letter of this campaign went to this person that way; what lies in our own inbox is read there"
+        )
+    if found.address is None:
+        raise Conflict(
+            "this person was erased and the address is gone, so the letter cannot be written again; "
+            f"its SHA-256 is kept: {found.sha256.hex()}"
+        )
+    if found.content is None or found.locale is None or found.time_zone is None:
+        raise Conflict(f"what this letter was filled into was not kept; its SHA-256 is {found.sha256.hex()}")
+    sheet = sheet_of(campaign_id, found.channel, found.locale, found.time_zone, found.content)
+    body = sheet.fill(found.address, message_id_of(sheet, lane, person_id, message_id_key(keys)))
+    return Rebuilt(
+        found.channel, found.attempt, found.at, found.locale, found.time_zone,
+        body, found.sha256, hashlib.sha256(body).digest() == found.sha256,
+    )  # fmt: skip
