@@ -12,7 +12,7 @@ from notifier.people.roster import Person, get_person
 async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: datetime) -> Person:
     """Take everything personal out of the records of one person. Again: changes nothing. Raises NotFound.
 
-    Lane, person_id, times, versions and outcomes stay; letters not yet sent are not sent any more.
+    Lane, person_id, times, versions and outcomes stay. Letters not yet sent are withheld when it is their turn.
     """
     lane, pseudonym = lane_of(site, external_id), keys.pseudonym(site, external_id)
     async with db.transaction() as tx:
@@ -28,7 +28,6 @@ async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: dat
 _TRACES = (
     "people.erase_addresses",
     "people.erase_replies",
-    "people.erase_retries",
     "people.erase_activity",
     "people.erase_evidence",
     "people.erase_statements",

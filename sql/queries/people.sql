@@ -112,11 +112,6 @@ UPDATE intent SET address = NULL WHERE lane = :lane AND person_id = :person_id A
 -- What mail servers said often quotes the address; what it amounted to stays.
 UPDATE outcome SET reply = '' WHERE lane = :lane AND person_id = :person_id AND reply <> ''
 
--- name: erase_retries
--- lanes: one
--- Nothing more is sent to the person.
-DELETE FROM retry WHERE lane = :lane AND person_id = :person_id
-
 -- name: erase_activity
 -- lanes: one
 -- Use that nothing was made of yet.
