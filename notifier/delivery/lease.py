@@ -56,7 +56,9 @@ async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) ->
     """
     async with db.transaction() as tx:
         await tx.run("delivery.recover", **slice_.stretch, now=now, due_at=now + timedelta(seconds=unknown_after))
-        moved = await tx.first(dict, "delivery.skip_intended", **slice_.stretch, slice=slice_.slice, epoch=slice_.epoch)
+        moved = await tx.first(
+            dict, "delivery.skip_intended", **slice_.stretch, slice=slice_.slice, epoch=slice_.epoch, now=now
+        )
     return replace(slice_, **moved) if moved else slice_
 
 

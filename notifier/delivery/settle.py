@@ -84,10 +84,14 @@ def settle(
 async def record(
     tx: Db, campaign_id: int, channel: str, slot: int, rows: Settlement, now: datetime, *, held: bool
 ) -> None:
-    """Write a settlement. Outcomes are evidence and always stay; the queue moves only while the lease is ``held``."""
+    """Write a settlement. Outcomes are evidence and always stay, and what failed for good has failed whoever tried.
+
+    The queue of this channel moves only while the lease is ``held``: else it is the next holder's.
+    """
     where = {"campaign_id": campaign_id, "channel": channel}
-    await add_outcomes(tx, campaign_id, channel, rows.outcomes, now)
-    await tx.run("delivery.add_progress", **where, slot=slot, kinds=[o.kind for o in rows.outcomes])
+    news = await add_outcomes(tx, campaign_id, channel, rows.outcomes, now)
+    await tx.run("delivery.add_progress", **where, slot=slot, kinds=[o.kind for o in news])
+    await fail(tx, campaign_id, rows.failed, now)
     if not held:
         return
     if rows.later:
@@ -104,7 +108,6 @@ async def record(
     if retried:
         people = {"lanes": [t.lane for t in retried], "people": [t.person_id for t in retried]}
         await tx.run("delivery.retry_no_more", **where, **people)
-    await fail(tx, campaign_id, rows.failed, now)
 
 
 async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> list[Tried]:

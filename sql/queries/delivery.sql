@@ -52,21 +52,44 @@ DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at
 
 -- name: skip_intended
 -- lanes: all
--- Move the cursor past the last planned notice that has an intent: everything up to it was attempted.
-UPDATE slice s SET cursor_lane = last.lane, cursor_person = last.person_id
-FROM (
-    SELECT i.lane, i.person_id
-    FROM intent i
+-- Move the cursor past the last planned notice that has an intent. Who got no letter on the way there, as they left or
+-- none could be written, was perhaps not settled: they are queued.
+WITH last AS (
+    SELECT i.lane, i.person_id, s.cursor_lane, s.cursor_person
+    FROM slice s
+    JOIN intent i ON i.campaign_id = s.campaign_id AND i.channel = s.channel
     JOIN notice n ON n.lane = i.lane AND n.person_id = i.person_id AND n.campaign_id = i.campaign_id
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND i.channel = ANY (p.channels)
-    WHERE i.campaign_id = :campaign_id AND i.channel = :channel
+    WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+      AND i.campaign_id = :campaign_id AND i.channel = :channel
       AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (i.lane, i.person_id) > (s.cursor_lane, s.cursor_person)
       AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
     ORDER BY i.lane DESC, i.person_id DESC
     LIMIT 1
-) last
+), passed AS (
+    INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
+    SELECT n.lane, n.person_id, n.campaign_id, :channel, 1, 0, :now
+    FROM last
+    JOIN notice n ON n.campaign_id = :campaign_id
+        AND (n.lane, n.person_id) > (last.cursor_lane, last.cursor_person)
+        AND (n.lane, n.person_id) < (last.lane, last.person_id)
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND :channel = ANY (p.channels)
+    WHERE n.reason = 'in_scope'
+      AND NOT EXISTS (
+          SELECT FROM intent i
+          WHERE i.lane = n.lane AND i.person_id = n.person_id AND i.campaign_id = n.campaign_id AND i.channel = :channel
+      )
+      AND NOT EXISTS (
+          SELECT FROM outcome o
+          WHERE o.lane = n.lane AND o.person_id = n.person_id AND o.campaign_id = n.campaign_id
+            AND o.channel = :channel
+      )
+    ON CONFLICT DO NOTHING
+)
+UPDATE slice s SET cursor_lane = last.lane, cursor_person = last.person_id
+FROM last
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
-  AND (s.cursor_lane, s.cursor_person) < (last.lane, last.person_id)
 RETURNING s.cursor_lane, s.cursor_person
 
 -- name: lock
@@ -144,7 +167,7 @@ WHERE r.campaign_id = :campaign_id AND r.channel = :channel
       SELECT FROM outcome o
       WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
         AND o.channel = r.channel
-        AND o.kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed', 'refused', 'bounced', 'withheld')
+        AND o.kind NOT IN ('deferred', 'unknown')
   )
 
 -- name: move_cursor
@@ -167,12 +190,14 @@ WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice
 
 -- name: add_outcomes
 -- lanes: all
--- Append what became known. The same news twice is one row; only what was news is returned.
+-- Append what became known. The same news twice is one row; only what was news is returned. In key order, so that two who
+-- report the same wait for each other instead of locking each other out.
 INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via)
 SELECT lane, person_id, :campaign_id, :channel, attempt, kind, :now, class, reply, via
 FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::outcome_kind[],
             :classes::text[], :replies::text[], :vias::text[])
      AS o (lane, person_id, attempt, kind, class, reply, via)
+ORDER BY lane, person_id, attempt, kind
 ON CONFLICT DO NOTHING
 RETURNING lane, person_id, attempt, kind::text
 

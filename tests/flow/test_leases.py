@@ -1,0 +1,109 @@
+"""What becomes of notices when a worker loses its slice, or dies, at the worst moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifier.db import Db
+from notifier.delivery.settle import Tried, record, settle
+from notifier.keys import Keys
+from notifier.outcomes.hear import hear
+from notifier.people.erase import erase_person
+from notifier.people.roster import get_person
+from notifier.sites.site import Site
+from tests.conftest import SITE
+from tests.office import NO_STOP, Office, open_office
+
+LOST = "UPDATE slice SET leased_until = leased_until - interval '1 hour' WHERE leased_until IS NOT NULL"
+
+
+@pytest.fixture
+async def office(db: Db, keys: Keys) -> AsyncIterator[Office]:
+    """Letters first; a private message for whom no letter reaches."""
+    async with open_office(db, keys, Site.model_validate(SITE | {"rule": {"preset": "imacocokara"}})) as opened:
+        yield opened
+
+
+async def begun(office: Office) -> asyncio.Task[int]:
+    """A worker that has written its intents and now hangs in the relay."""
+    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while not await office.rows("SELECT FROM intent"):
+        await asyncio.sleep(0.005)
+    return working
+
+
+async def test_a_refusal_that_comes_after_the_lease_was_lost_still_gives_the_next_channel_its_turn(
+    office: Office,
+) -> None:
+    await office.person("gone")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    office.server.delay = 0.3
+    slow = await begun(office)
+    await office.db.execute(LOST)
+    other = replace(office.delivery, worker="another")
+    assert await other.deliver_next(NO_STOP) == 1
+    await slow
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    assert await office.outcomes() == [
+        ("gone", "email", 1, "refused"),
+        ("gone", "email", 1, "unknown"),
+        ("gone", "inbox", 1, "placed"),
+    ]
+    assert await office.statuses() == {"gone": "told"}
+
+
+async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office: Office) -> None:
+    for number in range(10):
+        await office.person(f"p{number}")
+    await office.open()
+    (first, second) = await office.rows("SELECT external_id FROM person ORDER BY lane, person_id LIMIT 2")
+    await office.person(first[0], email=None)
+    await office.person(second[0], status="closed")
+    office.server.delay = 5
+    dying = await begun(office)
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    office.server.delay = 0
+    await office.db.execute(LOST)
+    await office.deliver()
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    statuses = await office.statuses()
+    assert statuses.pop(second[0]) == "unreachable"
+    assert set(statuses.values()) == {"told"}
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
+
+
+async def test_somebody_erased_while_waiting_for_another_try_is_not_pending_for_ever(office: Office) -> None:
+    await office.person("erased")
+    office.server.say("rcpt", "451 4.7.1 greylisted", to="erased@people.example")
+    await office.open()
+    await office.deliver()
+    await erase_person(office.db, office.keys, "kumo", "erased", office.clock.now())
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    assert set((await office.statuses()).values()) == {"unreachable"}
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
+
+
+async def test_a_fallback_that_is_given_up_at_its_first_try_does_not_come_up_again(office: Office) -> None:
+    await office.person("late")
+    await office.open()
+    await office.deliver()
+    who = await get_person(office.db, office.keys, "kumo", "late")
+    now = office.clock.now()
+    await hear(office.db, [await office.feedback("late", "bounced", "bad_address")], now)
+    tried = [Tried(who.lane, who.person_id, 1, 0, "deferred", "network")]
+    rows = settle(tried, now, now - timedelta(days=6), 60, float)
+    async with office.db.transaction() as tx:
+        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
+    stretch = {"from_lane": -1, "from_person": who.person_id, "to_lane": 1024, "to_person": who.person_id}
+    await office.db.execute("UPDATE retry SET channel = 'webhook'")
+    await office.db.run("delivery.drop_answered", campaign_id=office.campaign_id, channel="webhook", **stretch)
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
