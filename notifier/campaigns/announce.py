@@ -53,8 +53,8 @@ async def preview(db: Db, campaign_id: int, now: datetime) -> list[Count]:
         campaign = await load_campaign(tx, None, campaign_id)
         if campaign.frozen_at is not None:
             return await tx.many(Count, "campaigns.preview_frozen", campaign_id=campaign_id)
-        plans = await _plans(tx, campaign, now)
-        return await tx.many(Count, "campaigns.preview", **await _question(tx, campaign, plans, now))
+        plans = await plans_of(tx, campaign, now)
+        return await tx.many(Count, "campaigns.preview", **await question_of(tx, campaign, plans, now))
 
 
 async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
@@ -64,7 +64,7 @@ async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         if campaign_id is None:
             return 0
         campaign = await load_campaign(tx, None, campaign_id)
-        plans = await _plans(tx, campaign, now)
+        plans = await plans_of(tx, campaign, now)
         await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
         await _load_notices(tx, campaign, plans, now)
         await _cut_slices(tx, campaign_id, plans, slice_size, now)
@@ -81,7 +81,8 @@ _PLAN_COLUMNS = (
 )  # fmt: skip
 
 
-async def _plans(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
+async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
+    """One plan for every kind of person that the site has."""
     site = await load_site(tx, campaign.site)
     locales = await tx.many(dict, "campaigns.text_locales", version_id=campaign.version_id)
     kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now)
@@ -95,15 +96,15 @@ async def _plans(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
 async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> None:
     """Fill the campaign's partition bare and in key order; its key is built after (docs/decisions/0003)."""
     partition = f"notice_{campaign.campaign_id}"
-    await tx.execute("SET LOCAL work_mem = '128MB'")
+    await tx.execute("SET LOCAL work_mem = '256MB'")
     await tx.execute(f"CREATE TABLE {partition} (LIKE notice, CHECK (campaign_id = {campaign.campaign_id}))")
-    question = await _question(tx, campaign, plans, now)
+    question = await question_of(tx, campaign, plans, now)
     await tx.insert(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
     await tx.execute(f"ALTER TABLE {partition} ADD PRIMARY KEY (lane, person_id, campaign_id)")
     await tx.execute(f"ALTER TABLE notice ATTACH PARTITION {partition} FOR VALUES IN ({campaign.campaign_id})")
 
 
-async def _question(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
+async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
     """The parameters of the one CASE that is asked of every person."""
     newer = await tx.many(dict, "campaigns.this_or_newer", version_id=campaign.version_id)
     audience = campaign.rule.audience

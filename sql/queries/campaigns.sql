@@ -73,6 +73,7 @@ WITH considered AS MATERIALIZED (
 SELECT lane, person_id, :campaign_id::integer, reason, plan
 FROM (
     @considered
+    OFFSET 0   -- so that the reasons are found before the rows are sorted, and only narrow rows are
 ) considered
 ORDER BY lane, person_id
 
@@ -101,21 +102,24 @@ WHERE this.version_id = :version_id
 -- lanes: all
 -- Slices (from, to] of :size notices each for one channel; together they cover every key.
 WITH numbered AS (
-    SELECT n.lane, n.person_id, row_number() OVER (ORDER BY n.lane, n.person_id) AS number,
-           count(*) OVER () AS total
+    SELECT row_number() OVER by_key AS number,
+           lag(n.lane) OVER by_key AS lane_before, lag(n.person_id) OVER by_key AS person_before
     FROM notice n
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
     WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope' AND :channel::text = ANY (p.channels)
-), ends AS (
-    SELECT number, lane, person_id FROM numbered WHERE number % :size::integer = 0 AND number < total
+    WINDOW by_key AS (ORDER BY n.lane, n.person_id)
+), bounds AS (
+    -- The first notice of a slice tells where the one before it ends: so no slice is empty.
+    SELECT lane_before AS lane, person_before AS person_id FROM numbered
+    WHERE number > 1 AND (number - 1) % :size::integer = 0
     UNION ALL
-    SELECT max(total) + 1, 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff' FROM numbered
+    SELECT 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 ), cut AS (
     SELECT row_number() OVER by_key AS slice,
            coalesce(lag(lane) OVER by_key, -1) AS from_lane,
            coalesce(lag(person_id) OVER by_key, '00000000-0000-0000-0000-000000000000') AS from_person,
            lane AS to_lane, person_id AS to_person
-    FROM ends
+    FROM bounds
     WINDOW by_key AS (ORDER BY lane, person_id)
 )
 INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person,
