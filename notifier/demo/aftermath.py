@@ -97,15 +97,15 @@ class Aftermath:
         if accepted := [
             notice for notice in await self._notices(first, status="told") if notice["accepted"] == "deemed"
         ]:
-            await self._explain(first, accepted[0]["external_id"], "Why is there an acceptance of")
+            await self._explain(first, accepted[0]["external_id"], "Why is there an acceptance of {}?")
         if lost := await self._notices(first, status="unreachable", limit=1):
-            await self._explain(first, lost[0]["external_id"], "Why was nobody told who is")
+            await self._explain(first, lost[0]["external_id"], "Why was {} not told?")
         if told := await self._notices(market, status="told", limit=1):
             await self._ask_when_told(market, told[0])
 
     async def _explain(self, one: Thread, person: str, question: str) -> None:
         answer = await self.client.get(f"{one.path}/people/{person}/explain", policy=POLICY, version=str(one.number))
-        self.narrator.say(f"{question} {person} of {one.site}?", style="bold")
+        self.narrator.say(question.format(f"{person} of {one.site}"), style="bold")
         for words in answer["words"]:
             self.narrator.say(words, style="")
 
