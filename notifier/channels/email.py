@@ -49,7 +49,8 @@ class Email:
             done.append(replace(sent, letter=given[id(sent.letter)]) if given else sent)
             wake.set()
 
-        most = max((relay.sessions for relay in site.relays), default=1)
+        shared = sum(relay.sessions for relay in site.relays if relay.weight)
+        most = shared or max((relay.sessions for relay in site.relays), default=1)
         count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
         tasks = [asyncio.create_task(self._carry(site.relays, waiting, tries, report)) for _ in range(count)]
         for task in tasks:

@@ -1,14 +1,15 @@
 """Relays: a few sessions to each, reused; the next relay when one has trouble. aiosmtplib opens and secures them."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import aiosmtplib
 
 from notifier.channels.classify import Phase, classify, enhanced_in
+from notifier.channels.login import secret_for
 from notifier.channels.smtp import Limits, Session, Trouble, printable
 from notifier.sites.site import Relay
 
@@ -70,16 +71,31 @@ class Relays:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._pools: dict[Relay, _Pool] = {}
+        self._credit: Counter[Relay] = Counter()
+
+    def in_turn(self, relays: Sequence[Relay]) -> list[Relay]:
+        """Which relay a new session goes to, and which then: those with a weight in proportion to it, by turns.
+
+        The others stand by, in their order. Each turn gives every relay its weight in credit, and takes all of it from
+        the one whose turn it is: no chance, and no relay waits longer than it must.
+        """
+        weighted = [relay for relay in relays if relay.weight]
+        for relay in weighted:
+            self._credit[relay] += relay.weight
+        order = sorted(weighted, key=lambda relay: -self._credit[relay])
+        if order:
+            self._credit[order[0]] -= sum(relay.weight for relay in weighted)
+        return [*order, *(relay for relay in relays if not relay.weight)]
 
     @asynccontextmanager
     async def session(self, relays: Sequence[Relay]) -> AsyncIterator[Session]:
-        """A session with the first of ``relays`` that takes letters, for one task. Raises Trouble when none does.
+        """A session with a relay whose turn it is and that takes letters, for one task. Raises Trouble when none does.
 
         Waits for a turn: a relay has at most ``relay.sessions``. After an exception inside the block
         the session is destroyed, unless no answer was missing.
         """
         trouble = Trouble("session", "the site names no relay", "")
-        for relay in relays:
+        for relay in self.in_turn(relays):
             pool = self._pools.setdefault(relay, _Pool(relay))
             async with pool.turns:
                 if pool.paused and pool.trouble:
@@ -114,13 +130,17 @@ async def open_session(relay: Relay, limits: Limits) -> Session:
     nothing but EHLO and STARTTLS is sent in the clear where ``starttls`` was asked for.
     """
     via = f"{relay.host}:{relay.port}"
+    secret = await secret_for(relay, via)
+    login: dict[str, Any] = {"password": secret}
+    if relay.auth == "xoauth2":
+        login = {"oauth_token_generator": _giving(secret or "")}
     client = aiosmtplib.SMTP(
         hostname=relay.host,
         port=relay.port,
         use_tls=relay.security == "tls",
         start_tls=relay.security == "starttls",
         username=relay.username,
-        password=_password(relay, via),
+        **login,
         timeout=limits.opening,
     )
     try:
@@ -151,9 +171,8 @@ async def open_session(relay: Relay, limits: Limits) -> Session:
     return session
 
 
-def _password(relay: Relay, via: str) -> str | None:
-    if relay.username is None or relay.password_env is None:
-        return None
-    if relay.password_env not in os.environ:
-        raise Trouble("session", f"the environment variable {relay.password_env} is not set", via)
-    return os.environ[relay.password_env]
+def _giving(token: str) -> Callable[[], Awaitable[str]]:
+    async def give() -> str:
+        return token
+
+    return give

@@ -69,7 +69,14 @@ class Relay(_Part):
     port: int = Field(25, ge=1, le=65535)
     security: Literal["none", "starttls", "tls"] = "starttls"
     username: str | None = None
-    password_env: str | None = Field(None, description="Name of the environment variable that holds the password.")
+    auth: Literal["password", "xoauth2"] = "password"
+    password_env: str | None = Field(
+        None, description="Name of the environment variable that holds the password or token."
+    )
+    command_env: str | None = Field(
+        None, description="Name of the environment variable that holds a command which prints the password or token."
+    )
+    weight: int = Field(0, ge=0, le=1000, description="Share of the letters among relays with a weight. 0: stands by.")
     sessions: int = Field(4, ge=1, le=100, description="Connections kept open at most, per worker process.")
 
 

@@ -46,6 +46,7 @@ class SmtpServer:
     context: ssl.SSLContext | None = None
     implicit_tls: bool = False
     users: dict[str, str] = field(default_factory=dict)
+    logins: str = "PLAIN"
     piece: int | None = None
     delay: float = 0
     port: int = 0
@@ -161,7 +162,7 @@ class _Conversation:
         if self.server.context and not self.secured:
             offered.append("STARTTLS")
         if self.server.users and (self.secured or not self.server.context):
-            offered.append("AUTH PLAIN")
+            offered.append(f"AUTH {self.server.logins}")
         await self.reply(self.server.answer("ehlo", "\n".join(f"250 {word}" for word in ["test.example", *offered])))
 
     async def do_starttls(self, command: str) -> None:
@@ -171,10 +172,24 @@ class _Conversation:
         self.secured = True
 
     async def do_auth(self, command: str) -> None:
-        _, user, password = base64.b64decode(command.split(" ")[2]).decode().split("\0")
+        _, method, *given = command.split(" ")
+        if method == "LOGIN":
+            user = await self.asked("Username:") if not given else base64.b64decode(given[0]).decode()
+            password = await self.asked("Password:")
+        elif method == "XOAUTH2":
+            user, password = base64.b64decode(given[0]).decode().removeprefix("user=").split("\1auth=Bearer ")
+            password = password.removesuffix("\1\1")
+            if self.server.users.get(user) != password:
+                await self.asked('{"status":"400"}')
+        else:
+            _, user, password = base64.b64decode(given[0]).decode().split("\0")
         good = self.server.users.get(user) == password
         self.user = user if good else None
         await self.reply(self.server.answer("auth", "235 2.7.0 welcome" if good else "535 5.7.8 wrong password"))
+
+    async def asked(self, question: str) -> str:
+        await self.reply("334 " + base64.b64encode(question.encode()).decode())
+        return base64.b64decode(await self.reader.readline()).decode()
 
     async def do_mail(self, command: str) -> None:
         if self.mail:

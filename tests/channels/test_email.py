@@ -431,6 +431,52 @@ async def test_letters_travel_over_tls_with_a_login(context, certificate, monkey
     assert all(got.secured and got.user == "kumo" for got in server.got)
 
 
+@pytest.mark.parametrize(("logins", "auth"), [("PLAIN", "password"), ("LOGIN", "password"), ("XOAUTH2", "xoauth2")])
+@pytest.mark.parametrize("secret", ["s3cret", "wrong"])
+async def test_each_way_to_log_in_is_spoken(monkeypatch, logins, auth, secret):
+    monkeypatch.setenv("RELAY_PASSWORD", secret)
+    async with smtp_server(users={"kumo": "s3cret"}, logins=logins) as server, email() as channel:
+        site = site_of(server, username="kumo", auth=auth, password_env="RELAY_PASSWORD")
+        sent = await send(channel, site, letters_to(3))
+    assert kinds(sent) == {("accepted_by_relay", None): 3} if secret == "s3cret" else {("deferred", "session"): 3}
+    assert [got.user for got in server.got] == ["kumo"] * (3 if secret == "s3cret" else 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("echo s3cret", None), ("false", "printed no secret"), ("printf ''", "printed no secret"),
+     ("/nowhere/token", "cannot be run"), ("sleep 9", "takes too long"), (None, "TOKEN_COMMAND is not set")],
+)  # fmt: skip
+async def test_a_command_prints_the_token_of_every_new_session(monkeypatch, command, words):
+    monkeypatch.setattr("notifier.channels.login._PATIENCE", 0.5)
+    if command is not None:
+        monkeypatch.setenv("TOKEN_COMMAND", command)
+    async with smtp_server(users={"kumo": "s3cret"}, logins="XOAUTH2") as server, email() as channel:
+        site = site_of(server, username="kumo", auth="xoauth2", command_env="TOKEN_COMMAND")
+        sent = await send(channel, site, letters_to(2))
+    assert kinds(sent) == ({("deferred", "session"): 2} if words else {("accepted_by_relay", None): 2})
+    assert (words or "250") in sent[person(1)].reply
+
+
+async def test_letters_are_shared_out_by_weight_and_a_relay_without_one_stands_by():
+    async with smtp_server() as one, smtp_server() as three, smtp_server() as standby, email() as channel:
+        weights = {one.port: 1, three.port: 3, standby.port: 0}
+        relays = [
+            {"host": "127.0.0.1", "security": "none", "sessions": 1, "port": port, "weight": weight}
+            for port, weight in weights.items()
+        ]
+        site = a_site(relays=relays)
+        for _ in range(8):
+            assert kinds(await send(channel, site, letters_to(10))) == {("accepted_by_relay", None): 10}
+        assert (len(one.got), len(three.got), len(standby.got)) == (20, 60, 0)
+        for server in (one, three):
+            server.say("banner", "554 5.3.2 closed")
+            server.drop_all()
+        await asyncio.sleep(0.05)
+        assert kinds(await send(channel, site, letters_to(10))) == {("accepted_by_relay", None): 10}
+        assert len(standby.got) == 10
+
+
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_a_certificate_that_nobody_vouches_for_gets_no_letter(context, security):
     async with smtp_server(context=context, implicit_tls=security == "tls") as server, email() as channel:
