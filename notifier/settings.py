@@ -53,4 +53,8 @@ class Settings(BaseSettings):
         description="Address to take bounces at, like 127.0.0.1:2526. None: they come by pipe or by webhook.",
     )
     bounce_protocol: Literal["smtp", "lmtp"] = Field("smtp", description="What is spoken where bounces are taken.")
+    ses_topics: list[str] = Field([], description="ARNs of the SNS topics whose events of Amazon SES are believed.")
+    sendgrid_key: str | None = Field(None, description="Verification key of SendGrid's signed event webhook.")
+    postmark_secret: SecretStr | None = Field(None, description="Password of Postmark's webhooks (HTTP Basic).")
+    mailgun_key: SecretStr | None = Field(None, description="Mailgun's HTTP webhook signing key.")
     body_limit: int = Field(32 * 1024 * 1024, description="Most bytes of one request body that is not NDJSON.")

@@ -10,6 +10,7 @@ import aiosmtplib
 
 from notifier.channels.classify import Phase, classify, enhanced_in
 from notifier.channels.login import secret_for
+from notifier.channels.references import reference_for
 from notifier.channels.smtp import Limits, Session, Trouble, printable
 from notifier.sites.site import Relay
 
@@ -150,7 +151,7 @@ async def open_session(relay: Relay, limits: Limits) -> Session:
                 await client.ehlo()
         if client.transport is None:
             raise Trouble("network", "connection closed by the server", via)
-        session = Session(via, frozenset(client.esmtp_extensions), limits)
+        session = Session(via, frozenset(client.esmtp_extensions), limits, reference_for(relay.service))
         transport = cast("asyncio.Transport", client.transport)
         transport.set_protocol(session)
         session.connection_made(transport)

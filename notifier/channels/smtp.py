@@ -53,8 +53,16 @@ class Session(asyncio.Protocol):
     lost, one that was starting can be sent otherwise, one that was ending may have arrived.
     """
 
-    def __init__(self, via: str, extensions: frozenset[str], limits: Limits) -> None:
+    def __init__(
+        self,
+        via: str,
+        extensions: frozenset[str],
+        limits: Limits,
+        reference: Callable[[Letter], bytes] | None = None,
+    ) -> None:
+        """``reference``: makes what stands before each letter for the service that runs this relay."""
         self.via = via
+        self._reference = reference
         self.accepted = 0  # letters that this session handed over
         self.trouble: Trouble | None = None
         self._limits = limits
@@ -189,7 +197,8 @@ class Session(asyncio.Protocol):
         assert letter is not None
         if code == 354 and refusal is None:
             self._starting, self._ending = None, letter
-            self._unsent.append(("dot", _stuffed(letter.body) + b".\r\n"))
+            body = self._reference(letter) + letter.body if self._reference else letter.body
+            self._unsent.append(("dot", _stuffed(body) + b".\r\n"))
             self._start_next()
         elif code == 354 or code >= 400:
             # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.

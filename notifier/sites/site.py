@@ -78,6 +78,9 @@ class Relay(_Part):
     )
     weight: int = Field(0, ge=0, le=1000, description="Share of the letters among relays with a weight. 0: stands by.")
     sessions: int = Field(4, ge=1, le=100, description="Connections kept open at most, per worker process.")
+    service: Literal["sendgrid", "postmark", "mailgun"] | None = Field(
+        None, description="Whose relay it is: letters carry what its events are known by."
+    )
 
 
 class Dkim(_Part):

@@ -7,12 +7,13 @@ from aiohttp.typedefs import Handler
 
 from notifier.compose import Service
 from notifier.log import log
+from notifier.outcomes.providers.choose import providers_of
 from notifier.pages import Pages
 from notifier.web import console, docs, public
 from notifier.web.api import ENDPOINTS, inbox
 from notifier.web.auth import guard_console
 from notifier.web.console.overview import PLANNED
-from notifier.web.context import PAGES, SERVICE, request_id
+from notifier.web.context import PAGES, PROVIDERS, SERVICE, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
 from notifier.web.problems import STARTED, problems
@@ -30,6 +31,7 @@ def build_app(service: Service) -> web.Application:
         middlewares=[observe, problems, cache_static, guard_console], client_max_size=service.settings.body_limit
     )
     app[SERVICE] = service
+    app[PROVIDERS] = providers_of(service.settings, service.keys)
     app[PAGES] = Pages()
     app[PLANNED] = {}
     app[METRICS] = Metrics()

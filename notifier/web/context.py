@@ -2,13 +2,16 @@
 
 import re
 import secrets
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from notifier.compose import Service
+from notifier.outcomes.providers.provider import Provider
 from notifier.pages import Pages
 
 SERVICE = web.AppKey("service", Service)
+PROVIDERS = web.AppKey("providers", Mapping[str, Provider])
 PAGES = web.AppKey("pages", Pages)
 REQUEST_ID = web.RequestKey("request_id", str)
 

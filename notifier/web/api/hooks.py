@@ -2,9 +2,10 @@
 
 from pydantic import BaseModel
 
-from notifier.errors import NotFound, Unauthenticated
+from notifier.errors import NotFound, Unauthenticated, Unavailable
 from notifier.outcomes.hear import hear
-from notifier.web.api.paths import ChannelPath
+from notifier.web.api.paths import ChannelPath, ProviderPath
+from notifier.web.context import PROVIDERS
 from notifier.web.endpoint import ANYONE, ANYTHING, Call, Endpoint
 
 
@@ -26,4 +27,23 @@ async def hear_channel(call: Call, path: ChannelPath, raw: bytes) -> Heard:
     return Heard(news=await hear(call.db, channel.hear(call.request.headers, raw), call.now))
 
 
-ENDPOINTS = (Endpoint("POST", "/hooks/{channel}", hear_channel, ANYONE, takes=ANYTHING, refusals=(Unauthenticated,)),)
+async def hear_provider(call: Call, path: ProviderPath, raw: bytes) -> Heard:
+    """Report what became of letters, as a mail service posts it: `ses`, `sendgrid`, `postmark` or `mailgun`.
+
+    Each signs in its own way, and is heard where its key is in the settings. Events that say nothing of a letter of
+    ours are taken and change nothing.
+    """
+    provider = call.request.app[PROVIDERS].get(path.provider)
+    if provider is None or path.channel != "email":
+        raise NotFound(f"no service {path.provider!r} is set up for the channel {path.channel!r} here")
+    feedback = await provider.hear(call.request.headers, raw, call.service.clock.real())
+    return Heard(news=await hear(call.db, feedback, call.now))
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/hooks/{channel}", hear_channel, ANYONE, takes=ANYTHING, refusals=(Unauthenticated,)),
+    Endpoint(
+        "POST", "/hooks/{channel}/{provider}", hear_provider, ANYONE, takes=ANYTHING,
+        refusals=(Unauthenticated, Unavailable),
+    ),
+)  # fmt: skip

@@ -49,3 +49,9 @@ class ChannelPath(_Path):
     """A channel by its name."""
 
     channel: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+
+
+class ProviderPath(ChannelPath):
+    """A service that a channel hands its letters to."""
+
+    provider: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
