@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
-
 from notifier.channels.channel import Channel, Sent
 from notifier.clock import Clock
 from notifier.db import Db
@@ -127,8 +125,6 @@ class Delivery:
         self, slice_: Slice, batch: Sequence[Row], cursor: tuple[int, UUID], writer: Writer, site: Site
     ) -> bool:
         """One batch: intents, letters out, outcomes. False: the campaign no longer sends, or the lease is lost."""
-        if await self.db.value("delivery.state", **slice_.key, epoch=slice_.epoch) not in SENDING:
-            return False
         tried, letters = self._write(slice_.channel, batch, writer)
         if not await self._intend(slice_, letters):
             return False
@@ -167,11 +163,16 @@ class Delivery:
         return tried, letters
 
     async def _intend(self, slice_: Slice, letters: Sequence[Letter]) -> bool:
-        """Write down what is about to be tried, before a byte leaves. False: somebody else already did."""
+        """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours.
+
+        Whoever takes the slice over waits for this, or comes before it: no intent is left behind its back.
+        """
         now = self.clock.now()
         sheets = await self._sheets.numbers(letters)
-        try:
-            await self.db.copy(
+        async with self.db.transaction() as tx:
+            if await tx.value("delivery.hold", **slice_.key, epoch=slice_.epoch) not in SENDING:
+                return False
+            await tx.copy(
                 "intent",
                 ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256", "sheet"),
                 [
@@ -180,9 +181,6 @@ class Delivery:
                     for one, sheet in zip(letters, sheets, strict=True)
                 ],
             )  # fmt: skip
-        except asyncpg.UniqueViolationError:
-            log.warning("lease lost", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
-            return False
         return True
 
     async def _send(self, site: Site, channel: str, letters: Sequence[Letter]) -> list[Sent]:

@@ -180,13 +180,14 @@ WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice
   AND c.campaign_id = s.campaign_id
 RETURNING c.state::text
 
--- name: state
+-- name: hold
 -- lanes: none
--- Whether a slice is still ours, and if so the state of its campaign.
+-- Keep a slice from being taken over until this transaction ends. Answers the campaign's state; no row: it is lost.
 SELECT c.state::text
 FROM slice s
 JOIN campaign c USING (campaign_id)
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+FOR SHARE OF s
 
 -- name: add_outcomes
 -- lanes: all

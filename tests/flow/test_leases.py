@@ -1,15 +1,18 @@
 """What becomes of notices when a worker loses its slice, or dies, at the worst moment."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from notifier.db import Db
+from notifier.delivery.deliver import Delivery
+from notifier.delivery.lease import Slice, claim, give_back, recover
 from notifier.delivery.settle import Tried, record, settle
 from notifier.keys import Keys
+from notifier.letters.letter import Letter
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
@@ -55,6 +58,31 @@ async def test_a_refusal_that_comes_after_the_lease_was_lost_still_gives_the_nex
         ("gone", "inbox", 1, "placed"),
     ]
     assert await office.statuses() == {"gone": "told"}
+
+
+async def test_no_intent_is_written_behind_the_back_of_the_next_holder(office: Office) -> None:
+    for number in range(5):
+        await office.person(f"p{number}")
+    await office.open()
+    intend = Delivery._intend
+    now, real = office.clock.now(), office.clock.real()
+
+    async def stalled(delivery: Delivery, slice_: Slice, letters: Sequence[Letter]) -> bool:
+        await office.db.execute(LOST)
+        next_ = await claim(office.db, "another", timedelta(seconds=60), now, real)
+        assert next_ is not None
+        await recover(office.db, next_, 60, now)
+        written = await intend(delivery, slice_, letters)
+        await give_back(office.db, next_, finished=False, now=now)
+        return written
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Delivery, "_intend", stalled)
+        await office.delivery.deliver_next(NO_STOP)
+    async with asyncio.timeout(5):
+        await office.deliver()
+    assert await office.rows("SELECT count(*), max(epoch) FROM intent") == [(5, 3)]
+    assert len(office.server.got) == 5
 
 
 async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office: Office) -> None:
