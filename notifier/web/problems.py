@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field
 
-from notifier.errors import Fault, NotifierError, Unavailable
+from notifier.errors import Fault, Malformed, NotifierError, Unavailable
 from notifier.log import log, where
 from notifier.web import public
 from notifier.web.context import SERVICE, is_api, request_id
@@ -67,6 +67,9 @@ def _explain(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, _DATABASE_GONE):
         log.error("database unavailable", error=where(error), request=request_id(request))
         error = Unavailable("the database does not answer; nothing was changed, try again")
+    if isinstance(error, ConnectionError):
+        log.info("client went away", request=request_id(request))
+        error = Malformed("the request ended before its body did; what came before that is kept")
     if not isinstance(error, NotifierError):
         log.error("request failed", error=where(error), request=request_id(request))
         error = NotifierError("nothing more is known here; our log has the details under this request's id")

@@ -1,10 +1,12 @@
 """What holds for every request: who asks, problems, ids, headers, limits, and what the logs keep."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.compose import Service
 from notifier.sites.tokens import revoke_token
@@ -149,3 +151,20 @@ async def test_a_small_body_that_unpacks_beyond_the_limit_is_refused(api: Api) -
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     status, _ = await api.ask("POST", "/v1/clock", body, headers=headers)
     assert status == 413
+
+
+async def test_a_sender_that_goes_away_is_no_failure_of_ours(client: Client, token: Token) -> None:
+    head = (
+        f"POST /v1/sites/kumo/people HTTP/1.1\r\nHost: notices.example\r\nAuthorization: Bearer {await token()}\r\n"
+        "Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"
+    )
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(head.encode() + b'{"external_id"')
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            while not any(line["event"] == "client went away" for line in logs):
+                await asyncio.sleep(0.01)
+    assert [line for line in logs if line["log_level"] == "error"] == []
