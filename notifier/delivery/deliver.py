@@ -19,7 +19,7 @@ from notifier.channels.channel import Channel, Sent
 from notifier.clock import Clock
 from notifier.db import Db
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
-from notifier.delivery.settle import Tried, record, settle
+from notifier.delivery.settle import Tried, lock_onward, record, settle
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter, Recipient
@@ -204,6 +204,7 @@ class Delivery:
         rows = settle(tried, now, writer.telling.opened_at, self.settings.unknown_retry_seconds, random.random)
         until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
+            await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
             state = await tx.value(
                 "delivery.move_cursor",
                 **slice_.key, epoch=slice_.epoch, cursor_lane=cursor[0], cursor_person=cursor[1], until=until,

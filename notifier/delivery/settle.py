@@ -130,6 +130,19 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
     return [by_key[key] for key in known]
 
 
+async def lock_onward(tx: Db, campaign_id: int, channel: str, slice_: int, failed: Sequence[Tried]) -> None:
+    """Lock what :func:`fail` will touch, and the slice itself, before anything else of the transaction is locked."""
+    if failed:
+        await tx.run(
+            "delivery.lock_onward",
+            campaign_id=campaign_id,
+            channel=channel,
+            slice=slice_,
+            lanes=[t.lane for t in failed],
+            people=[t.person_id for t in failed],
+        )
+
+
 async def fail(tx: Db, campaign_id: int, failed: Sequence[Tried], now: datetime) -> None:
     """A channel failed for these people for good: the next channel has its turn, and a dead address is suppressed."""
     if not failed:

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from notifier.channels.channel import Feedback
 from notifier.db import Db
-from notifier.delivery.settle import Tried, add_outcomes, fail, suppress
+from notifier.delivery.settle import Tried, add_outcomes, fail, lock_onward, suppress
+
+NO_SLICE = 0  # they are numbered from 1; nobody who reports holds one
 
 
 class AttemptKey(NamedTuple):
@@ -52,6 +54,7 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
         for f in group
         if AttemptKey(f.lane, f.person_id, f.attempt) in ours
     ]
+    await lock_onward(tx, campaign_id, channel, NO_SLICE, [t for t in tried if t.kind == "bounced"])
     news = await add_outcomes(tx, campaign_id, channel, tried, now)
     if news:
         await tx.run(

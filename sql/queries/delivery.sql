@@ -260,6 +260,19 @@ WHERE s.campaign_id = :campaign_id AND EXISTS (
       AND (next.lane, next.person_id) <= (s.to_lane, s.to_person)
 )
 
+-- name: lock_onward
+-- lanes: none
+-- Lock a slice and those in which its failed people are queued next, in one order for everybody: else two workers whose
+-- people fall back to each other's channel lock each other out.
+SELECT FROM slice s
+WHERE s.campaign_id = :campaign_id
+  AND CASE WHEN s.channel = :channel THEN s.slice = :slice ELSE EXISTS (
+      SELECT FROM unnest(:lanes::smallint[], :people::uuid[]) AS f (lane, person_id)
+      WHERE (f.lane, f.person_id) > (s.from_lane, s.from_person) AND (f.lane, f.person_id) <= (s.to_lane, s.to_person)
+  ) END
+ORDER BY s.channel, s.slice
+FOR UPDATE
+
 -- name: suppress
 -- lanes: all
 -- Write no more to the addresses that these people were written to, if they still have them.

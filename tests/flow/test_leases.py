@@ -135,3 +135,21 @@ async def test_a_fallback_that_is_given_up_at_its_first_try_does_not_come_up_aga
     await office.db.execute("UPDATE retry SET channel = 'webhook'")
     await office.db.run("delivery.drop_answered", campaign_id=office.campaign_id, channel="webhook", **stretch)
     assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
+
+
+async def test_a_failure_waits_for_the_next_channel_without_holding_its_own(office: Office) -> None:
+    await office.person("gone")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    await office.db.execute("UPDATE slice SET channel = 'a-message' WHERE channel = 'inbox'")
+    await office.db.execute("UPDATE plan SET fallback = '{a-message}'")
+    lock = "SELECT FROM slice WHERE channel = '{}' FOR UPDATE"
+    async with office.db.transaction() as other:
+        await other.execute(lock.format("a-message"))
+        working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+        while not await office.rows("SELECT FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        await other.execute("SET LOCAL lock_timeout = '2s'; " + lock.format("email"))
+    await working
+    assert await office.outcomes() == [("gone", "email", 1, "refused")]
+    assert await office.rows("SELECT channel FROM retry") == [("a-message",)]
