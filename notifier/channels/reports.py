@@ -8,7 +8,7 @@ report a bounce of their own letter, and of nobody else's.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from email import message_from_bytes
+from email import message_from_bytes, message_from_string
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,6 +25,9 @@ _ACTIONS: dict[str, FeedbackKind] = {
     "delivered": "accepted_by_recipient",
     "relayed": "accepted_by_recipient",
 }
+_GLOBAL = "message/global-delivery-status"  # RFC 6533: of letters to internationalised addresses
+_DELIVERY = ("message/delivery-status", _GLOBAL)
+_BLANK_LINE = re.compile(r"(?:\r?\n){2,}")
 _COMPLAINTS = frozenset({"abuse", "fraud", "virus", "other"})
 # How Postfix and Exim say which command was refused.
 _PHASES: tuple[tuple[re.Pattern[str], Phase], ...] = (
@@ -55,7 +58,7 @@ def read_report(headers: Mapping[str, str], body: bytes, key: bytes, channel: st
     at = _date(message)
     for part in reports:
         blocks = _blocks(part)
-        if part.get_content_type() == "message/delivery-status" and blocks:
+        if part.get_content_type() in _DELIVERY and blocks:
             return [_delivery(attempt, channel, blocks[0], block, at) for block in _worst_first(blocks[1:])][:1]
         if part.get_content_type() == "message/feedback-report" and blocks:
             return _complaint(attempt, channel, blocks[0], at)
@@ -86,7 +89,11 @@ def _blocks(part: Any) -> list[Any]:
     if not part.get_content_type().startswith("message/"):
         return []
     payload = part.get_payload()
-    return [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
+    blocks = [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
+    if part.get_content_type() == _GLOBAL and blocks:
+        # Python parses only the older type into its groups; of this one, the first, with the others as its text.
+        blocks += [message_from_string(group) for group in _BLANK_LINE.split(str(blocks[0].get_payload())) if group]
+    return blocks
 
 
 def _worst_first(recipients: list[Any]) -> list[Any]:

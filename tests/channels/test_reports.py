@@ -229,3 +229,13 @@ def test_hostile_fields_are_kept_as_harmless_words(diagnosis, status, date):
 def test_any_bytes_after_our_proof_are_no_news_and_no_crash(noise):
     raw = f"To: {RETURN_PATH}\r\nContent-Type: multipart/report; boundary=b\r\n".encode() + noise
     assert isinstance(CHANNEL.hear({}, raw), list)
+
+
+def test_a_report_about_an_internationalised_address_is_read_too() -> None:
+    report = a_report(action="failed", status="5.1.1").replace(
+        "message/delivery-status", "message/global-delivery-status"
+    ).replace("Final-Recipient: rfc822; x@example.net", "Final-Recipient: utf-8; 葵@example.net")  # fmt: skip
+    for text in (report, report.replace("\nAction:", "\nX-Note: 不明\nAction:")):
+        (news,) = hear(text)
+        assert (news.kind, news.class_, news.via) == ("bounced", "bad_address", "mx.example.net")
+    assert hear(report.replace("Action: failed", "Action: delayed")) == []
