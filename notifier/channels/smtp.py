@@ -8,6 +8,7 @@ the answer to somebody else's letter.
 
 import asyncio
 import re
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,6 +92,16 @@ class Session(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether letters can still be carried."""
         return self.trouble is None and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """What the server offers (RFC 5321, 2.2), in lower case."""
+        return self._extensions
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The connection's TLS, if it has one."""
+        return self._transport.get_extra_info("ssl_object") if self._transport else None
 
     @property
     def at_rest(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import campaigns, letters, people, publish, questions, roles, setup, suppressions
+from notifier.cli import campaigns, doctor, letters, people, publish, questions, roles, setup, suppressions
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -26,7 +26,7 @@ app["--help"].group = app["--version"].group = ABOUT
 COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
     TRY: (roles.demo, roles.catch_mail),
     RUN: (roles.serve, roles.worker, roles.postfix_log),
-    SET_UP: (setup.migrate, setup.apply),
+    SET_UP: (setup.migrate, setup.apply, doctor.doctor),
     USE: (
         publish.publish,
         questions.timeline,

@@ -1,0 +1,1 @@
+"""What stands in the way of a site's letters, before the first one leaves."""

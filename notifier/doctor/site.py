@@ -1,0 +1,94 @@
+"""What a site says of itself that would not work: locales, keys, addresses, clocks."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from yarl import URL
+
+from notifier.channels.outward import lies_outside, objection_to
+from notifier.channels.signing import read_signer
+from notifier.db import Db
+from notifier.doctor.finding import Finding, fail, look, ok
+from notifier.letters.render import catalogues
+from notifier.letters.sign import Signer
+from notifier.settings import Settings
+from notifier.sites.preset import PRESETS
+from notifier.sites.site import Site
+
+_SKEW_SEEN, _SKEW_HARMS = 2.0, 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class LastTexts:
+    """The locales that a policy's last published version has texts in."""
+
+    policy: str
+    label: str
+    locales: list[str]
+
+
+def channels_of(site: Site) -> tuple[str, ...]:
+    """The channels by which the site tells people."""
+    return tuple(site.rule.channels or PRESETS[site.rule.preset].channels)
+
+
+async def read_keys(site: Site) -> tuple[list[Signer], list[Finding]]:
+    """The site's DKIM keys, and what is wrong with those that cannot be read."""
+    signers, findings = [], []
+    for key in site.dkim:
+        try:
+            signers.append(await asyncio.to_thread(read_signer, key))
+        except (OSError, ValueError) as error:
+            what = f"DKIM key {key.selector} of {key.domain}"
+            findings.append(fail(what, str(error), "no letter leaves unsigned: put the key where site.yaml says it is"))
+    return signers, findings
+
+
+def examine_settings(site: Site, settings: Settings) -> list[Finding]:
+    """Addresses, channels and the folder."""
+    findings: list[Finding] = []
+    host = urlsplit(settings.public_url).hostname or ""
+    if host == "localhost" or (host.replace(".", "").isdigit() and not lies_outside(host)):
+        found = f"{settings.public_url} leads nowhere for the people who get letters"
+        findings.append(look("public address", found, "set NOTIFIER_PUBLIC_URL to what people can reach"))
+    on = {module.rpartition(".")[2] for module in settings.channels}
+    off = [name for name in channels_of(site) if name not in on]
+    findings += [fail(f"channel {name}", "is not switched on", "add its module to NOTIFIER_CHANNELS") for name in off]
+    if site.webhook and (problem := objection_to(URL(site.webhook.url), frozenset(settings.webhook_hosts))):
+        findings.append(fail("webhook", problem, "mend webhook.url, or name its host in NOTIFIER_WEBHOOK_HOSTS"))
+    if site.watch and not Path(site.watch.folder).is_dir():
+        findings.append(look("watched folder", f"{site.watch.folder} is none here", "make it where the workers run"))
+    return findings
+
+
+def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
+    """What people in each locale of the site will not get in their language."""
+    findings: list[Finding] = []
+    for locale in site.locales:
+        lacking = [
+            *([] if locale.partition("-")[0] in catalogues() else ["the wording of letters"]),
+            *([] if locale in site.names else ["names"]),
+            *([] if locale in site.senders else ["senders"]),
+            *(f"the title of {name}" for name, policy in site.policies.items() if locale not in policy.titles),
+            *(f"{one.policy} {one.label}" for one in last if locale not in one.locales),
+        ]
+        if lacking:
+            remedy = f"people get these in {site.locales[0]} (the wording in English): add what should be theirs"
+            findings.append(look(f"locale {locale}", "lacks " + ", ".join(lacking), remedy))
+        else:
+            findings.append(ok(f"locale {locale}", "complete"))
+    return findings
+
+
+async def examine_clocks(db: Db, real: datetime) -> Finding:
+    """Leases and signatures run on the real time of each machine."""
+    there: datetime = await db.value("doctor.clock")
+    skew = abs((there - real).total_seconds())
+    if skew < _SKEW_SEEN:
+        return ok("clocks", "this machine and the database agree")
+    found = f"this machine and the database differ by {skew:.0f} s"
+    judge = fail if skew > _SKEW_HARMS else look
+    return judge("clocks", found, "run NTP on both: leases, signatures and dates rest on the time")

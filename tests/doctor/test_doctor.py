@@ -1,0 +1,212 @@
+"""A site is examined against real servers: DNS over UDP, SMTP with TLS and logins, PostgreSQL."""
+
+import base64
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from notifier.cli import doctor as command
+from notifier.db import Db
+from notifier.doctor.examine import examine
+from notifier.doctor.finding import Finding
+from notifier.doctor.names import Names
+from notifier.doctor.site import examine_clocks
+from notifier.letters.sign import signer_of
+from notifier.settings import Settings
+from notifier.sites.apply import apply
+from notifier.sites.site import Site
+from tests.channels.smtp_server import SmtpServer, smtp_server
+from tests.conftest import SITE
+from tests.doctor.name_server import BROKEN, SILENT, NameServer, Records, name_server
+
+KEY = base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+PUBLIC = signer_of("kumo.example", "s", "ed25519-sha256", KEY).public_key
+DKIM = {"domain": "kumo.example", "selector": "s", "algorithm": "ed25519-sha256", "key_env": "KUMO_DKIM"}
+GOOD: Records = {
+    ("kumo.example", "MX"): ["10 mx.kumo.example."],
+    ("kumo.example", "TXT"): ['"v=spf1 include:relay.example " "-all"', '"something else"'],
+    ("relay.example", "TXT"): ['"v=spf1 ip4:192.0.2.0/24 -all"'],
+    ("s._domainkey.kumo.example", "TXT"): [f'"v=DKIM1; k=ed25519; p={PUBLIC}"'],
+    ("_dmarc.kumo.example", "TXT"): ['"v=DMARC1; p=reject"'],
+}
+SETTINGS = Settings(_env_file=None, mode="test", public_url="https://notices.kumo.example")
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[SmtpServer]:
+    async with smtp_server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_DKIM", KEY)
+    monkeypatch.setattr("notifier.doctor.names._PATIENCE", 0.5)
+
+
+def a_site(server: SmtpServer, **changes: Any) -> Site:
+    facts = {"host": "127.0.0.1", "port": server.port, "security": "none"} | changes.pop("relay", {})
+    return Site.model_validate(SITE | {"relays": [facts], "dkim": [DKIM]} | changes)
+
+
+async def findings(db: Db, site: Site, records: Records = GOOD, settings: Settings = SETTINGS) -> list[Finding]:
+    async with name_server(records) as server:
+        return await examine(db, settings, site, Names(server.address), datetime.now(UTC))
+
+
+def about(found: list[Finding], what: str) -> list[tuple[str, str]]:
+    return [(one.level, one.found) for one in found if what in one.what]
+
+
+async def test_a_site_that_is_well_set_up_has_nothing_to_mend(db: Db, relay: SmtpServer) -> None:
+    found = await findings(db, a_site(relay))
+    assert [one for one in found if one.level != "ok"] == []
+    assert about(found, "mail for") == [("ok", "mx.kumo.example")]
+    assert about(found, "SPF") == [("ok", "v=spf1 include:relay.example -all")]
+    assert about(found, "DKIM") == [("ok", "found, and it is ours")]
+    assert about(found, "DMARC") == [("ok", "p=reject")]
+    assert about(found, "relay") == [("ok", "reached; offers 8BITMIME, DSN, PIPELINING, SMTPUTF8")]
+    assert relay.got == []
+    assert not [line for line in relay.commands if line.startswith("MAIL")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "level"),
+    [
+        ({("kumo.example", "MX"): ["0 ."]}, "mail for", "fail"),
+        ({("kumo.example", "MX"): []}, "mail for", "fail"),
+        ({("kumo.example", "MX"): [], ("kumo.example", "A"): ["192.0.2.1"]}, "mail for", "look"),
+        ({("kumo.example", "TXT"): []}, "SPF", "fail"),
+        ({("kumo.example", "TXT"): [BROKEN]}, "SPF", "look"),
+        ({("kumo.example", "TXT"): [SILENT]}, "SPF", "look"),
+        ({("relay.example", "TXT"): ['"v=spf1 ' + " ".join(f"a:{n}.example" for n in range(10)) + '"']}, "SPF", "fail"),
+        ({("s._domainkey.kumo.example", "TXT"): []}, "DKIM", "fail"),
+        ({("s._domainkey.kumo.example", "TXT"): ['"v=DKIM1; k=ed25519; p=AAAA"']}, "DKIM", "fail"),
+        ({("_dmarc.kumo.example", "TXT"): []}, "DMARC", "look"),
+    ],
+)
+async def test_what_receivers_would_mind_is_found(
+    db: Db, relay: SmtpServer, changed: Records, what: str, level: str
+) -> None:
+    found = await findings(db, a_site(relay), {**GOOD, **changed})
+    assert [one for one, _ in about(found, what)] == [level]
+    assert [one.remedy for one in found if what in one.what] != [""]
+
+
+async def test_an_spf_that_goes_round_in_circles_ends(db: Db, relay: SmtpServer) -> None:
+    circle = {("relay.example", "TXT"): ['"v=spf1 include:kumo.example include:relay.example -all"']}
+    assert about(await findings(db, a_site(relay), {**GOOD, **circle}), "SPF")
+
+
+async def test_the_dmarc_of_the_domain_above_counts(db: Db, relay: SmtpServer) -> None:
+    senders = {"en": {"name": "Kumo", "address": "privacy@mail.kumo.example"}}
+    records = {**GOOD, ("mail.kumo.example", "MX"): ["10 mx.kumo.example."]}
+    found = await findings(db, a_site(relay, senders=senders), records)
+    assert about(found, "DMARC of mail.kumo.example") == [("ok", "p=reject, from kumo.example")]
+
+
+async def test_without_a_key_of_ours_the_relay_must_sign(db: Db, relay: SmtpServer) -> None:
+    assert about(await findings(db, a_site(relay, dkim=[])), "DKIM") == [("look", "not signed here")]
+
+
+async def test_a_key_that_cannot_be_read_is_found(db: Db, relay: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUMO_DKIM")
+    found = about(await findings(db, a_site(relay)), "DKIM key")
+    assert found == [("fail", "the environment variable KUMO_DKIM is not set")]
+
+
+async def test_a_relay_that_cannot_be_used_is_found_with_its_remedy(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with smtp_server(users={"kumo": "s3cret"}, extensions=("8BITMIME",)) as server:
+        login = {"username": "kumo", "password_env": "RELAY_PASSWORD"}
+        monkeypatch.delenv("RELAY_PASSWORD", raising=False)
+        found = await findings(db, a_site(server, relay=login))
+        assert about(found, "relay") == [("fail", "session: the environment variable RELAY_PASSWORD is not set")]
+        monkeypatch.setenv("RELAY_PASSWORD", "wrong")
+        found = await findings(db, a_site(server, relay=login))
+        assert about(found, "relay") == [("fail", "session: 535 5.7.8 wrong password")]
+        monkeypatch.setenv("RELAY_PASSWORD", "s3cret")
+        levels = [level for level, _ in about(await findings(db, a_site(server, relay=login)), "relay")]
+        assert levels == ["ok", "look", "look", "look"]
+        starttls = about(await findings(db, a_site(server, relay={"security": "starttls"})), "relay")
+        assert [level for level, _ in starttls] == ["fail"]
+    gone = about(await findings(db, a_site(server)), "relay")
+    assert [level for level, _ in gone] == ["fail"]
+    assert about(await findings(db, a_site(server, relays=[])), "relays") == [("fail", "none")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a certificate lies that is good for two days."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem",
+         "-out", tmp_path / "cert.pem"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    return tmp_path
+
+
+async def test_a_certificate_that_ends_soon_is_found(db: Db, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    secured = {"host": "localhost", "security": "tls"}
+    async with smtp_server(context=context, implicit_tls=True) as server:
+        untrusted = about(await findings(db, a_site(server, relay=secured)), "relay")
+        assert [level for level, _ in untrusted] == ["fail"]
+        monkeypatch.setenv("SSL_CERT_FILE", str(folder / "cert.pem"))
+        found = about(await findings(db, a_site(server, relay=secured)), "relay")
+    assert "TLSv1.3" in found[0][1]
+    assert found[1][1].startswith("its certificate ends on")
+
+
+async def test_what_a_locale_lacks_is_named(db: Db, relay: SmtpServer) -> None:
+    titles = {"privacy": {"titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}}}
+    found = await findings(db, a_site(relay, locales=["en", "ja", "fr"], policies=titles))
+    assert about(found, "locale") == [
+        ("ok", "complete"),
+        ("ok", "complete"),
+        ("look", "lacks the wording of letters, names, senders, the title of privacy"),
+    ]
+
+
+async def test_settings_that_would_not_work_are_found(db: Db, relay: SmtpServer) -> None:
+    wrong = {"public_url": "http://127.0.0.1:8080", "channels": ["notifier.channels.inbox"]}
+    settings = SETTINGS.model_copy(update=wrong)
+    changes = {"webhook": {"url": "http://10.0.0.1/"}, "watch": {"folder": "/nowhere"}}
+    found = await findings(db, a_site(relay, **changes), settings=settings)
+    assert [level for level, _ in about(found, "public address")] == ["look"]
+    assert about(found, "channel email") == [("fail", "is not switched on")]
+    assert [level for level, _ in about(found, "webhook")] == ["fail"]
+    assert [level for level, _ in about(found, "watched folder")] == ["look"]
+
+
+async def test_clocks_that_differ_are_found(db: Db) -> None:
+    now = datetime.now(UTC)
+    assert (await examine_clocks(db, now)).level == "ok"
+    assert (await examine_clocks(db, now - timedelta(seconds=20))).level == "look"
+    assert (await examine_clocks(db, now + timedelta(minutes=5))).level == "fail"
+
+
+@pytest.fixture
+async def names() -> AsyncIterator[NameServer]:
+    async with name_server(GOOD) as server:
+        yield server
+
+
+async def test_the_command_shows_a_table_and_ends_with_1_when_letters_would_fail(
+    db: Db, database_url: str, relay: SmtpServer, names: NameServer, now: datetime,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", database_url)
+    monkeypatch.setenv("NOTIFIER_SECRET_KEY", "a secret that only tests know and that is long enough")
+    monkeypatch.setattr(command.console, "width", 300)
+    await apply(db, a_site(relay), now)
+    assert await command.doctor("kumo", dns=names.address) == 0
+    await apply(db, a_site(relay, relays=[]), now)
+    assert await command.doctor("kumo", dns=names.address) == 1
