@@ -31,6 +31,7 @@ MOST_IN_A_BATCH = 500
 _LONGEST_ANSWER = 1024 * 1024
 _KEPT_ANSWER = 200
 _TIME = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_LONGEST_WAIT = 10 * 86400.0  # seconds: longer than anything is tried
 _SECONDS = re.compile("[0-9]{1,6}")
 
 
@@ -159,7 +160,7 @@ def seconds_asked(value: str) -> float | None:
     if _SECONDS.fullmatch(value):
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
     except (TypeError, ValueError, OverflowError):
         return None
 

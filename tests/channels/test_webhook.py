@@ -176,5 +176,6 @@ def test_retry_after_is_read_as_seconds_or_as_a_date():
     soon = seconds_asked(format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True))
     assert soon is not None
     assert 290 < soon <= 300
+    assert seconds_asked("Fri, 31 Dec 9999 23:59:59 GMT") == 10 * 86400
     assert seconds_asked("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     assert seconds_asked("") is seconds_asked("soon") is seconds_asked("1e9") is None
