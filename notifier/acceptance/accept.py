@@ -54,12 +54,19 @@ class _Judged:
 
 
 async def accept(db: Db, now: datetime) -> int:
-    """Decide what is due in some lanes. Returns how many uses and registrations were dealt with; 0 when none is due."""
+    """Decide what is due in some lanes. Returns how many uses and registrations were dealt with; 0 when none is due.
+
+    Where somebody else recorded an acceptance of the same person meanwhile, the lane is left for the next turn.
+    """
     done = 0
     for due in await db.many(_Due, "acceptance.due_lanes", now=now, most=LANES):
-        async with db.transaction() as tx:
-            done += await _accept_registrations(tx, due.lane, now)
-            done += await _accept_uses(tx, due.lane, now)
+        try:
+            async with db.transaction() as tx:
+                dealt_with = await _accept_registrations(tx, due.lane, now)
+                dealt_with += await _accept_uses(tx, due.lane, now)
+            done += dealt_with
+        except Conflict:
+            done += 1
     return done
 
 
@@ -69,7 +76,7 @@ async def _accept_uses(tx: Db, lane: int, now: datetime) -> int:
     earliest = {person: min(use.occurred_at for use in own) for person, own in uses.items()}
     cases = await load_cases(tx, lane, earliest) if uses else {}
     judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
-    await _append(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
+    await _append_all(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
     await _put_aside(tx, lane, [(person, use, due) for person, j in judged.items() for use, due in j.again])
     return len(rows)
 
@@ -133,10 +140,14 @@ async def _accept_registrations(tx: Db, lane: int, now: datetime) -> int:
         recorded = recorded_of(row)
         if recorded is None or recorded.kind == "deemed":
             acceptances.append(_of_act(row["person_id"], row["version_id"], recorded, Act(row["at"], "registration")))
-    if await _append(tx, lane, acceptances, now) < len(acceptances):
-        # Taken back with the transaction, and found again by the next turn.
-        raise Conflict("another worker recorded an acceptance of the same person and version just now")
+    await _append_all(tx, lane, acceptances, now)
     return len(rows)
+
+
+async def _append_all(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> None:
+    if await _append(tx, lane, acceptances, now) < len(acceptances):
+        # What it came from is put back with the transaction, and found again by the next turn.
+        raise Conflict("somebody else recorded an acceptance of the same person and version just now")
 
 
 def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Act, **evidence: str) -> Acceptance:

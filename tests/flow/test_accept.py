@@ -226,6 +226,22 @@ async def test_several_workers_decide_each_use_once(story: Story) -> None:
     assert await left(story) == []
 
 
+async def test_an_earlier_use_decided_while_a_later_one_is_being_recorded_is_not_lost(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE + DAY)
+    async with story.db.transaction() as other, other.connection() as connection:
+        await connection.execute(
+            "INSERT INTO acceptance VALUES ($1, $2, $3, 1, 'deemed', 'D', $4, $5, '{}', $6)",
+            ann.lane, ann.person_id, story.version_id, DATE + 2 * DAY, DATE, NOW,
+        )  # fmt: skip
+        deciding = asyncio.create_task(accept(story.db, NOW))
+        while not await story.rows("SELECT FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    assert await deciding == 1
+    assert [(revision, at) for _, revision, _, _, at in await decided(story)] == [(1, DATE + 2 * DAY), (2, DATE + DAY)]
+
+
 async def test_a_worker_that_dies_before_its_commit_loses_nothing(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
