@@ -63,6 +63,8 @@ async def postfix_log(
         stopping = Stopping()
         log = PostfixLog(return_path_key(service.keys), "email", own_relay)
         chunks = standard_input() if follow is None else followed(follow)
+        if follow is not None:
+            console.print(f"Following {follow}")
         reading = asyncio.create_task(record_log(service.db, service.clock, log, chunks))
         waiting = asyncio.create_task(stopping.event.wait())
         await asyncio.wait([reading, waiting], return_when=asyncio.FIRST_COMPLETED)

@@ -127,6 +127,15 @@ async def test_while_the_database_is_away_the_sender_keeps_the_report(desk: Desk
     assert ("bounced", "bad_address") in await desk.outcomes()
 
 
+async def test_without_a_database_nothing_is_acknowledged(desk: Desk) -> None:
+    async with desk.smtp() as client:
+        await desk.story.db.pool.close()
+        for _ in range(2):
+            with pytest.raises(aiosmtplib.SMTPDataError) as refused:
+                await client.sendmail("", [desk.return_path], a_bounce())
+            assert (refused.value.code, refused.value.message.split()[0]) == (451, "4.3.0")
+
+
 async def test_the_news_is_committed_before_it_is_acknowledged(desk: Desk) -> None:
     async with desk.smtp() as client:
         await client.sendmail("", [desk.return_path], a_bounce())

@@ -70,7 +70,7 @@ async def test_a_log_is_read_from_a_pipe_and_from_a_file_that_grows(environment:
     assert await hand_in(environment, line, "postfix-log") == (0, "0 news\n")
     (tmp_path / "mail.log").write_bytes(line)
     process = await start(environment, "postfix-log", "--follow", str(tmp_path / "mail.log"))
-    await asyncio.sleep(2)
+    await until_said(process, "Following")
     process.terminate()
     _, complaints = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, b"Traceback" in complaints) == (0, False), complaints
