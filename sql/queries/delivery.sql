@@ -245,6 +245,11 @@ WITH next AS (
             WHERE i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_id = :campaign_id
               AND i.channel = c.channel
         )
+          AND NOT EXISTS (    -- a letter that could not be written has an outcome and no intent
+            SELECT FROM outcome o
+            WHERE o.lane = f.lane AND o.person_id = f.person_id AND o.campaign_id = :campaign_id
+              AND o.channel = c.channel
+        )
         ORDER BY c.place
         LIMIT 1
     ) tried

@@ -10,7 +10,7 @@ import pytest
 from notifier.db import Db
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.lease import Slice, claim, give_back, recover
-from notifier.delivery.settle import Tried, record, settle
+from notifier.delivery.settle import Settlement, Tried, record, settle
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.outcomes.hear import hear
@@ -153,3 +153,19 @@ async def test_a_failure_waits_for_the_next_channel_without_holding_its_own(offi
     await working
     assert await office.outcomes() == [("gone", "email", 1, "refused")]
     assert await office.rows("SELECT channel FROM retry") == [("a-message",)]
+
+
+async def test_a_letter_that_cannot_be_written_gives_the_channel_after_it_its_turn(office: Office) -> None:
+    await office.person("gone")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    await office.db.execute("UPDATE plan SET fallback = '{webhook,inbox}'")
+    await office.deliver()
+    assert await office.rows("SELECT channel FROM retry") == [("webhook",)]
+    who = await get_person(office.db, office.keys, "kumo", "gone")
+    unwritable = Tried(who.lane, who.person_id, 1, 0, "refused", "unsupported", "no such address")
+    rows, now = Settlement(outcomes=[unwritable], final=[unwritable], failed=[unwritable]), office.clock.now()
+    async with office.db.transaction() as tx:
+        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
+    await office.deliver()
+    assert await office.statuses() == {"gone": "told"}
