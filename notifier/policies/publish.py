@@ -144,14 +144,6 @@ async def load_version(db: Db, site: str, version_id: int) -> Version:
     return version
 
 
-async def version_in_force(db: Db, site: str, policy: str, now: datetime) -> Version:
-    """The version that applies at ``now``. Raises NotFound when none does yet."""
-    version = await db.first(Version, "policies.in_force", site=site, policy=policy, now=now)
-    if version is None:
-        raise NotFound(f"no version of {policy!r} of {site} is in effect at {now.isoformat(timespec='seconds')}")
-    return version
-
-
 async def list_versions(db: Db, site: str, policy: str | None = None) -> list[Version]:
     """Published and pending versions of a site or of one of its policies, the newest first."""
     return await db.many(Version, "policies.versions", site=site, policy=policy)

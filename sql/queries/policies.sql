@@ -37,15 +37,6 @@ WHERE site = :site AND version_id = :version_id
 -- What a version was submitted as, to know the same submission again.
 SELECT sha256 FROM version WHERE version_id = :version_id
 
--- name: in_force
--- lanes: none
--- The version that applies at a moment: of those in effect by then, the one that took effect last.
-SELECT
-    @version_columns
-FROM version
-WHERE site = :site AND policy = :policy AND state = 'published' AND effective_at <= :now
-ORDER BY effective_at DESC, ordinal DESC LIMIT 1
-
 -- name: versions
 -- lanes: none
 -- All versions of a site or of one of its policies, the newest first.

@@ -10,7 +10,7 @@ import pytest
 
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
-from notifier.policies.publish import find_version, list_versions, publish, texts_of, version_in_force
+from notifier.policies.publish import find_version, list_versions, publish, texts_of
 from notifier.policies.version import Submission
 from notifier.sites.site import Site
 
@@ -31,7 +31,6 @@ async def test_the_first_version_is_a_baseline_in_effect_at_once(db: Db, site: S
     assert is_new
     assert (version.ordinal, version.previous_id, version.is_told) == (1, None, False)
     assert (version.published_at, version.effective_at) == (now, now)
-    assert await version_in_force(db, "kumo", "privacy", now) == version
 
 
 async def test_a_baseline_may_have_taken_effect_long_ago(db: Db, site: Site, now: datetime) -> None:
@@ -44,8 +43,6 @@ async def test_the_next_version_follows_it_after_the_notice_period(db: Db, site:
     second, _ = await publish(db, site, submission("2", "# New"), "webhook", now)
     assert (second.ordinal, second.previous_id, second.is_told) == (2, first.version_id, True)
     assert second.effective_at == now + MONTH
-    assert await version_in_force(db, "kumo", "privacy", now) == first
-    assert await version_in_force(db, "kumo", "privacy", now + MONTH) == second
     assert await list_versions(db, "kumo", "privacy") == [second, first]
     assert await find_version(db, "kumo", "privacy", "2") == second
 
@@ -158,8 +155,6 @@ async def test_an_unknown_policy_is_named(db: Db, site: Site, now: datetime) -> 
 async def test_what_is_not_there_is_not_found(db: Db, site: Site, now: datetime) -> None:
     with pytest.raises(NotFound, match="no version '9'"):
         await find_version(db, "kumo", "privacy", "9")
-    with pytest.raises(NotFound, match="is in effect at"):
-        await version_in_force(db, "kumo", "privacy", now)
 
 
 async def test_people_who_were_shown_the_label_when_they_registered_get_a_registration(
