@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from notifier.policies.display import html_of, text_of
+from notifier.policies.display import html_of
 
 
 def md(text: str) -> str:
@@ -73,9 +73,3 @@ def test_template_syntax_and_rtl_marks_are_only_words() -> None:
 
 def test_a_table_is_a_table() -> None:
     assert "<td>b</td>" in md("|x|y|\n|-|-|\n|a|b|\n")
-
-
-def test_the_words_of_a_text_stand_a_line_per_paragraph() -> None:
-    body = b"# Title\n\nOne *word*\nand another &amp; more.\n\n- a\n- b\n"
-    assert text_of("text/markdown", body) == "Title\nOne word and another & more.\na\nb"
-    assert text_of("text/html", b"<p>a<br>b<script>x</script></p><p>c</p>") == "a\nb\nc"
