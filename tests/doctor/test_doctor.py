@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
 
 from notifier.cli import doctor as command
 from notifier.db import Db
@@ -201,10 +202,11 @@ async def names() -> AsyncIterator[NameServer]:
 
 async def test_the_command_shows_a_table_and_ends_with_1_when_letters_would_fail(
     db: Db, database_url: str, relay: SmtpServer, names: NameServer, now: datetime,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("NOTIFIER_DATABASE_URL", database_url)
-    monkeypatch.setenv("NOTIFIER_SECRET_KEY", "a secret that only tests know and that is long enough")
+    secret = "a secret that only tests know and that is long enough"
+    settings = Settings(_env_file=None, mode="test", database_url=database_url, secret_key=SecretStr(secret))
+    monkeypatch.setattr(command, "settings", lambda: settings)
     monkeypatch.setattr(command.console, "width", 300)
     await apply(db, a_site(relay), now)
     assert await command.doctor("kumo", dns=names.address) == 0
