@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from notifier.channels.classify import CLASSES
 from notifier.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,29 @@ def test_the_lock_file_names_no_index_and_hashes_everything() -> None:
     lock = read("requirements.txt")
     assert "://" not in lock
     assert all("--hash=sha256:" in block for block in re.split(r"\n(?=\S)", lock.strip()))
+
+
+def test_the_stages_stand_in_the_docs_in_the_order_in_which_imports_are_checked() -> None:
+    contract = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
+    layers = contract["layers"][::-1]
+    package = read("docs/architecture.md").partition("## The package is the flow")[2].partition("\n## ")[0]
+    stages = re.findall(r"`(sites → [^`]+)`", package)[0].split(" → ")
+    below, above = layers.index(stages[0]), layers.index(stages[-1]) + 1
+    assert layers[below:above] == stages
+    around = [name for layer in layers[:below] + layers[above:] for name in layer.split(" | ")]
+    assert [name for name in around if f"`{name}`" not in package] == []
+
+
+def test_the_docs_say_of_every_class_of_failure_whether_the_letter_is_tried_again() -> None:
+    table = read("docs/delivery.md").partition("## Classes")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \| .+ \| (\w+)[^|]* \| .+ \|$", table, re.MULTILINE)
+    again = {"deferred", "unknown"}
+    assert {name: outcome in again for name, outcome in rows} == {n: not c.final for n, c in CLASSES.items()}
+
+
+def test_every_class_of_failure_has_words() -> None:
+    words = yaml.safe_load(read("templates/words/en.yaml"))
+    assert {key.removeprefix("class.") for key in words if key.startswith("class.")} == set(CLASSES)
 
 
 def test_one_notice_is_followed_through_fewer_than_ten_files_that_exist() -> None:
