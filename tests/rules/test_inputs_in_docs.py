@@ -15,7 +15,10 @@ from notifier.sites.file import read_site
 from notifier.sites.preset import PRESETS
 
 DOCS = Path(__file__).parents[2] / "docs"
-PARTS = (site.Site, site.Sender, site.Policy, site.RuleSettings, site.Audience, site.Relay, site.Dkim, site.Webhook, site.Watch)
+PARTS = (
+    *(site.Site, site.Sender, site.Policy, site.RuleSettings, site.Audience),
+    *(site.Relay, site.Dkim, site.Webhook, site.Watch),
+)
 
 
 def document(name: str) -> str:
