@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,11 @@ EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
 FLAGS = EXPLICIT_FLAGS | {"new_purpose", "new_recipient", "new_data_category", "retention", "beneficial"}
 
 TEXT_LIMIT = 10 * 1024 * 1024
+# Showing a text takes the square of these, and anybody may ask for it: ten times what real policies have, in seconds.
+_MOST_TAGS = 10_000
+_MOST_BRACKETS = 2000
+_OPENING_TAG = re.compile("<[A-Za-z]")
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 # How far the publisher's clock may be behind ours when "now" is meant.
 SKEW = timedelta(minutes=5)
 
@@ -57,6 +63,10 @@ class Text(_Part):
             raise PydanticCustomError("body", "the text contains a NUL character; remove it")
         if not words.strip("\ufeff \t\r\n"):
             raise PydanticCustomError("body", "the text is empty")
+        if sum(1 for _ in _OPENING_TAG.finditer(words)) > _MOST_TAGS:
+            raise PydanticCustomError("body", "the text has more than 10,000 HTML tags; simplify it or split it")
+        if max(block.count("[") for block in _BLANK_LINE.split(words)) > _MOST_BRACKETS:
+            raise PydanticCustomError("body", "a paragraph has more than 2,000 of [; part it by blank lines")
         return self
 
     @property
