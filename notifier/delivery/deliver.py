@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifier.channels.channel import Channel, Sent
@@ -49,6 +49,7 @@ class Row:
     status: str
     attempt: int
     failures: int
+    since: datetime | None  # the first try by this channel
 
 
 @dataclass
@@ -128,16 +129,17 @@ class Delivery:
         tried, letters = self._write(slice_.channel, batch, writer)
         if not await self._intend(slice_, letters):
             return False
-        failures = {(row.lane, row.person_id): row.failures for row in batch}
+        rows = {(row.lane, row.person_id): row for row in batch}
         for sent in await self._send(site, slice_.channel, letters):
             one = sent.letter
+            row = rows[one.lane, one.person_id]
             tried.append(
                 Tried(
-                    one.lane, one.person_id, one.attempt, failures[one.lane, one.person_id],
-                    sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after,
+                    one.lane, one.person_id, one.attempt, row.failures,
+                    sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since,
                 )
             )  # fmt: skip
-        return await self._settle(slice_, tried, cursor, writer)
+        return await self._settle(slice_, tried, cursor)
 
     def _write(self, channel: str, batch: Sequence[Row], writer: Writer) -> tuple[list[Tried], list[Letter]]:
         tried = [
@@ -198,10 +200,10 @@ class Delivery:
             for one in letters
         ]
 
-    async def _settle(self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], writer: Writer) -> bool:
+    async def _settle(self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID]) -> bool:
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
         now = self.clock.now()
-        rows = settle(tried, now, writer.telling.opened_at, self.settings.unknown_retry_seconds, random.random)
+        rows = settle(tried, now, self.settings.unknown_retry_seconds, random.random)
         until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
             await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)

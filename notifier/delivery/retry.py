@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
-# After this long since the campaign opened nothing is tried again (RFC 5321, 4.5.4.1: at least 4 to 5 days).
+# After this long since the first try nothing is tried again (RFC 5321, 4.5.4.1: at least 4 to 5 days).
 GIVE_UP_AFTER = timedelta(days=5)
 
 _GENERAL = (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR)
@@ -40,17 +40,18 @@ def again(
     asked: float | None,
     jitter: float,
     now: datetime,
-    opened_at: datetime,
+    since: datetime,
     unknown_after: float,
 ) -> Again | None:
     """The next try after a passing failure, or None when it is time to give up.
 
     ``asked``: seconds that the server asked us to wait, honoured when longer than the schedule. ``jitter``: 0..1, adds
-    up to a tenth. ``unknown_after``: seconds to wait before a letter whose fate is unknown is sent again.
+    up to a tenth. ``since``: the first try by this channel. ``unknown_after``: seconds to wait before a letter whose
+    fate is unknown is sent again.
     """
     if class_ == "unknown":
         due = now + timedelta(seconds=unknown_after)
-        return Again(due, failures) if due < opened_at + GIVE_UP_AFTER else None
+        return Again(due, failures) if due < since + GIVE_UP_AFTER else None
     schedule = _BY_CLASS.get(class_ or "", _GENERAL)
     if class_ in _ENDING:
         if failures >= len(schedule):
@@ -58,6 +59,6 @@ def again(
         jitter = 0.0  # a batch stays together, and so keeps its id
     wait = schedule[min(failures, len(schedule) - 1)]
     wait = max(wait * (1 + jitter / 10), timedelta(seconds=asked or 0))
-    if now + wait >= opened_at + GIVE_UP_AFTER:
+    if now + wait >= since + GIVE_UP_AFTER:
         return None
     return Again(now + wait, failures if class_ in UNCOUNTED else failures + 1)

@@ -22,7 +22,10 @@ SUPPRESS: dict[str, timedelta | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One try of one notice and what was observed. ``asked``: seconds that the server wants us to wait."""
+    """One try of one notice and what was observed.
+
+    ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
+    """
 
     lane: int
     person_id: UUID
@@ -33,6 +36,7 @@ class Tried:
     reply: str = ""
     via: str = ""
     asked: float | None = None
+    since: datetime | None = None
 
 
 class OutcomeKey(NamedTuple):
@@ -57,7 +61,6 @@ class Settlement:
 def settle(
     tried: Sequence[Tried],
     now: datetime,
-    opened_at: datetime,
     unknown_after: float,
     jitter: Callable[[], float],
 ) -> Settlement:
@@ -66,7 +69,7 @@ def settle(
     for one in tried:
         rows.outcomes.append(one)
         if one.kind in ("deferred", "unknown"):
-            next_try = again(one.class_, one.failures, one.asked, jitter(), now, opened_at, unknown_after)
+            next_try = again(one.class_, one.failures, one.asked, jitter(), now, one.since or now, unknown_after)
             if next_try is not None:
                 rows.later.append((one, next_try))
                 continue

@@ -131,7 +131,7 @@ WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND 
 -- lanes: all
 -- The next planned notices after a cursor, with what a letter needs of each person as they are now.
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
-       1 AS attempt, 0 AS failures
+       1 AS attempt, 0 AS failures, NULL::timestamptz AS since
 FROM notice n
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan AND :channel = ANY (pl.channels)
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
@@ -145,7 +145,13 @@ LIMIT :limit
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
 SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
-       r.attempt, r.failures
+       r.attempt, r.failures, (
+           SELECT i.at
+           FROM intent i
+           WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
+             AND i.channel = r.channel
+           ORDER BY i.attempt LIMIT 1
+       ) AS since
 FROM retry r
 JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan

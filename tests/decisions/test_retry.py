@@ -70,8 +70,8 @@ def test_no_try_is_ever_due_in_the_past_or_beyond_the_deadline(
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=30), late=st.booleans())
 def test_every_try_is_recorded_and_then_either_final_or_tried_again(kinds: list[str], late: bool) -> None:
     now = OPENED + (GIVE_UP_AFTER if late else timedelta())
-    tried = [Tried(1, UUID(int=n), 1, 0, kind, "network") for n, kind in enumerate(kinds)]
-    rows = settle(tried, now, OPENED, 1800, lambda: 0.5)
+    tried = [Tried(1, UUID(int=n), 1, 0, kind, "network", since=OPENED) for n, kind in enumerate(kinds)]
+    rows = settle(tried, now, 1800, lambda: 0.5)
     assert [o for o in rows.outcomes if o.kind != "expired"] == tried
     again_, final = {t.person_id for t, _ in rows.later}, {t.person_id for t in rows.final}
     assert again_ | final == {t.person_id for t in tried}
@@ -84,6 +84,6 @@ def test_every_try_is_recorded_and_then_either_final_or_tried_again(kinds: list[
 
 
 def test_a_try_that_expires_keeps_what_was_observed_and_says_that_it_expired() -> None:
-    one = Tried(1, PERSON, 4, 3, "deferred", "greylisted", "451 4.7.1 later", "relay")
-    rows = settle([one], OPENED + GIVE_UP_AFTER, OPENED, 1800, lambda: 0.0)
+    one = Tried(1, PERSON, 4, 3, "deferred", "greylisted", "451 4.7.1 later", "relay", since=OPENED)
+    rows = settle([one], OPENED + GIVE_UP_AFTER, 1800, lambda: 0.0)
     assert [(o.kind, o.reply) for o in rows.outcomes] == [("deferred", one.reply), ("expired", one.reply)]

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from notifier.campaigns.steer import steer
 from notifier.db import Db
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.lease import Slice, claim, give_back, recover
@@ -127,8 +128,8 @@ async def test_a_fallback_that_is_given_up_at_its_first_try_does_not_come_up_aga
     who = await get_person(office.db, office.keys, "kumo", "late")
     now = office.clock.now()
     await hear(office.db, [await office.feedback("late", "bounced", "bad_address")], now)
-    tried = [Tried(who.lane, who.person_id, 1, 0, "deferred", "network")]
-    rows = settle(tried, now, now - timedelta(days=6), 60, float)
+    tried = [Tried(who.lane, who.person_id, 1, 0, "deferred", "network", since=now - timedelta(days=6))]
+    rows = settle(tried, now, 60, float)
     async with office.db.transaction() as tx:
         await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
     stretch = {"from_lane": -1, "from_person": who.person_id, "to_lane": 1024, "to_person": who.person_id}
@@ -169,3 +170,19 @@ async def test_a_letter_that_cannot_be_written_gives_the_channel_after_it_its_tu
         await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
     await office.deliver()
     assert await office.statuses() == {"gone": "told"}
+
+
+async def test_a_campaign_that_was_paused_for_a_week_still_tries_again(office: Office) -> None:
+    await office.person("busy")
+    office.server.say("rcpt", "451 4.7.1 greylisted, come back", "", to="busy@people.example")
+    await office.open()
+    await steer(office.db, "kumo", office.campaign_id, "pause", "test", "", office.clock.now())
+    office.clock.move(timedelta(days=7))
+    await steer(office.db, "kumo", office.campaign_id, "resume", "test", "", office.clock.now())
+    await office.deliver()
+    office.clock.move(timedelta(minutes=6))
+    await office.deliver()
+    assert await office.outcomes() == [
+        ("busy", "email", 1, "deferred"),
+        ("busy", "email", 2, "accepted_by_relay"),
+    ]
