@@ -119,7 +119,15 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased
 -- lanes: all
--- Remove the addresses of erased people from the intents of a stretch.
+-- Remove the addresses of erased people from the intents of a stretch, and what mail servers said of them.
+WITH said AS (
+    UPDATE outcome o SET reply = ''
+    FROM person p
+    WHERE p.lane = o.lane AND p.person_id = o.person_id AND p.status = 'erased' AND o.reply <> ''
+      AND o.campaign_id = :campaign_id AND o.channel = :channel
+      AND (o.lane, o.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (o.lane, o.person_id) <= (:to_lane::smallint, :to_person::uuid)
+)
 UPDATE intent i SET address = NULL
 FROM person p
 WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND i.address IS NOT NULL

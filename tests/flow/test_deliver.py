@@ -18,16 +18,15 @@ from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
-from notifier.sites.site import Site
 from tests.channels.smtp_server import SILENCE
-from tests.conftest import SITE
 from tests.office import NO_STOP, Office, open_office
+from tests.sites import a_site
 
 
 @pytest.fixture
 async def office(db: Db, keys: Keys, request: pytest.FixtureRequest) -> AsyncIterator[Office]:
     rule = getattr(request, "param", {"preset": "imacocokara"})
-    async with open_office(db, keys, Site.model_validate(SITE | {"rule": rule})) as opened:
+    async with open_office(db, keys, a_site(rule=rule)) as opened:
         yield opened
 
 
@@ -134,7 +133,7 @@ async def test_news_of_a_letter_that_was_never_sent_or_of_an_erased_person_chang
     assert await office.rows("SELECT address FROM intent") == [(None,)]
 
 
-async def test_somebody_erased_while_their_letter_is_on_its_way_leaves_no_address(office: Office) -> None:
+async def test_somebody_erased_while_their_letter_is_on_its_way_leaves_no_address_and_no_reply(office: Office) -> None:
     await office.person("erased")
     await office.open()
     await office.db.execute(
@@ -144,6 +143,7 @@ async def test_somebody_erased_while_their_letter_is_on_its_way_leaves_no_addres
     )
     await office.deliver()
     assert await office.rows("SELECT address FROM intent") == [(None,)]
+    assert await office.rows("SELECT kind::text, reply FROM outcome") == [("accepted_by_relay", "")]
 
 
 async def test_a_forged_report_is_refused(office: Office) -> None:
