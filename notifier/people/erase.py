@@ -30,5 +30,6 @@ _TRACES = (
     "people.erase_replies",
     "people.erase_activity",
     "people.erase_evidence",
+    "people.erase_acts",
     "people.erase_statements",
 )

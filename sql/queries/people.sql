@@ -109,8 +109,11 @@ UPDATE intent SET address = NULL WHERE lane = :lane AND person_id = :person_id A
 
 -- name: erase_replies
 -- lanes: one
--- What mail servers said often quotes the address; what it amounted to stays.
-UPDATE outcome SET reply = '' WHERE lane = :lane AND person_id = :person_id AND reply <> ''
+-- What mail servers said often quotes the address, and a report may come from a domain of the person's own; what it
+-- amounted to stays, and so do the names of our own relays.
+UPDATE outcome
+SET reply = '', via = CASE WHEN kind IN ('bounced', 'complained', 'accepted_by_recipient') THEN '' ELSE via END
+WHERE lane = :lane AND person_id = :person_id
 
 -- name: erase_activity
 -- lanes: one
@@ -119,11 +122,17 @@ DELETE FROM activity WHERE lane = :lane AND person_id = :person_id
 
 -- name: erase_statements
 -- lanes: one
--- What the person wrote when they objected; that they did stays.
-UPDATE objection SET statement = '' WHERE lane = :lane AND person_id = :person_id AND statement <> ''
+-- What the person wrote when they objected, and how the site put the way it came; that they did stays.
+UPDATE objection SET statement = '', via = '' WHERE lane = :lane AND person_id = :person_id
 
 -- name: erase_evidence
 -- lanes: one
 -- From where and with what the person used the site; that they did, and when, stays.
 UPDATE acceptance SET evidence = evidence #- '{use,url_path}' #- '{use,ip_prefix}' #- '{use,user_agent}'
 WHERE lane = :lane AND person_id = :person_id AND jsonb_typeof(evidence -> 'use') = 'object'
+
+-- name: erase_acts
+-- lanes: one
+-- How the site put the way in which the person accepted; that they did, and when, stays.
+UPDATE acceptance SET evidence = evidence - 'via'
+WHERE lane = :lane AND person_id = :person_id AND evidence ? 'via'

@@ -272,9 +272,11 @@ async def test_erasing_leaves_that_there_was_somebody_and_no_more(
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM retry") == 1  # withheld when it is due
         assert await connection.fetchval("SELECT count(*) FROM intent") == 1
-        assert await connection.fetchval("SELECT class FROM outcome") == "bad_address"
+        assert await connection.fetchval("SELECT class FROM outcome WHERE kind = 'refused'") == "bad_address"
+        assert await connection.fetchval("SELECT via FROM outcome WHERE kind = 'accepted_by_relay'") == "mx.kumo.example"
         assert await connection.fetchval("SELECT count(*) FROM objection") == 1
-        assert await connection.fetchval("SELECT evidence FROM acceptance") == {"use": {"kind": "login"}}
+        evidence = await connection.fetch("SELECT evidence FROM acceptance ORDER BY version_id")
+        assert [row[0] for row in evidence] == [{"use": {"kind": "login"}}, {"reason": "act"}]
     assert await erase_person(db, keys, "kumo", "42", now + 2 * LATER) == erased
     assert await get_person(db, keys, "kumo", "43") == other
 
@@ -309,14 +311,18 @@ async def leave_traces(db: Db, person: roster.Person) -> None:
         INSERT INTO intent VALUES ({key}, 1, 'email', 1, 1, '2026-03-01Z', 'canary@kumo.example', '');
         INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply)
         VALUES ({key}, 1, 'email', 1, 'refused', '2026-03-01Z', 'bad_address', '550 <canary@kumo.example> unknown');
+        INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, via)
+        VALUES ({key}, 1, 'email', 1, 'accepted_by_relay', '2026-03-01Z', 'mx.kumo.example'),
+               ({key}, 1, 'email', 1, 'accepted_by_recipient', '2026-03-01Z', 'mail.canary.example');
         INSERT INTO retry VALUES ({key}, 1, 'email', 2, 1, '2026-03-01Z');
         INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, due_at)
         VALUES ({key}, '2026-03-01', '2026-03-01Z', '2026-03-01Z', 'login', '/canary', '2026-03-01Z');
         INSERT INTO acceptance (lane, person_id, version_id, kind, grade, accepted_at, evidence, recorded_at)
         VALUES ({key}, 1, 'deemed', 'C', '2026-03-01Z',
-                '{{"use": {{"kind": "login", "url_path": "/canary", "ip_prefix": "192.0.2.0/24"}}}}', '2026-03-01Z');
+                '{{"use": {{"kind": "login", "url_path": "/canary", "ip_prefix": "192.0.2.0/24"}}}}', '2026-03-01Z'),
+               ({key}, 2, 'explicit', 'A', '2026-03-01Z', '{{"reason": "act", "via": "call with canary"}}', '2026-03-01Z');
         INSERT INTO objection (lane, person_id, version_id, at, via, statement, recorded_at)
-        VALUES ({key}, 1, '2026-03-01Z', 'email', 'I, canary, object', '2026-03-01Z');
+        VALUES ({key}, 1, '2026-03-01Z', 'letter of canary', 'I, canary, object', '2026-03-01Z');
     """)  # noqa: S608 - a number and a UUID of ours
 
 
