@@ -22,24 +22,10 @@ from notifier.keys import Keys
 from notifier.migrations import migrate
 from notifier.postgres import embedded_postgres
 from notifier.sites.site import Site
+from tests.sites import a_site
 
 SERVER = "NOTIFIER_TEST_SERVER"
 TEMPLATE = "NOTIFIER_TEST_TEMPLATE"
-
-SITE = {
-    "site": "kumo",
-    "names": {"en": "Kumo Store", "ja": "くもストア"},
-    "home_url": "https://kumo.example/",
-    "contact": "privacy@kumo.example",
-    "time_zone": "Asia/Tokyo",
-    "locales": ["en", "ja"],
-    "senders": {
-        "en": {"name": "Kumo Store", "address": "privacy@kumo.example"},
-        "ja": {"name": "くもストア", "address": "privacy@kumo.example"},
-    },
-    "policies": {"privacy": {"kind": "privacy", "titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}}},
-    "rule": {"preset": "pop-japan"},
-}
 
 
 def named(url: str, database: str) -> str:
@@ -153,6 +139,6 @@ async def site(db: Db, now: datetime) -> Site:
     """An applied site that tells by email only, in English and Japanese."""
     from notifier.sites.apply import apply
 
-    described = Site.model_validate(SITE)
+    described = a_site()
     await apply(db, described, now)
     return described

@@ -1,4 +1,4 @@
-"""A site and a campaign to write letters for, without a database."""
+"""A campaign to write letters for, without a database."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,33 +9,9 @@ from notifier.letters.letter import Letter, Recipient, Telling, Words
 from notifier.letters.write import Writer
 from notifier.policies.diff import Change
 from notifier.sites.site import Site
+from tests.sites import a_site
 
 PUBLISHED = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
-
-SITE: dict[str, Any] = {
-    "site": "kumo",
-    "names": {"en": "Kumo Store", "ja": "くもストア"},
-    "home_url": "https://kumo.example/",
-    "contact": "privacy@kumo.example",
-    "time_zone": "Asia/Tokyo",
-    "locales": ["en", "ja"],
-    "senders": {
-        "en": {"name": "Kumo Store", "address": "privacy@kumo.example"},
-        "ja": {"name": "くもストア", "address": "privacy@kumo.example"},
-    },
-    "policies": {
-        "privacy": {
-            "titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"},
-            "url": "https://kumo.example/privacy",
-        }
-    },
-    "rule": {"preset": "pop-japan"},
-}
-
-
-def a_site(**changes: Any) -> Site:
-    """The site, with some of its settings replaced."""
-    return Site.model_validate(SITE | changes)
 
 
 def a_telling(site: Site | None = None, summary: str | None = None, **changes: Any) -> Telling:

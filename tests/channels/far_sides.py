@@ -14,7 +14,7 @@ from notifier.settings import Settings
 from notifier.sites.site import Site
 from tests.channels.endpoint import endpoint
 from tests.channels.smtp_server import smtp_server
-from tests.telling import a_site
+from tests.sites import a_site
 
 Refusal = Literal["for good", "for now"]
 

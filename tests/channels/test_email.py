@@ -23,7 +23,8 @@ from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
 from notifier.sites.site import Site
 from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE, SmtpServer, smtp_server
-from tests.telling import a_recipient, a_site, a_telling, some_letters
+from tests.sites import a_site
+from tests.telling import a_recipient, a_telling, some_letters
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 QUICK = Limits(opening=5, reply=0.3, final=0.3)

@@ -14,7 +14,8 @@ from notifier.letters.verp import find, return_path_key
 from notifier.letters.write import Writer
 from notifier.sites.site import Relay
 from tests.channels.smtp_server import smtp_server
-from tests.telling import a_site, a_telling, some_letters
+from tests.sites import a_site
+from tests.telling import a_telling, some_letters
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 

@@ -19,7 +19,8 @@ from notifier.letters.write import Writer
 from notifier.settings import Settings
 from notifier.sites.site import Dkim
 from tests.channels.smtp_server import SmtpServer, smtp_server
-from tests.telling import a_site, a_telling, some_letters
+from tests.sites import a_site
+from tests.telling import a_telling, some_letters
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 RSA = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -18,7 +18,8 @@ from notifier.letters.write import Writer
 from notifier.settings import Settings
 from notifier.sites.site import Site
 from tests.channels.endpoint import Endpoint, endpoint
-from tests.telling import a_site, a_telling, some_letters
+from tests.sites import a_site
+from tests.telling import a_telling, some_letters
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 

@@ -20,7 +20,8 @@ from notifier.letters.letter import Letter, Words
 from notifier.letters.skeleton import build, header, mailbox_header, quoted_printable, text_header
 from notifier.letters.write import Writer
 from notifier.policies.diff import Change
-from tests.telling import a_recipient, a_site, a_telling
+from tests.sites import a_site
+from tests.telling import a_recipient, a_telling
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 PUBLIC = "https://notices.example"

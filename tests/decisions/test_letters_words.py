@@ -11,7 +11,8 @@ from notifier.letters.letter import Message, Words
 from notifier.letters.render import catalogues, summary_html
 from notifier.letters.write import Writer
 from notifier.policies.diff import Change
-from tests.telling import PUBLISHED, a_site, a_telling
+from tests.sites import a_site
+from tests.telling import PUBLISHED, a_telling
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 

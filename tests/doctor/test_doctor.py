@@ -23,8 +23,8 @@ from notifier.settings import Settings
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
 from tests.channels.smtp_server import SmtpServer, smtp_server
-from tests.conftest import SITE
 from tests.doctor.name_server import BROKEN, SILENT, NameServer, Records, name_server
+from tests.sites import KUMO
 
 KEY = base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
 PUBLIC = signer_of("kumo.example", "s", "ed25519-sha256", KEY).public_key
@@ -53,7 +53,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_site(server: SmtpServer, **changes: Any) -> Site:
     facts = {"host": "127.0.0.1", "port": server.port, "security": "none"} | changes.pop("relay", {})
-    return Site.model_validate(SITE | {"relays": [facts], "dkim": [DKIM]} | changes)
+    return Site.model_validate(KUMO | {"relays": [facts], "dkim": [DKIM]} | changes)
 
 
 async def findings(db: Db, site: Site, records: Records = GOOD, settings: Settings = SETTINGS) -> list[Finding]:

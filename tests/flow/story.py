@@ -15,6 +15,7 @@ from notifier.campaigns.rule import Rule
 from notifier.db import Db
 from notifier.lanes import lane_of, new_id
 from notifier.sites.site import Audience
+from tests.sites import KUMO
 
 POSTED = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -112,7 +113,7 @@ async def begin(
 ) -> Story:
     """The site (unless applied), its policy, a published version and a campaign that was opened at once."""
     story = Story(db, site, 0, 0)
-    settings = {"site": site, "rule": {"preset": rule.preset}} | _SITE
+    settings = KUMO | {"site": site, "rule": {"preset": rule.preset}}
     await story.sql(
         "INSERT INTO site VALUES ($1, $2, 'x', 1, false, $3) ON CONFLICT DO NOTHING", site, settings, POSTED
     )
@@ -136,17 +137,6 @@ async def begin(
         [(story.campaign_id, n, "en", [], n != 1, "en", at_once, then) for n, (_, at_once, then) in enumerate(PLANS)],
     )
     return story
-
-
-_SITE = {
-    "names": {"en": "Kumo Store"},
-    "home_url": "https://kumo.example/",
-    "contact": "privacy@kumo.example",
-    "time_zone": "Asia/Tokyo",
-    "locales": ["en"],
-    "senders": {"en": {"name": "Kumo Store", "address": "privacy@kumo.example"}},
-    "policies": {"privacy": {"kind": "privacy", "titles": {"en": "Privacy Policy"}}},
-}
 
 
 def activity(who: Somebody | str, at: datetime, kind: str = "login", **more: str) -> bytes:

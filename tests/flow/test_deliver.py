@@ -162,6 +162,18 @@ async def test_who_left_since_the_freeze_is_not_written_to(office: Office) -> No
     assert ("leaves", "email", 1, "withheld") in await office.outcomes()
 
 
+async def test_an_address_that_was_suppressed_since_the_freeze_is_not_written_to(office: Office) -> None:
+    await office.person("complained")
+    await office.open()
+    await office.db.execute(
+        "INSERT INTO suppression (site, email_mac, reason, since) SELECT site, email_mac, 'complaint', now() FROM person"
+    )
+    await office.deliver()
+    assert office.server.addresses == []
+    assert await office.outcomes() == [("complained", "email", 1, "refused"), ("complained", "inbox", 1, "placed")]
+    assert await office.statuses() == {"complained": "told"}
+
+
 async def test_the_new_address_is_used_when_somebody_moved_before_it_was_their_turn(office: Office) -> None:
     await office.person("moved")
     await office.open()

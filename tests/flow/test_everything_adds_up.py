@@ -37,7 +37,7 @@ from notifier.policies.version import Submission
 from notifier.settings import Settings
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
-from tests.conftest import SITE
+from tests.sites import a_site
 
 STEPS_TAKEN = 120
 PEOPLE = 24
@@ -325,7 +325,7 @@ NEVER = {
 async def test_everything_adds_up_whatever_happens(db: Db, keys: Keys, seed: int) -> None:
     dice = random.Random(seed)
     rule = RULES[seed % len(RULES)] | {"deemed_acceptance": True, "notice_days": seed, "bounce_window_hours": 24}
-    site = Site.model_validate(SITE | {"rule": rule, "webhook": {"url": "https://kumo.example/messages"}})
+    site = a_site(rule=rule, webhook={"url": "https://kumo.example/messages"})
     clock = MovableClock()
     await apply(db, site, clock.now())
     channels: dict[str, Any] = {name: Dice(name, dice) for name in ("email", "webhook")}

@@ -17,9 +17,8 @@ from notifier.letters.letter import Letter
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
-from notifier.sites.site import Site
-from tests.conftest import SITE
 from tests.office import NO_STOP, Office, open_office
+from tests.sites import a_site
 
 LOST = "UPDATE slice SET leased_until = leased_until - interval '1 hour' WHERE leased_until IS NOT NULL"
 
@@ -27,7 +26,7 @@ LOST = "UPDATE slice SET leased_until = leased_until - interval '1 hour' WHERE l
 @pytest.fixture
 async def office(db: Db, keys: Keys) -> AsyncIterator[Office]:
     """Letters first; a private message for whom no letter reaches."""
-    async with open_office(db, keys, Site.model_validate(SITE | {"rule": {"preset": "imacocokara"}})) as opened:
+    async with open_office(db, keys, a_site(rule={"preset": "imacocokara"})) as opened:
         yield opened
 
 

@@ -18,11 +18,10 @@ from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
 from notifier.settings import Settings
 from notifier.sites.apply import apply
-from notifier.sites.site import Site
 from tests.channels.endpoint import Endpoint, endpoint
 from tests.channels.smtp_server import smtp_server
-from tests.conftest import SITE
 from tests.flow.test_deliver import Office
+from tests.sites import a_site
 
 RULE = {"preset": "pop-japan", "channels": ["webhook", "email", "inbox"], "telling": "any"}
 ADDRESSES = {
@@ -45,7 +44,7 @@ async def office(db: Db, keys: Keys, there: Endpoint) -> AsyncIterator[Office]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(smtp_server())
         relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
-        site = Site.model_validate(SITE | {"relays": [relay], "rule": RULE, "webhook": {"url": there.url}})
+        site = a_site(relays=[relay], rule=RULE, webhook={"url": there.url})
         await apply(db, site, clock.now())
         settings = Settings(mode="test", lease_seconds=60, webhook_hosts=["127.0.0.1"])
         modules = {"email": email, "inbox": inbox, "webhook": webhook}

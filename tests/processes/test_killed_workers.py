@@ -20,9 +20,8 @@ from notifier.people.roster import import_people
 from notifier.policies.publish import publish
 from notifier.policies.version import Submission
 from notifier.sites.apply import apply
-from notifier.sites.site import Site
 from tests.channels.smtp_server import SmtpServer, smtp_server
-from tests.conftest import SITE
+from tests.sites import a_site
 
 PEOPLE = 1500
 WORKERS = 3
@@ -70,9 +69,7 @@ async def people_lines() -> AsyncIterator[bytes]:
 async def campaign_with_people(db: Db, keys: Keys, port: int) -> int:
     """A site with a relay, people, two versions, and the campaign of the second one, approved."""
     now = datetime.now(UTC)
-    site = Site.model_validate(
-        SITE | {"relays": [{"host": "127.0.0.1", "port": port, "security": "none", "sessions": 3}]}
-    )
+    site = a_site(relays=[{"host": "127.0.0.1", "port": port, "security": "none", "sessions": 3}])
     await apply(db, site, now)
     await import_people(db, keys, site.site, people_lines(), now)
     version_id = 0

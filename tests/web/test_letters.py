@@ -16,9 +16,8 @@ from notifier.people.person import PersonInput
 from notifier.people.roster import put_person
 from notifier.policies.publish import publish
 from notifier.sites.apply import apply
-from notifier.sites.site import Site
 from tests.channels.smtp_server import smtp_server
-from tests.conftest import SITE
+from tests.sites import a_site
 from tests.web.asking import Api, Client
 from tests.web.scene import submission
 
@@ -30,7 +29,7 @@ async def tell(service: Service) -> tuple[str, bytes]:
     now, db = service.clock.now(), service.db
     async with smtp_server() as server, email.open_channel(service.settings, service.keys) as channel:
         relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
-        site = Site.model_validate(SITE | {"relays": [relay]})
+        site = a_site(relays=[relay])
         await apply(db, site, now)
         person = {"external_id": PERSON, "email": "ann@people.example", "registered_at": "2020-01-01T00:00:00Z"}
         await put_person(db, service.keys, "kumo", PersonInput.model_validate(person), now)
