@@ -39,6 +39,16 @@ def configure_logging(style: str, level: str = "info") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+class _Libraries(logging.Handler):
+    """What libraries say through the standard library: who and where. Their words may quote a request or a person."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        place = where(error) if error else f"{record.filename}:{record.lineno}"
+        log.log(record.levelno, "said by a library", logger=record.name, error=place)
 
 
 def where(error: BaseException) -> str:
