@@ -5,41 +5,19 @@ The enhanced status code (RFC 3463, RFC 5248) decides where it is specific, then
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 Phase = Literal["connect", "ehlo", "auth", "mail", "rcpt", "data", "dot", "report"]
 Enhanced = tuple[int, int, int]
 
-
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """What a class asks for. ``final``: this channel is done with this letter. ``stops``: what should pause."""
-
-    final: bool
-    stops: Literal["nothing", "provider", "route", "relay", "campaign"] = "nothing"
-
-
-CLASSES: dict[str, Treatment] = {
-    "bad_address": Treatment(final=True),
-    "bad_domain": Treatment(final=True),
-    "mailbox_disabled": Treatment(final=True),
-    "unsupported": Treatment(final=True),
-    "expired": Treatment(final=True),
-    "mailbox_full": Treatment(final=False),
-    "greylisted": Treatment(final=False),
-    "throttled": Treatment(final=False, stops="provider"),
-    "policy": Treatment(final=False, stops="route"),
-    "content": Treatment(final=False, stops="campaign"),
-    "session": Treatment(final=False, stops="relay"),
-    "network": Treatment(final=False),
-    "unknown": Treatment(final=False),
-    "complaint": Treatment(final=True),
-    # What a site's own endpoint answers (webhook).
-    "endpoint": Treatment(final=False),
-    "declined": Treatment(final=True),
-    "gone": Treatment(final=True),
-}
+# The channel is done with the letter; the last two are what a site's own endpoint answers (webhook).
+FINAL = frozenset({
+    "bad_address", "bad_domain", "mailbox_disabled", "unsupported", "expired", "complaint", "declined", "gone",
+})  # fmt: skip
+PASSING = frozenset({
+    "mailbox_full", "greylisted", "throttled", "policy", "content", "session", "network", "unknown", "endpoint",
+})  # fmt: skip
+CLASSES = FINAL | PASSING
 
 # RFC 3463 and RFC 5248, "class.subject.detail" without the class where both classes mean the same.
 _BY_STATUS: dict[tuple[int, int], str] = {
@@ -112,7 +90,7 @@ def _soft(phase: Phase, code: int, enhanced: Enhanced | None, text: str) -> str:
         return "network"
     if status in _BY_STATUS_SOFT:
         return _BY_STATUS_SOFT[status]
-    if status in _BY_STATUS and (not CLASSES[_BY_STATUS[status]].final or phase == "report"):
+    if status in _BY_STATUS and (_BY_STATUS[status] in PASSING or phase == "report"):
         return _BY_STATUS[status]
     if code == 452 and (status is None or status[0] != 3):
         return "mailbox_full"

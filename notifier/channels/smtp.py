@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from notifier.channels.channel import Sent, SentKind
-from notifier.channels.classify import CLASSES, Phase, classify, enhanced_in, wait_asked
+from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
 from notifier.letters.letter import Letter
 
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
@@ -358,7 +358,7 @@ class Session(asyncio.Protocol):
 def refusal_of(letter: Letter, phase: Phase, code: int, text: str, via: str) -> Sent:
     """What a refusal in one phase says about a letter."""
     class_ = classify(phase, code, enhanced_in(text), text)
-    kind: SentKind = "refused" if CLASSES[class_].final else "deferred"
+    kind: SentKind = "refused" if class_ in FINAL else "deferred"
     return Sent(letter, kind, class_, f"{code} {text}"[:_KEPT_REPLY], via, wait_asked(text))
 
 
