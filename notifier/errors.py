@@ -88,8 +88,4 @@ class Unavailable(NotifierError):
 
 
 class Undeliverable(Exception):
-    """A channel cannot deliver this letter. ``permanent`` says whether trying again is hopeless."""
-
-    def __init__(self, detail: str, *, permanent: bool) -> None:
-        super().__init__(detail)
-        self.permanent = permanent
+    """This letter cannot be written, however often it is tried."""

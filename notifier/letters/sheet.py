@@ -83,7 +83,7 @@ def envelope_address(address: str) -> str:
         found = validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
         # The library's words quote the address; the reply is kept longer than an address may be.
-        raise Undeliverable("this is not an email address", permanent=True) from error
+        raise Undeliverable("this is not an email address") from error
     return found.ascii_email or found.normalized
 
 

@@ -95,7 +95,7 @@ class Writer:
         if page is not None:
             return page
         if locale not in self.telling.texts:
-            raise Undeliverable(f"version {self.telling.label} has no text in {locale!r}", permanent=True)
+            raise Undeliverable(f"version {self.telling.label} has no text in {locale!r}")
         zone = self._zone_named(time_zone)
         made = self._make_page(locale, zone) if zone.key == time_zone else self._page(locale, zone.key)
         return self._pages.setdefault((locale, time_zone), made)

@@ -151,7 +151,6 @@ def test_an_address_that_is_none_costs_only_its_own_letter(address):
     assert isinstance(first, Letter)
     assert isinstance(last, Letter)
     assert isinstance(bad, Undeliverable)
-    assert bad.permanent
     assert str(address or "@") not in str(bad)
 
 
