@@ -13,6 +13,7 @@ Enhanced = tuple[int, int, int]
 # The channel is done with the letter; the last two are what a site's own endpoint answers (webhook).
 FINAL = frozenset({
     "bad_address", "bad_domain", "mailbox_disabled", "unsupported", "expired", "complaint", "declined", "gone",
+    "suppressed",  # by our own list: nothing was handed to the channel
 })  # fmt: skip
 PASSING = frozenset({
     "mailbox_full", "greylisted", "throttled", "policy", "content", "session", "network", "unknown", "endpoint",

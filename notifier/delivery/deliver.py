@@ -50,6 +50,7 @@ class Row:
     attempt: int
     failures: int
     since: datetime | None  # the first try by this channel
+    suppressed: bool
 
 
 @dataclass
@@ -91,17 +92,15 @@ class Delivery:
         writer = await self._writer(slice_.campaign_id)
         site = await load_site(self.db, writer.telling.site.site)
         cursor = slice_.cursor_lane, slice_.cursor_person
-        while not stopping():
-            batch = await self._fresh(slice_, cursor)
-            if batch:
-                cursor = batch[-1].lane, batch[-1].person_id
-            else:
-                batch = await self._due(slice_)
-            if not batch:
-                return True
+        while not stopping() and (batch := await self._fresh(slice_, cursor)):
+            cursor = batch[-1].lane, batch[-1].person_id
             if not await self._try(slice_, batch, cursor, writer, site):
                 return False
-        return False
+        await self.db.run("delivery.drop_answered", **slice_.stretch)
+        while not stopping() and (batch := await self._due(slice_)):
+            if not await self._try(slice_, batch, cursor, writer, site):
+                return False
+        return not stopping()
 
     async def _fresh(self, slice_: Slice, cursor: tuple[int, UUID]) -> list[Row]:
         return await self.db.many(
@@ -113,11 +112,11 @@ class Delivery:
             cursor_person=cursor[1],
             to_lane=slice_.to_lane,
             to_person=slice_.to_person,
+            now=self.clock.now(),
             limit=self.settings.batch_size,
         )
 
     async def _due(self, slice_: Slice) -> list[Row]:
-        await self.db.run("delivery.drop_answered", **slice_.stretch)
         return await self.db.many(
             Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=self.settings.batch_size
         )
@@ -142,15 +141,11 @@ class Delivery:
         return await self._settle(slice_, tried, cursor)
 
     def _write(self, channel: str, batch: Sequence[Row], writer: Writer) -> tuple[list[Tried], list[Letter]]:
-        tried = [
-            Tried(row.lane, row.person_id, row.attempt, row.failures, "withheld", row.status)
-            for row in batch
-            if row.status in NOT_TOLD
-        ]
+        tried = [unwritten for row in batch if (unwritten := _not_written_to(row))]
         recipients = [
             Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id)
             for row in batch
-            if row.status not in NOT_TOLD
+            if _not_written_to(row) is None
         ]
         letters = []
         for recipient, letter in zip(recipients, writer.write(channel, recipients), strict=True):
@@ -220,3 +215,13 @@ class Delivery:
             telling = await gather(self.db, campaign_id)
             writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
         return writer
+
+
+def _not_written_to(row: Row) -> Tried | None:
+    """Why nothing is handed over for this person now, if so: they left, or nobody may write to their address."""
+    if row.status in NOT_TOLD:
+        return Tried(row.lane, row.person_id, row.attempt, row.failures, "withheld", row.status)
+    if row.suppressed:
+        words = "the address came on the suppression list after the audience was frozen"
+        return Tried(row.lane, row.person_id, row.attempt, row.failures, "refused", "suppressed", words)
+    return None

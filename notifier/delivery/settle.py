@@ -107,10 +107,8 @@ async def record(
             failures=[a.failures for _, a in rows.later],
             dues=[a.due_at for _, a in rows.later],
         )
-    retried = [t for t in rows.final if t.attempt > 1 or channel == "inbox"]
-    if retried:
-        people = {"lanes": [t.lane for t in retried], "people": [t.person_id for t in retried]}
-        await tx.run("delivery.retry_no_more", **where, **people)
+    people = {"lanes": [t.lane for t in rows.final], "people": [t.person_id for t in rows.final]}
+    await tx.run("delivery.retry_no_more", **where, **people)
 
 
 async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> list[Tried]:

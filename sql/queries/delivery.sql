@@ -139,10 +139,12 @@ WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND 
 -- lanes: all
 -- The next planned notices after a cursor, with what a letter needs of each person as they are now.
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
-       1 AS attempt, 0 AS failures, NULL::timestamptz AS since
+       1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
+       s.email_mac IS NOT NULL AS suppressed
 FROM notice n
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan AND :channel = ANY (pl.channels)
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
+LEFT JOIN suppression s ON :channel = 'email' AND s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
   AND (n.lane, n.person_id) > (:cursor_lane::smallint, :cursor_person::uuid)
   AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
@@ -159,11 +161,12 @@ SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.extern
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
              AND i.channel = r.channel
            ORDER BY i.attempt LIMIT 1
-       ) AS since
+       ) AS since, s.email_mac IS NOT NULL AS suppressed
 FROM retry r
 JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
+LEFT JOIN suppression s ON :channel = 'email' AND s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 WHERE r.campaign_id = :campaign_id AND r.channel = :channel AND r.due_at <= :now
   AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
   AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from itertools import chain, repeat
 
 import asyncpg
 import pytest
@@ -166,7 +167,8 @@ async def test_an_address_that_was_suppressed_since_the_freeze_is_not_written_to
     await office.person("complained")
     await office.open()
     await office.db.execute(
-        "INSERT INTO suppression (site, email_mac, reason, since) SELECT site, email_mac, 'complaint', now() FROM person"
+        "INSERT INTO suppression (site, email_mac, reason, since)"
+        " SELECT site, email_mac, 'complaint', now() FROM person"
     )
     await office.deliver()
     assert office.server.addresses == []
@@ -186,7 +188,7 @@ async def test_a_paused_campaign_sends_nothing_and_a_resumed_one_sends_the_rest(
     for number in range(30):
         await office.person(f"p{number:02}")
     await office.open()
-    stops = iter([False, False, True])
+    stops = chain([False, False], repeat(True))
     await office.delivery.deliver_next(lambda: next(stops))
     assert len(office.server.got) == 20
     await steer(office.db, "kumo", office.campaign_id, "pause", "test", "a typo", office.clock.now())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.campaigns.announce import announce
 from notifier.campaigns.campaign import campaign_of_version
+from notifier.db import Db
 from notifier.errors import Conflict, Unauthenticated
 from notifier.policies.pending import confirm, discard
 from notifier.policies.publish import Version, VersionText, list_versions, load_version, publish, texts_of
@@ -97,15 +98,17 @@ async def receive_version(call: Call, path: SitePath, raw: bytes) -> Published |
     if before := await answered(call.db, receipt):
         return before
     site = await load_site(call.db, path.site)
-    version, _ = await publish(call.db, site, read_submission(raw), "webhook", call.now)
-    published = await _announced(call, site, version, "webhook")
+    submission = read_submission(raw)
+    async with call.db.transaction() as tx:
+        version, _ = await publish(tx, site, submission, "webhook", call.now)
+        published = await _announced(tx, call, site, version, "webhook")
     await keep(call.request, receipt, 202, published.model_dump_json().encode())
     return published
 
 
-async def _announced(call: Call, site: Site, version: Version, actor: str) -> Published:
-    """Plan the telling. Safe to repeat: whoever crashed before this sends the same version again."""
-    campaign = await announce(call.db, site, version.version_id, call.now, actor) if version.is_told else None
+async def _announced(tx: Db, call: Call, site: Site, version: Version, actor: str) -> Published:
+    """Plan the telling in the transaction that publishes: no material version is ever without its campaign."""
+    campaign = await announce(tx, site, version.version_id, call.now, actor) if version.is_told else None
     return Published(version=_summary(version), campaign=_campaign_url(call, site.site, campaign))
 
 
@@ -143,8 +146,9 @@ async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Det
     campaign waits for approval.
     """
     site = await load_site(call.db, path.site)
-    version, _ = await confirm(call.db, site, path.version_id, body, call.now)
-    return await _announced(call, site, version, grant.name)
+    async with call.db.transaction() as tx:
+        version, _ = await confirm(tx, site, path.version_id, body, call.now)
+        return await _announced(tx, call, site, version, grant.name)
 
 
 async def discard_version(call: Call, path: VersionPath) -> None:
