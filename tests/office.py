@@ -7,7 +7,7 @@ from typing import Any
 
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.steer import steer
-from notifier.channels import email, inbox
+from notifier.channels import email, inbox, webhook
 from notifier.channels.channel import Feedback
 from notifier.clock import MovableClock
 from notifier.db import Db
@@ -115,10 +115,11 @@ async def open_office(db: Db, keys: Keys, site: Site) -> AsyncIterator[Office]:
         relay = {"host": "127.0.0.1", "port": server.port, "security": "none", "sessions": 2}
         site = Site.model_validate(site.model_dump() | {"relays": [relay]})
         await apply(db, site, clock.now())
-        settings = Settings(_env_file=None, mode="test", lease_seconds=60, batch_size=10)
+        settings = Settings(_env_file=None, mode="test", lease_seconds=60, batch_size=10, webhook_hosts=["127.0.0.1"])
         channels = {
             "email": await stack.enter_async_context(email.open_channel(settings, keys)),
             "inbox": await stack.enter_async_context(inbox.open_channel(settings, keys)),
+            "webhook": await stack.enter_async_context(webhook.open_channel(settings, keys)),
         }
         delivery = Delivery(db, clock, keys, channels, settings, "worker")
         yield Office(db, keys, clock, site, server, delivery)

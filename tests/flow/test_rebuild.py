@@ -2,13 +2,10 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 
-from notifier.channels import email, inbox, webhook
-from notifier.clock import MovableClock
 from notifier.db import Db
 from notifier.delivery.deliver import Delivery
 from notifier.errors import Conflict, NotFound
@@ -16,11 +13,8 @@ from notifier.keys import Keys
 from notifier.letters.rebuild import Rebuilt, rebuild
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
-from notifier.settings import Settings
-from notifier.sites.apply import apply
 from tests.channels.endpoint import Endpoint, endpoint
-from tests.channels.smtp_server import smtp_server
-from tests.flow.test_deliver import Office
+from tests.office import Office, open_office
 from tests.sites import a_site
 
 RULE = {"preset": "pop-japan", "channels": ["webhook", "email", "inbox"], "telling": "any"}
@@ -40,16 +34,8 @@ async def there() -> AsyncIterator[Endpoint]:
 
 @pytest.fixture
 async def office(db: Db, keys: Keys, there: Endpoint) -> AsyncIterator[Office]:
-    clock = MovableClock()
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(smtp_server())
-        relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
-        site = a_site(relays=[relay], rule=RULE, webhook={"url": there.url})
-        await apply(db, site, clock.now())
-        settings = Settings(mode="test", lease_seconds=60, webhook_hosts=["127.0.0.1"])
-        modules = {"email": email, "inbox": inbox, "webhook": webhook}
-        channels = {n: await stack.enter_async_context(m.open_channel(settings, keys)) for n, m in modules.items()}
-        yield Office(db, keys, clock, site, server, Delivery(db, clock, keys, channels, settings, "worker"))
+    async with open_office(db, keys, a_site(rule=RULE, webhook={"url": there.url})) as opened:
+        yield opened
 
 
 async def again(office: Office, name: str, channel: str | None = None, attempt: int | None = None) -> Rebuilt:

@@ -1,23 +1,16 @@
 """Private messages of the site's own: whoever was refused or never answered is told otherwise, and nobody twice."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
-from notifier.channels import email, webhook
-from notifier.clock import MovableClock
 from notifier.db import Db
-from notifier.delivery.deliver import Delivery
 from notifier.keys import Keys
 from notifier.people.erase import erase_person
-from notifier.settings import Settings
-from notifier.sites.apply import apply
 from tests.channels.endpoint import Endpoint, endpoint
-from tests.channels.smtp_server import smtp_server
-from tests.flow.test_deliver import Office
+from tests.office import Office, open_office
 from tests.sites import a_site
 
 RULE = {"preset": "pop-japan", "channels": ["webhook", "email"], "telling": "any"}
@@ -31,19 +24,8 @@ async def there() -> AsyncIterator[Endpoint]:
 
 @pytest.fixture
 async def office(db: Db, keys: Keys, there: Endpoint) -> AsyncIterator[Office]:
-    clock = MovableClock()
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(smtp_server())
-        relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
-        site = a_site(relays=[relay], rule=RULE, webhook={"url": there.url})
-        await apply(db, site, clock.now())
-        settings = Settings(mode="test", lease_seconds=60, webhook_hosts=["127.0.0.1"])
-        channels = {
-            "email": await stack.enter_async_context(email.open_channel(settings, keys)),
-            "webhook": await stack.enter_async_context(webhook.open_channel(settings, keys)),
-        }
-        delivery = Delivery(db, clock, keys, channels, settings, "worker")
-        yield Office(db, keys, clock, site, server, delivery)
+    async with open_office(db, keys, a_site(rule=RULE, webhook={"url": there.url})) as opened:
+        yield opened
 
 
 async def test_accepted_messages_are_placed_and_a_refused_person_gets_a_letter(office: Office, there: Endpoint) -> None:
