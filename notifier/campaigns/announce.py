@@ -134,10 +134,10 @@ async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: da
 
 
 async def _cut_slices(tx: Db, campaign_id: int, plans: Sequence[Plan], size: int, now: datetime) -> None:
-    """Cut the work of each channel that is sent into slices of ``size`` notices; the others wait for failures."""
+    """Cut the work of each channel that is sent into slices of ``size`` notices; a fallback's wait for failures."""
     at_once = {channel for plan in plans for channel in plan.channels} - {FANNED_OUT_ON_READ}
-    later = {channel for plan in plans for channel in plan.fallback} - at_once
-    for channel in sorted(at_once):
-        await tx.run("campaigns.cut_slices", campaign_id=campaign_id, channel=channel, size=size, now=now)
-    for channel in sorted(later):
-        await tx.run("campaigns.waiting_slice", campaign_id=campaign_id, channel=channel)
+    later = {channel for plan in plans for channel in plan.fallback}
+    for channel in sorted(at_once | later):
+        fallback = channel not in at_once
+        where = {"campaign_id": campaign_id, "channel": channel}
+        await tx.run("campaigns.cut_slices", **where, size=size, fallback=fallback, now=now)

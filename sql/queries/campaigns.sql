@@ -100,13 +100,15 @@ WHERE this.version_id = :version_id
 
 -- name: cut_slices
 -- lanes: all
--- Slices (from, to] of :size notices each for one channel; together they cover every key.
+-- Slices (from, to] of :size notices each for one channel; together they cover every key. Where the channel is only a
+-- fallback there is nothing to walk through: these slices wait for failures elsewhere.
 WITH numbered AS (
     SELECT row_number() OVER by_key AS number,
            lag(n.lane) OVER by_key AS lane_before, lag(n.person_id) OVER by_key AS person_before
     FROM notice n
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
-    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope' AND :channel::text = ANY (p.channels)
+    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+      AND :channel::text = ANY (CASE WHEN :fallback::boolean THEN p.fallback ELSE p.channels END)
     WINDOW by_key AS (ORDER BY n.lane, n.person_id)
 ), bounds AS (
     -- The first notice of a slice tells where the one before it ends: so no slice is empty.
@@ -124,15 +126,10 @@ WITH numbered AS (
 )
 INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person,
                    cursor_lane, cursor_person, due_at)
-SELECT :campaign_id, :channel, slice, from_lane, from_person, to_lane, to_person, from_lane, from_person, :now
+SELECT :campaign_id, :channel, slice, from_lane, from_person, to_lane, to_person,
+       CASE WHEN :fallback THEN to_lane ELSE from_lane END, CASE WHEN :fallback THEN to_person ELSE from_person END,
+       CASE WHEN NOT :fallback THEN :now::timestamptz END
 FROM cut
-
--- name: waiting_slice
--- lanes: none
--- One slice over every key for a channel that nobody is told by at once: it waits for failures elsewhere.
-INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person, cursor_lane, cursor_person)
-VALUES (:campaign_id, :channel, 1, -1, '00000000-0000-0000-0000-000000000000',
-        1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 
 -- name: version
 -- lanes: none
