@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +16,7 @@ from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, s
 from notifier.cli.running import complain
 from notifier.client import Client
 from notifier.errors import Conflict, Fault, Invalid, NotifierError
+from notifier.policies.version import Materiality
 
 SECRET = "NOTIFIER_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/html", ".htm": "text/html"}
@@ -34,7 +35,7 @@ async def publish(
     text: Annotated[list[str], Parameter(negative="")],
     summary: Annotated[list[str] | None, Parameter(negative="")] = None,
     effective_at: datetime | None = None,
-    materiality: Literal["editorial", "material", "explicit"] = "material",
+    materiality: Materiality = "material",
     flag: Annotated[list[str] | None, Parameter(negative="")] = None,
     wait: Annotated[bool, Parameter(negative="")] = False,
     url: Url = DEFAULT_URL,

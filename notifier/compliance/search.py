@@ -5,15 +5,24 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
 from uuid import UUID
 
+from notifier.acceptance.decide import Grade
 from notifier.acceptance.facts import Somebody
+from notifier.compliance.figures import ACCEPTED
 from notifier.compliance.words import Said
 from notifier.db import Db
 from notifier.errors import Fault, Invalid
 
 LONGEST_PAGE = 1000
+Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]
+Reason = Literal[
+    "in_scope", "unreachable", "suppressed",
+    "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
+]  # fmt: skip
+STATUSES: tuple[Status, ...] = get_args(Status)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 _FIRST_KEY = (-1, UUID(int=0))
 
 
@@ -129,13 +138,6 @@ class Filters:
         }
 
 
-STATUSES = ("told", "pending", "unreachable", "suppressed", "superseded", "excluded")
-REASONS = (
-    "in_scope", "unreachable", "suppressed",
-    "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
-)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class CampaignNotice:
     """One notice of a campaign, where it stands, what last failed, and the acceptance that followed."""
@@ -211,8 +213,8 @@ async def version_acceptances(
     after: str | None = None, limit: int = 100,
 ) -> Page[VersionAcceptance]:  # fmt: skip
     """A page of who accepted a version, how, and with which grade. Raises Invalid like :func:`campaign_notices`."""
-    for pointer, given, known in (("/kind", kind, ("deemed", "explicit", "registration")), ("/grade", grade, "ABCDE")):
-        if given is not None and given not in tuple(known):
+    for pointer, given, known in (("/kind", kind, ACCEPTED), ("/grade", grade, get_args(Grade))):
+        if given is not None and given not in known:
             raise Invalid("no such acceptances", [Fault(pointer, f"{given!r} is none of {', '.join(known)}")])
     return await _page(
         db, VersionAcceptance, "compliance.version_acceptances", after, limit,

@@ -6,22 +6,17 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifier.acceptance.decide import Grade
 from notifier.campaigns.campaign import load_campaign
 from notifier.compliance.export import notices_csv
 from notifier.compliance.figures import Forecast
 from notifier.compliance.report import campaign_report
-from notifier.compliance.search import LONGEST_PAGE, Filters, campaign_notices, version_acceptances
+from notifier.compliance.search import LONGEST_PAGE, Filters, Reason, Status, campaign_notices, version_acceptances
 from notifier.policies.publish import load_version
 from notifier.web.api.campaigns import CampaignSummary, summary_of
 from notifier.web.api.paths import CampaignPath, VersionPath
 from notifier.web.csv import CSV, stream_csv, wants_csv
 from notifier.web.endpoint import Call, Endpoint
-
-Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]
-Reason = Literal[
-    "in_scope", "unreachable", "suppressed",
-    "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
-]  # fmt: skip
 
 
 class CampaignReport(CampaignSummary):
@@ -96,7 +91,7 @@ class AcceptanceFilter(_Page):
     """Which acceptances."""
 
     kind: Literal["deemed", "explicit", "registration"] | None = None
-    grade: Literal["A", "B", "C", "D", "E"] | None = None
+    grade: Grade | None = None
 
 
 class AcceptanceRow(BaseModel):
