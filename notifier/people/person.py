@@ -151,5 +151,7 @@ def read_person(body: bytes, external_id: str) -> PersonInput:
         raise Invalid("nothing was changed", [Fault("/external_id", "is not the one of the address; leave it out")])
     try:
         return PersonInput.model_validate_json(orjson.dumps(given))
+    except orjson.JSONEncodeError:
+        raise Malformed("the body is nested too deep") from None
     except ValidationError as error:
         raise Invalid("nothing was changed: some fields need mending", faults_of(error)) from error

@@ -119,8 +119,9 @@ def close_session(response: web.StreamResponse) -> None:
 async def _session(request: web.Request) -> Grant:
     """Who the cookie says is logged in. A revoked token ends its sessions too. Raises Unauthenticated."""
     service = request.app[SERVICE]
-    body, _, seal = request.cookies.get(COOKIE, "").rpartition(".")
-    if not hmac.compare_digest(seal.encode(), service.keys.mac("console-session", body).hex().encode()):
+    cookie = request.cookies.get(COOKIE, "")
+    body, _, seal = cookie.rpartition(".")
+    if not cookie.isascii() or not hmac.compare_digest(seal, service.keys.mac("console-session", body).hex()):
         raise Unauthenticated("nobody is logged in")
     sha256, _, until = body.partition(".")
     if int(until) <= datetime.now(UTC).timestamp():

@@ -14,10 +14,8 @@ is the documentation (the first line the summary), and its parameters say what i
 and its return annotation is the answer: any shape pydantic can serialise, ``None`` for 204, or a response of its own.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -32,7 +30,7 @@ from notifier.db import Db
 from notifier.errors import Malformed, NotifierError
 from notifier.web.auth import GRANT, authenticate, authenticate_person, demand
 from notifier.web.context import SERVICE
-from notifier.web.lines import BODY_SECONDS, lines_of, one_line
+from notifier.web.lines import in_time, lines_of, one_line
 from notifier.web.reading import read_json, read_path, read_query
 from notifier.web.receipts import Receipt, answered, keep, receipt_by_key
 
@@ -167,7 +165,7 @@ class Endpoint:
             raise web.HTTPUnsupportedMediaType(text=f"send this as {' or '.join(self.takes)}")
         if "lines" in self.parameters:
             return {"lines": await self._read_lines(request)}
-        async with _in_time():
+        async with in_time():
             raw = await request.read()
         if "raw" in self.parameters:
             return {"raw": raw}
@@ -178,7 +176,7 @@ class Endpoint:
     async def _read_lines(self, request: web.Request) -> AsyncIterator[bytes]:
         if request.content_type != JSON:
             return lines_of(request.content)
-        async with _in_time():
+        async with in_time():
             raw = await request.read()
         if self.line is not None:
             read_json(self.line, raw)  # one document is refused as a whole, with a pointer to every field
@@ -191,13 +189,3 @@ def _members(annotation: Any) -> Sequence[Any]:
 
 def _is_response(shape: Any) -> bool:
     return isinstance(shape, type) and issubclass(shape, web.StreamResponse)
-
-
-@asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    """At most BODY_SECONDS; then the request is answered with 408."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            yield
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import StreamReader, web
 
@@ -33,6 +34,16 @@ async def _chunks(content: StreamReader) -> AsyncIterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """At most BODY_SECONDS; then the request is answered with 408."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            yield
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
 
 
 async def one_line(raw: bytes) -> AsyncIterator[bytes]:

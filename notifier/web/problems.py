@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field
 
-from notifier.errors import Fault, Malformed, NotifierError, Unavailable
+from notifier.errors import Fault, Malformed, NotFound, NotifierError, Unavailable
 from notifier.log import log, where
 from notifier.web import public
 from notifier.web.context import SERVICE, is_api, request_id
@@ -47,6 +47,8 @@ class Problem(BaseModel):
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into an answer that says what to do."""
     try:
+        if not is_api(request) and "\0" in request.path + request.query_string:
+            raise NotFound("nothing lies under this address: no name has a NUL character")
         return await handler(request)
     except Exception as error:
         if isinstance(error, web.HTTPException) and error.status < 400:
@@ -67,6 +69,8 @@ def _explain(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, _DATABASE_GONE):
         log.error("database unavailable", error=where(error), request=request_id(request))
         error = Unavailable("the database does not answer; nothing was changed, try again")
+    if isinstance(error, web.RequestPayloadError):
+        error = Malformed("the body cannot be unpacked as its headers say; what came before that is kept")
     if isinstance(error, ConnectionError):
         log.info("client went away", request=request_id(request))
         error = Malformed("the request ended before its body did; what came before that is kept")

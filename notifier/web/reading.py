@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_origin
 
 import orjson
-from multidict import MultiMapping
+from aiohttp import web
+from multidict import MultiDictProxy, MultiMapping
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from notifier.errors import Fault, Invalid, Malformed, NotFound, faults_of, pointer_of
+from notifier.web.lines import in_time
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,10 +39,9 @@ def read_json(model: type[Model], raw: bytes) -> Model:
 
 def _refuse_nul(raw: bytes) -> None:
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        faults = [Fault(pointer, _NUL) for pointer in _nul_places(orjson.loads(raw), "")]
+    except (orjson.JSONDecodeError, RecursionError):
         return  # the model says what is wrong with it
-    faults = [Fault(pointer, _NUL) for pointer in _nul_places(document, "")]
     if faults:
         raise Invalid("the body does not fit; nothing was kept", faults)
 
@@ -82,3 +83,14 @@ def read_query(model: type[Model], given: MultiMapping[str]) -> Model:
 
 def _repeated(given: MultiMapping[str], name: str, lists: set[str]) -> bool:
     return name not in lists and len(given.getall(name)) > 1
+
+
+async def read_form(request: web.Request) -> MultiDictProxy[Any]:
+    """The fields of a form of our own pages. Raises Malformed for anything that browsers do not send from them."""
+    if request.content_type.startswith("multipart/") or (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPUnsupportedMediaType(text="send this as application/x-www-form-urlencoded in UTF-8")
+    async with in_time():
+        try:
+            return await request.post()
+        except ValueError:
+            raise Malformed("this is not a form in UTF-8") from None

@@ -5,6 +5,7 @@ from aiohttp import web
 from notifier.errors import Unauthenticated
 from notifier.web.auth import close_session, open_session, safe_next
 from notifier.web.page import page
+from notifier.web.reading import read_form
 
 
 async def show_form(request: web.Request) -> web.Response:
@@ -14,7 +15,7 @@ async def show_form(request: web.Request) -> web.Response:
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """Check the token; a cookie stands for it from then on."""
-    form = await request.post()
+    form = await read_form(request)
     then = str(form.get("next", ""))
     response = web.Response(status=303, headers={"Location": safe_next(then)})
     try:

@@ -11,6 +11,7 @@ from notifier.web.auth import grant_of
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
+from notifier.web.reading import read_form
 
 _LONGEST_REASON = 500
 
@@ -37,7 +38,7 @@ async def take_step(request: web.Request) -> web.Response:
     """Take the step and show the campaign again."""
     service = request.app[SERVICE]
     campaign = await _campaign(request, "campaigns")
-    reason = str((await request.post()).get("reason", "")).replace("\0", "").strip()[:_LONGEST_REASON]
+    reason = str((await read_form(request)).get("reason", "")).replace("\0", "").strip()[:_LONGEST_REASON]
     await steer(
         service.db, campaign.site, campaign.campaign_id, request.match_info["step"],
         grant_of(request).name, reason, service.clock.now(),

@@ -21,6 +21,7 @@ from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
 from notifier.web.public.contents import changed, readable
+from notifier.web.reading import read_form
 from notifier.web.standing import standing_of
 
 _NOTHING: dict[str, Any] = {"label": "", "materiality": "material", "effective_at": "", "summaries": {}}
@@ -65,7 +66,7 @@ async def take_word(request: web.Request) -> web.Response:
     if request.match_info["word"] == "discard":
         await discard(service.db, site.site, version.version_id)
         raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
-    given = _given(await request.post())
+    given = _given(await read_form(request))
     try:
         details = _details(given, site)
         async with service.db.transaction() as tx:
