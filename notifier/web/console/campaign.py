@@ -66,7 +66,7 @@ async def show_counts(request: web.Request) -> web.Response:
 async def open_campaign(request: web.Request) -> tuple[Campaign, Site, str]:
     """The campaign that the address names, if the token may read it, with its site and the reader's language."""
     db = request.app[SERVICE].db
-    campaign = await load_campaign(db, None, int(request.match_info["campaign_id"]))
+    campaign = await load_campaign(db, grant_of(request).site, int(request.match_info["campaign_id"]))
     grant_of(request).demand(campaign.site, "read")
     return campaign, await load_site(db, campaign.site), language_of(request)
 

@@ -47,8 +47,9 @@ async def take_step(request: web.Request) -> web.Response:
 
 
 async def _campaign(request: web.Request, scope: str) -> Campaign:
-    campaign = await load_campaign(request.app[SERVICE].db, None, int(request.match_info["campaign_id"]))
-    grant_of(request).demand(campaign.site, scope)
+    grant, number = grant_of(request), int(request.match_info["campaign_id"])
+    campaign = await load_campaign(request.app[SERVICE].db, grant.site, number)
+    grant.demand(campaign.site, scope)
     return campaign
 
 
