@@ -60,6 +60,7 @@ async def _show(request: web.Request, site: Site, person: Person) -> web.Respons
     titles = {policy: site.title(policy, language) for policy in site.policies}
     values = {
         "person": person,
+        "whole": "people" in grant_of(request).scopes,
         "site_name": site.name(language),
         "answers": await _answers(request, tongue, site, person, titles),
         "timeline": moments(tongue, await timeline(service.db, person), titles),
