@@ -165,10 +165,10 @@ LIMIT :most
 -- name: notices_csv
 -- lanes: all
 -- All of a campaign's notices as they are exported. What a spreadsheet would take for a formula gets an apostrophe.
-SELECT regexp_replace(p.external_id, '^([-=+@\t\r])', '''\1') AS external_id,
+SELECT regexp_replace(p.external_id, '^([-=+@\t\r\n－＝＋＠])', '''\1') AS external_id,
        s.status, s.reason::text AS reason, s.requested_locale, s.locale, array_to_string(s.channels, ' ') AS channels,
        array_to_string(s.fallback, ' ') AS fallback, s.told_by, s.told_at, s.recipient_at, s.shown_at,
-       f.class AS failed_class, regexp_replace(f.reply, '^([-=+@\t\r])', '''\1') AS failed_reply,
+       f.class AS failed_class, regexp_replace(f.reply, '^([-=+@\t\r\n－＝＋＠])', '''\1') AS failed_reply,
        a.kind::text AS accepted, a.grade::text AS grade, a.accepted_at
 @noticed
 ORDER BY s.lane, s.person_id

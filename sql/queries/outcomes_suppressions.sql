@@ -36,9 +36,9 @@ ORDER BY page.email_mac
 WITH listed AS MATERIALIZED (
 @in_force
 )
-SELECT regexp_replace(p.external_id, '^([-=+@\t\r])', '''\1') AS external_id,
-       regexp_replace(listed.reason, '^([-=+@\t\r])', '''\1') AS reason, listed.since, listed.until,
-       regexp_replace(listed.actor, '^([-=+@\t\r])', '''\1') AS actor
+SELECT regexp_replace(p.external_id, '^([-=+@\t\r\n－＝＋＠])', '''\1') AS external_id,
+       regexp_replace(listed.reason, '^([-=+@\t\r\n－＝＋＠])', '''\1') AS reason, listed.since, listed.until,
+       regexp_replace(listed.actor, '^([-=+@\t\r\n－＝＋＠])', '''\1') AS actor
 FROM listed
 LEFT JOIN person p ON p.site = :site AND p.email_mac = listed.email_mac
 ORDER BY listed.since DESC, listed.email_mac, p.external_id
