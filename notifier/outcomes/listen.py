@@ -109,7 +109,7 @@ class Session:
         if path is None:
             return "501 5.5.4 this is no MAIL FROM:<…>"
         size = parameters.get("SIZE", "0")
-        if size.isdigit() and int(size) > MESSAGE_BYTES:
+        if size.isdecimal() and int(size) > MESSAGE_BYTES:
             return "552 5.3.4 too big for a report"
         self._sender = path
         return "250 2.1.0 fine"
