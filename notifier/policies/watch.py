@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import stat
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -78,12 +79,16 @@ def texts_in(folder: Path, policy: str, locales: list[str]) -> Mapping[str, Text
             raise Unreadable(f"{file.name}: {name['locale']} is not among the locales of site.yaml")
         if name["locale"] in texts:
             raise Unreadable(f"{file.name}: there is another file for {name['locale']}; keep one of the two")
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise Unreadable(f"{file.name} is a link that leads out of the folder; put the file itself there")
         texts[name["locale"]] = _text(file, _MEDIA_TYPES[name["type"]])
     return texts
 
 
 def _text(file: Path, media_type: str) -> Text:
     before = file.stat()
+    if not stat.S_ISREG(before.st_mode):
+        raise Unreadable(f"{file.name} is not a file")
     if abs(time.time() - before.st_mtime) < _REST_SECONDS:
         raise AtWork
     if before.st_size > TEXT_LIMIT:

@@ -195,3 +195,23 @@ async def test_a_folder_that_is_gone_holds_up_no_other_site(
     await apply(db, gone, now)
     write(tmp_path, "privacy.en.md", "# One")
     assert await watch_folders(db, now) == 1
+
+
+async def test_a_link_out_of_the_folder_and_what_is_no_file_open_nothing(
+    db: Db, watched: Site, now: datetime, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-secret"
+    elsewhere.write_text("# A secret")
+    os.utime(elsewhere, (1, 1))
+    (tmp_path / "privacy.en.md").symlink_to(elsewhere)
+    assert await watch_folders(db, now) == 0
+    (tmp_path / "privacy.en.md").unlink()
+    os.mkfifo(tmp_path / "privacy.en.md")
+    os.utime(tmp_path / "privacy.en.md", (1, 1))
+    assert await asyncio.wait_for(watch_folders(db, now), 5) == 0
+    (tmp_path / "privacy.en.md").unlink()
+    data = tmp_path / "..data"  # as Kubernetes mounts a ConfigMap: the links stay inside
+    data.mkdir()
+    write(data, "privacy.en.md", "# Privacy")
+    (tmp_path / "privacy.en.md").symlink_to(data / "privacy.en.md")
+    assert await watch_folders(db, now) == 1
