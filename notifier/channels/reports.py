@@ -38,6 +38,10 @@ _PHASES: tuple[tuple[re.Pattern[str], Phase], ...] = (
 )
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _KEPT = 500
+# What matters of a report stands before the letter that it quotes, in parts that are hardly nested. Anybody may send us
+# anything, and the parser compares every line with the boundary of each part around it.
+_MOST_READ = 256 * 1024
+_MOST_BOUNDARIES = 20
 
 
 def read_report(headers: Mapping[str, str], body: bytes, key: bytes, channel: str) -> list[Feedback]:
@@ -46,6 +50,9 @@ def read_report(headers: Mapping[str, str], body: bytes, key: bytes, channel: st
     ``[]`` for auto-replies, delays and other news that change nothing. Raises Unauthenticated when no return path of
     ours is in it, Malformed when it cannot be parsed.
     """
+    body = body[:_MOST_READ]
+    if body.lower().count(b"boundary") > _MOST_BOUNDARIES:
+        raise Malformed("this message has more parts in parts than a report has")
     try:
         message = message_from_bytes(body)
         parts = message.get_payload() if message.is_multipart() else []

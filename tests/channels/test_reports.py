@@ -1,5 +1,6 @@
 """Reports that mail servers send to our return paths: believed when ours, read as they are written, else refused."""
 
+import time
 from datetime import UTC, datetime
 from textwrap import dedent
 from uuid import UUID
@@ -239,3 +240,17 @@ def test_a_report_about_an_internationalised_address_is_read_too() -> None:
         (news,) = hear(text)
         assert (news.kind, news.class_, news.via) == ("bounced", "bad_address", "mx.example.net")
     assert hear(report.replace("Action: failed", "Action: delayed")) == []
+
+
+@pytest.mark.parametrize("depth", [10, 200, 900])
+@pytest.mark.parametrize("line", [b"\n", b"--x\n", b"A: b\n"])
+def test_a_message_made_to_take_long_is_given_up_soon(depth: int, line: bytes) -> None:
+    parts = (b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(depth))
+    began = time.process_time()
+    with pytest.raises((Malformed, Unauthenticated)):
+        hear(b"".join(parts) + b"\n" + line * 1_000_000)
+    assert time.process_time() - began < 5
+
+
+def test_a_report_that_quotes_a_huge_letter_is_read() -> None:
+    assert hear(a_report(quoted="Subject: long\n\n" + "words " * 1_000_000)) == hear(a_report())

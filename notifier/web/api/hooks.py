@@ -1,5 +1,7 @@
 """What other systems tell us: reports of a channel about letters it handed over."""
 
+import asyncio
+
 from pydantic import BaseModel
 
 from notifier.errors import NotFound, Unauthenticated, Unavailable
@@ -24,7 +26,9 @@ async def hear_channel(call: Call, path: ChannelPath, raw: bytes) -> Heard:
     channel = call.service.channels.get(path.channel)
     if channel is None:
         raise NotFound(f"no channel {path.channel!r} is switched on here")
-    return Heard(news=await hear(call.db, channel.hear(call.request.headers, raw), call.now))
+    # Off the event loop: anybody may send a message that takes long to read.
+    feedback = await asyncio.to_thread(channel.hear, call.request.headers, raw)
+    return Heard(news=await hear(call.db, feedback, call.now))
 
 
 async def hear_provider(call: Call, path: ProviderPath, raw: bytes) -> Heard:
