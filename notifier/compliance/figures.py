@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-ALSO_IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
+IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
 STATUSES = ("told", "unreachable", "suppressed", "superseded", "pending")
 ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
 ACCEPTED = ("deemed", "explicit", "registration")
@@ -62,7 +62,7 @@ class Counted:
 def gaps(population: int, counted: Counted) -> Iterator[str]:
     """The identities that do not hold: population, in scope and told are the sums of their parts."""
     reasons, statuses = counted.of("reason"), counted.of("status")
-    in_scope = sum(reasons.get(reason, 0) for reason in ALSO_IN_SCOPE)
+    in_scope = sum(reasons.get(reason, 0) for reason in IN_SCOPE)
     excluded = sum(reasons.values()) - in_scope
     yield from _gap("population", population, "in scope + excluded", in_scope + excluded)
     sums = sum(statuses.get(status, 0) for status in STATUSES)

@@ -7,8 +7,8 @@ from typing import Any
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.compliance.figures import (
     ACCEPTED,
-    ALSO_IN_SCOPE,
     ENDS,
+    IN_SCOPE,
     STATUSES,
     Counted,
     Report,
@@ -63,8 +63,8 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
     return Report(
         campaign_id=campaign.campaign_id,
         population=population,
-        in_scope=sum(reasons.get(reason, 0) for reason in ALSO_IN_SCOPE),
-        excluded={reason: n for reason, n in sorted(reasons.items()) if reason not in ALSO_IN_SCOPE},
+        in_scope=sum(reasons.get(reason, 0) for reason in IN_SCOPE),
+        excluded={reason: n for reason, n in sorted(reasons.items()) if reason not in IN_SCOPE},
         **{status: statuses.get(status, 0) for status in STATUSES},
         accepted={kind: counted.of("accepted").get(kind, 0) for kind in ACCEPTED},
         told_split={end: counted.of("told").get(end, 0) for end in ENDS},

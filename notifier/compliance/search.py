@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
 from notifier.acceptance.decide import Grade
@@ -177,15 +177,7 @@ class VersionAcceptance:
     recorded_at: datetime
 
 
-class _Keyed(Protocol):
-    @property
-    def lane(self) -> int: ...
-
-    @property
-    def person_id(self) -> UUID: ...
-
-
-Row = TypeVar("Row", bound=_Keyed)
+Row = TypeVar("Row", bound=Somebody)
 
 
 @dataclass(frozen=True)
@@ -235,7 +227,7 @@ async def _page(
     return Page(rows[:limit], write_cursor(rows[limit - 1]) if len(rows) > limit else None)
 
 
-def write_cursor(row: _Keyed) -> str:
+def write_cursor(row: Somebody) -> str:
     """The place behind a row, opaque on purpose: callers only hand it back."""
     return base64.urlsafe_b64encode(row.lane.to_bytes(2) + row.person_id.bytes).decode()
 

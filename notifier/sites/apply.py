@@ -8,7 +8,7 @@ from datetime import datetime
 import orjson
 
 from notifier.db import Db
-from notifier.errors import Conflict
+from notifier.errors import Conflict, pointer_of
 from notifier.sites.site import Site
 
 
@@ -71,6 +71,5 @@ def _differences(pointer: str, before: object, after: object) -> list[Change]:
     earlier = before or {}
     found: list[Change] = []
     for key in [*after, *(key for key in earlier if key not in after)]:
-        step = str(key).replace("~", "~0").replace("/", "~1")
-        found += _differences(f"{pointer}/{step}", earlier.get(key), after.get(key))
+        found += _differences(pointer + pointer_of([key]), earlier.get(key), after.get(key))
     return found

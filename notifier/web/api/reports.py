@@ -123,8 +123,7 @@ async def one_campaign(call: Call, path: CampaignPath) -> CampaignReport:
     """
     campaign = await load_campaign(call.db, path.site, path.campaign_id)
     report = await campaign_report(call.db, path.campaign_id, call.now)
-    figures = {**vars(report), "gaps": list(report.gaps), "adds_up": report.adds_up}
-    return CampaignReport.model_validate(summary_of(campaign).model_dump() | figures)
+    return CampaignReport.model_validate(summary_of(campaign).model_dump() | vars(report))
 
 
 async def list_notices(call: Call, path: CampaignPath, query: NoticeFilter) -> NoticePage | web.StreamResponse:

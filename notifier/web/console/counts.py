@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from notifier.campaigns.announce import Count
-from notifier.compliance.figures import ALSO_IN_SCOPE as IN_SCOPE
-from notifier.compliance.figures import Report
+from notifier.compliance.figures import IN_SCOPE, Report
 from notifier.web.console.funnel import Level, levels
 
 ENDED = ("unreachable", "suppressed", "superseded")
