@@ -12,7 +12,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_file=".env", extra="ignore")
 
-    database_url: str | None = Field(None, description="PostgreSQL to use. None: start the embedded one.")
+    database_url: str | None = Field(None, repr=False, description="PostgreSQL to use. None: start the embedded one.")
     data_folder: Path = Field(
         Path("notifier-data"), description="Where the embedded PostgreSQL and the generated secret key live."
     )

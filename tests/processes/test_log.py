@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from notifier.settings import Settings
+
 SCRIPT = """
 import asyncio, logging
 from notifier.log import configure_logging, log
@@ -36,3 +38,12 @@ def test_libraries_are_heard_without_what_they_quote() -> None:
         ("error", "aiohttp.server"), ("warning", "somebody"), ("error", "asyncio"), ("info", None),
     ]  # fmt: skip
     assert lines[0]["error"].startswith("ValueError at ")
+
+
+def test_settings_show_no_secret() -> None:
+    secret = "canary" * 6
+    found = Settings(
+        _env_file=None, database_url=f"postgresql://notifier:{secret}@db/notifier", secret_key=secret,
+        postmark_secret=secret, mailgun_key=secret,
+    )  # fmt: skip
+    assert "canary" not in f"{found!r} {found}"
