@@ -50,6 +50,7 @@ POLL_SECONDS = 0.01
 INITDB = ["--auth=scram-sha-256", "--username=notifier", "--encoding=UTF8", "--locale=C", "--no-instructions"]
 INITDB += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 OPTIONS = {"listen_addresses": "", "port": "5432", "timezone": "UTC", "log_timezone": "UTC", "log_checkpoints": "off"}
+OPTIONS["log_error_verbosity"] = "terse"  # details quote rows, and rows are people
 # A program of its own and no preexec_fn, which may deadlock where there are threads. The kernel forgets PDEATHSIG when
 # the user changes, so the order matters; and the parent may have died before it was set.
 LAUNCH = """
