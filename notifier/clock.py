@@ -42,3 +42,7 @@ class MovableClock(Clock):
             raise ValueError("the clock only moves forward: records already carry later times")
         self.offset += by
         return self.now()
+
+    def reach(self, offset: timedelta) -> None:
+        """Set the clock forward to where another process set it. An offset from before that changes nothing."""
+        self.offset = max(self.offset, offset)

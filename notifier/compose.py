@@ -96,13 +96,12 @@ async def open_clock(db: Db, mode: str) -> Clock:
 
 async def move_clock(db: Db, clock: MovableClock, by: timedelta) -> None:
     """Set a demo's clock forward, for every process on this database."""
-    await db.run("running.move_clock", by=by)
-    clock.move(by)
+    clock.reach(await db.value("running.move_clock", by=by))
     await db.notify("notifier", "clock")
 
 
 async def follow_clock(db: Db, clock: Clock) -> int:
     """Take over the offset that another process set. Never has more to do at once, so it answers 0."""
     if isinstance(clock, MovableClock):
-        clock.offset = await db.value("running.clock_offset") or timedelta()
+        clock.reach(await db.value("running.clock_offset") or timedelta())
     return 0

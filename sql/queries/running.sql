@@ -7,9 +7,10 @@ SELECT offset_by FROM clock
 
 -- name: move_clock
 -- lanes: none
--- Move a demo's clock further.
+-- Move a demo's clock further; by how much it was moved altogether.
 INSERT INTO clock (offset_by) VALUES (:by)
 ON CONFLICT (one) DO UPDATE SET offset_by = clock.offset_by + excluded.offset_by
+RETURNING offset_by
 
 -- name: take_duty
 -- lanes: none
