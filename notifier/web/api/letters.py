@@ -58,7 +58,7 @@ async def one_letter(call: Call, path: LetterPath, query: WhichLetter) -> web.Re
 
 ENDPOINTS = (
     Endpoint(
-        "GET", "/v1/sites/{site}/campaigns/{campaign_id}/people/{external_id}/letter", one_letter, "read",
+        "GET", "/v1/sites/{site}/campaigns/{campaign_id}/people/{external_id}/letter", one_letter, "people",
         refusals=(Conflict,),
         also={"message/rfc822": _RAW, "application/json": "A message by webhook.", "text/html": "A private message."},
     ),
