@@ -64,7 +64,7 @@ async def test_one_must_be_allowed_to_read(
     service: Service, client: Client, token: Callable[..., Awaitable[str]]
 ) -> None:
     path, _ = await tell(service)
-    assert (await Api(client, await token("people")).ask("GET", path))[0] == 403
+    assert (await Api(client, await token("read")).ask("GET", path))[0] == 403
 
 
 async def test_of_somebody_erased_the_letter_is_refused_with_a_reason(service: Service, api: Api) -> None:
