@@ -39,10 +39,12 @@ WITH lost AS (
     SELECT lane, person_id, :campaign_id, :channel, attempt, 'unknown', :now, 'unknown',
            'the worker stopped before it recorded what came of this'
     FROM lost
+    ORDER BY lane, person_id   -- the last holder may be saying the same right now, in this order
     ON CONFLICT DO NOTHING
+    RETURNING person_id
 ), counted AS (
     INSERT INTO progress (campaign_id, channel, kind, slot, count)
-    SELECT :campaign_id, :channel, 'unknown', 0, count(*) FROM lost HAVING count(*) > 0
+    SELECT :campaign_id, :channel, 'unknown', 0, count(*) FROM said HAVING count(*) > 0
     ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + excluded.count
 )
 INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at)

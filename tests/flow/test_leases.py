@@ -17,6 +17,7 @@ from notifier.letters.letter import Letter
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
+from tests.channels.smtp_server import SILENCE
 from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
 
@@ -83,6 +84,33 @@ async def test_no_intent_is_written_behind_the_back_of_the_next_holder(office: O
         await office.deliver()
     assert await office.rows("SELECT count(*), max(epoch) FROM intent") == [(5, 3)]
     assert len(office.server.got) == 5
+
+
+async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once(office: Office) -> None:
+    for number in range(5):
+        await office.person(f"p{number}")
+    await office.open()
+    office.server.say("dot", SILENCE)
+    slow = await begun(office)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    await office.db.execute(LOST)
+    now = office.clock.now()
+    next_ = await claim(office.db, "another", timedelta(seconds=60), now, office.clock.real())
+    assert next_ is not None
+    intents = await office.rows("SELECT lane, person_id FROM intent")
+    assert len(intents) == 5
+    too_late = settle([Tried(*key, 1, 0, "unknown", "unknown") for key in intents], now, 60, float)
+    async with office.db.transaction() as tx, asyncio.timeout(10):
+        await record(tx, office.campaign_id, "email", 0, too_late, now, held=False)
+        recovering = asyncio.create_task(recover(office.db, next_, 60, now))
+        waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while not await office.rows(waiting):
+            await asyncio.sleep(0.01)
+    await recovering
+    assert await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind") == [("unknown", 5)]
+    assert await office.rows("SELECT count(*) FROM outcome") == [(5,)]
 
 
 async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office: Office) -> None:
