@@ -1,11 +1,13 @@
 """The duties a worker keeps doing, as one table. Notifications wake it; polling guarantees."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+import asyncpg
 
 from notifier.acceptance.accept import accept
 from notifier.campaigns.announce import freeze_next
@@ -16,6 +18,8 @@ from notifier.policies.watch import watch_folders
 
 # Seconds to wait after a duty failed, before it is tried again.
 AFTER_A_FAILURE = 5.0
+# Seconds to wait before listening again, and between looks whether we still hear anything.
+LISTEN_AGAIN, STILL_LISTENING = 1.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,16 @@ class Shift:
         self.worker = worker
         self.stopping = stopping
         self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
-        self._woken = asyncio.Event()
+        self.woken = asyncio.Event()
 
     def wake(self, *_: Any) -> None:
         """Let every waiting duty look again."""
-        self._woken.set()
-        self._woken = asyncio.Event()
+        self.woken.set()
+        self.woken = asyncio.Event()
 
-    async def wait(self, seconds: float, *, wakeable: bool) -> None:
-        """Sleep until told to stop, until ``seconds`` have passed or, if ``wakeable``, until woken."""
-        events = [self.stopping, self._woken] if wakeable else [self.stopping]
-        waits = [asyncio.create_task(event.wait()) for event in events]
+    async def wait(self, seconds: float, *events: asyncio.Event) -> None:
+        """Until told to stop, until one of the events, or until ``seconds`` have passed."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.stopping, *events)]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -75,7 +78,8 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
 async def work(service: Service, worker: str, stopping: asyncio.Event) -> None:
     """Do every duty until ``stopping`` is set; what is in hand by then is finished, and no more is claimed."""
     shift = Shift(service, worker, stopping)
-    async with _woken_by_notifications(service, shift), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep_listening(shift), name="listen")
         for duty in duties(shift):
             for _ in range(duty.hands):
                 group.create_task(_keep_doing(duty, shift), name=duty.name)
@@ -85,6 +89,8 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
     settings = shift.service.settings
     while not shift.stopping.is_set():
         wait = duty.every or settings.poll_seconds
+        # Taken before the look: what happens while we look must not be missed.
+        wakers = () if duty.every else (shift.woken,)
         try:
             if duty.once and not await _is_mine(duty, shift):
                 done = 0
@@ -95,7 +101,7 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
         except Exception as error:  # noqa: BLE001 - the outer loop of a duty: the next try may well succeed
             log.error("duty failed", duty=duty.name, worker=shift.worker, error=where(error))
             wait = AFTER_A_FAILURE
-        await shift.wait(wait, wakeable=duty.every is None)
+        await shift.wait(wait, *wakers)
 
 
 async def _is_mine(duty: Duty, shift: Shift) -> bool:
@@ -107,11 +113,34 @@ async def _is_mine(duty: Duty, shift: Shift) -> bool:
     ) is not None  # fmt: skip
 
 
-@asynccontextmanager
-async def _woken_by_notifications(service: Service, shift: Shift) -> AsyncIterator[None]:
-    async with service.db.pool.acquire() as connection:
-        await connection.add_listener("notifier", shift.wake)
+async def _keep_listening(shift: Shift) -> None:
+    """Be woken by notifications; on another connection when the one that listened is gone."""
+    while not shift.stopping.is_set():
         try:
-            yield
-        finally:
+            await _listen(shift)
+        except Exception as error:  # noqa: BLE001 - as with duties: polling guarantees meanwhile
+            log.warning("not listening", worker=shift.worker, error=where(error))
+            await shift.wait(LISTEN_AGAIN)
+
+
+async def _listen(shift: Shift) -> None:
+    """Listen on one connection until told to stop. Raises when the connection is gone."""
+    gone = asyncio.Event()
+
+    def tell(_: Any) -> None:
+        gone.set()
+
+    async with shift.service.db.pool.acquire() as connection:
+        connection.add_termination_listener(tell)
+        await connection.add_listener("notifier", shift.wake)
+        shift.wake()  # for what was said while nobody listened
+        try:
+            while not shift.stopping.is_set():
+                await connection.execute("LISTEN notifier", timeout=STILL_LISTENING)  # once more changes nothing
+                await shift.wait(STILL_LISTENING, gone)
+            connection.remove_termination_listener(tell)
             await connection.remove_listener("notifier", shift.wake)
+        except BaseException:
+            with suppress(asyncpg.InterfaceError):  # it is gone already
+                connection.terminate()
+            raise
