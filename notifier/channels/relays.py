@@ -15,6 +15,7 @@ from notifier.channels.smtp import Limits, Session, Trouble, printable
 from notifier.sites.site import Relay
 
 _PAUSE = 30.0  # seconds for which a relay in trouble is left alone
+_FIRST_PAUSE = 1.0  # … when it is out of reach; doubled while it stays so: it may just be starting anew
 _BROKEN_IN_A_ROW = 3  # sessions lost before they handed anything over: one letter may be to blame, not three
 
 
@@ -27,6 +28,7 @@ class _Pool:
         self.broken = 0
         self.trouble: Trouble | None = None
         self._paused_until = 0.0
+        self._next_pause = _FIRST_PAUSE
 
     def take(self) -> Session | None:
         """A session that is open and not worn, if there is one."""
@@ -43,6 +45,8 @@ class _Pool:
         if trouble is None and not session.usable:
             trouble = Trouble("network", "connection closed by the server", session.via)
         self.broken = self.broken + 1 if trouble and not session.accepted else 0
+        if session.accepted:
+            self._next_pause = _FIRST_PAUSE
         if trouble and (self.broken >= _BROKEN_IN_A_ROW or trouble.class_ in ("session", "throttled")):
             self.pause(trouble)
         elif session.worn:
@@ -58,8 +62,14 @@ class _Pool:
             session.abort()
 
     def pause(self, trouble: Trouble) -> None:
+        """Leave the relay alone for a while. Sessions that find it out of reach at the same time are one trouble."""
+        pause = _PAUSE
+        if trouble.class_ == "network":
+            if self.paused:
+                return
+            pause, self._next_pause = self._next_pause, min(2 * self._next_pause, _PAUSE)
         self.trouble, self.broken = trouble, 0
-        self._paused_until = asyncio.get_running_loop().time() + _PAUSE
+        self._paused_until = asyncio.get_running_loop().time() + pause
 
     @property
     def paused(self) -> bool:
