@@ -8,7 +8,7 @@ PIP = .venv/bin/python -m pip install -qq --disable-pip-version-check
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fmt lock clean python
+.PHONY: help demo test chaos check bench fmt lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +18,9 @@ demo: $(INSTALLED) ## See it work, with made-up people and its own database (PEO
 
 test: $(INSTALLED) ## Run the tests (ARGS="-k embedded -n 0")
 	@exec .venv/bin/pytest -n auto $(ARGS)
+
+chaos: $(INSTALLED) ## Tell 50,000 people while workers, PostgreSQL and the relay are killed (minutes)
+	@exec env NOTIFIER_TEST_CHAOS=full .venv/bin/pytest --durations=1 $(ARGS) tests/processes/test_chaos.py
 
 check: $(INSTALLED) ## Lint, formatting, types, and who may import whom
 	.venv/bin/ruff check .

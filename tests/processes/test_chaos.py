@@ -1,0 +1,384 @@
+"""Everything around the workers fails, by a seeded plan: nobody is lost, every double is flagged, and counts add up.
+
+By default a small campaign that is over in seconds; ``make chaos`` (``NOTIFIER_TEST_CHAOS=full``) plays 50,000 notices.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.parser import BytesHeaderParser
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from notifier.campaigns.announce import announce
+from notifier.campaigns.campaign import load_campaign
+from notifier.campaigns.steer import steer
+from notifier.clock import MovableClock
+from notifier.compliance.report import campaign_report
+from notifier.compose import move_clock
+from notifier.db import Db, open_database
+from notifier.keys import Keys
+from notifier.migrations import migrate
+from notifier.people.roster import import_people
+from notifier.policies.publish import publish
+from notifier.policies.version import Submission
+from notifier.postgres import embedded_postgres
+from notifier.sites.apply import apply
+from tests.channels.smtp_server import SmtpServer
+from tests.sites import a_site
+
+SECRET = "a secret that only tests know and that is long enough"
+# What survives the death of the server's processes, though not of the machine: commits are written, not flushed.
+OPTIONS = {"fsync": "off", "full_page_writes": "off"}
+SESSIONS, SLICES_AT_A_TIME = 3, 4
+CLOSED = 40  # every so many people have closed their account, and are not told
+STUCK = 1.0  # seconds without a new person told, after which the clock is moved to the next retries
+STEP = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How big a campaign, and how much befalls it. ``down``, ``lease`` and ``limit`` are in seconds."""
+
+    people: int
+    kills: int
+    stops: int
+    restarts: int
+    down: float
+    pauses: int
+    slice_size: int
+    batch: int
+    lease: float  # long enough for the batches of all slices of a worker, on a busy machine
+    limit: float
+    workers: int = 4
+
+
+SMALL = Size(people=3000, kills=4, stops=1, restarts=1, down=3, pauses=2, slice_size=150, batch=20, lease=3, limit=120)
+FULL = Size(
+    people=50_000, kills=20, stops=3, restarts=2, down=60, pauses=2, slice_size=1000, batch=50, lease=15, limit=1500
+)
+
+
+@dataclass
+class Postgres:
+    """The server of this test, which can be killed and started again on the same folder and socket."""
+
+    data: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    def pid(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    async def restart_at_once(self, dsn: str) -> None:
+        """SIGQUIT, PostgreSQL's immediate mode: no transaction ends, no client is told; then recovery from the log."""
+        pid = self.pid()
+        command = [word.decode() for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+        owner = Path(f"/proc/{pid}").stat()
+        os.kill(pid, signal.SIGQUIT)
+        while (self.data / "postmaster.pid").exists():
+            await asyncio.sleep(0.02)
+        if self._process is not None:
+            self._process.wait(60)
+        someone: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+            command,
+            cwd=self.data,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **(someone if os.geteuid() == 0 else {}),
+        )
+        while True:
+            try:
+                await (await asyncpg.connect(dsn)).close()
+            except (OSError, asyncpg.PostgresError):
+                assert self._process.poll() is None, "PostgreSQL did not start again"
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(60)
+
+
+@dataclass
+class Mail:
+    """A real SMTP server on one port, which can be away: connections are cut, and new ones refused."""
+
+    server: SmtpServer = field(default_factory=lambda: SmtpServer(delay=0.001))
+    _listener: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        self._listener = await asyncio.start_server(self.server.serve, sock=self._place())
+        self.server.port = self._listener.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        self.server.drop_all()
+
+    async def away(self, seconds: float) -> None:
+        self.close()
+        with self._place() as place:  # bound and not listening: refused, and taken by nobody else
+            await asyncio.sleep(seconds)
+            self._listener = await asyncio.start_server(self.server.serve, sock=place.dup())
+
+    def _place(self) -> socket.socket:
+        place = socket.socket()
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", self.server.port))
+        return place
+
+    def told(self) -> int:
+        """How many letters arrived."""
+        return len(self.server.got)
+
+
+@dataclass
+class Chaos:
+    """A campaign under way, its workers, and what may befall them."""
+
+    size: Size
+    dsn: str
+    db: Db
+    mail: Mail
+    postgres: Postgres
+    campaign_id: int
+    clock: MovableClock
+    dice: random.Random
+    workers: list[asyncio.subprocess.Process] = field(default_factory=list)
+    begun: list[asyncio.Task[bytes]] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+
+    async def start_worker(self) -> None:
+        hurried = {
+            "NOTIFIER_DATABASE_URL": self.dsn,
+            "NOTIFIER_SECRET_KEY": SECRET,
+            "NOTIFIER_MODE": "test",
+            "NOTIFIER_LEASE_SECONDS": str(self.size.lease),
+            "NOTIFIER_UNKNOWN_RETRY_SECONDS": "1",
+            "NOTIFIER_SLICE_SIZE": str(self.size.slice_size),
+            "NOTIFIER_BATCH_SIZE": str(self.size.batch),
+            "NOTIFIER_WORKER_SLICES": str(SLICES_AT_A_TIME),
+            "NOTIFIER_POLL_SECONDS": "0.5",
+            "NOTIFIER_DATABASE_CONNECTIONS": "8",
+            "NOTIFIER_LOG_LEVEL": "warning",  # shown when the test fails
+        }
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "notifier.cli", "worker", env=os.environ | hurried, stdout=subprocess.PIPE
+        )
+        assert worker.stdout
+        self.workers.append(worker)
+        self.begun.append(asyncio.create_task(worker.stdout.readline()))
+
+    def one_of(self) -> asyncio.subprocess.Process:
+        return self.workers.pop(self.dice.randrange(len(self.workers)))
+
+    async def kill(self) -> None:
+        victim = self.one_of()
+        victim.kill()
+        await victim.wait()
+        await self.start_worker()
+
+    async def stop(self) -> None:
+        leaver = self.one_of()
+        leaver.terminate()
+        self.stopped.append(await leaver.wait())
+        await self.start_worker()
+
+    async def restart(self) -> None:
+        """Workers that are at work survive it and are woken again; one that is only starting would say so and end."""
+        await asyncio.gather(*self.begun)
+        await self.postgres.restart_at_once(self.dsn)
+        await self.all_listen()
+
+    async def relay_away(self) -> None:
+        await self.mail.away(self.size.down)
+
+    async def pause(self) -> None:
+        """Pause, see that nothing more is sent once what was in hand has gone out, and resume."""
+        await steer(self.db, "kumo", self.campaign_id, "pause", "test", "", self.clock.now())
+        before = -1
+        while before != self.mail.told():
+            before = self.mail.told()
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)
+        assert self.mail.told() == before, "letters left while the campaign was paused"
+        await steer(self.db, "kumo", self.campaign_id, "resume", "test", "", self.clock.now())
+
+    def plan(self) -> list[Callable[[], Awaitable[None]]]:
+        """What befalls the campaign, in an order that the seed decides."""
+        size = self.size
+        events = [self.kill] * size.kills + [self.stop] * size.stops + [self.restart] * size.restarts
+        events += [self.relay_away] + [self.pause] * size.pauses
+        self.dice.shuffle(events)
+        return list(events)
+
+    async def play(self) -> None:
+        """Let it all befall the campaign, each when some more letters have arrived; then wait until it is done."""
+        events = self.plan()
+        for number, event in enumerate(events, 1):
+            arrived = self.size.people * number // (len(events) + 2)
+            await self.until(lambda: self.mail.told() >= arrived)  # noqa: B023 - it is called before the next turn
+            await event()
+        done = False
+        while not done:
+            await self.until(lambda: False, seconds=0.5)
+            done = (await load_campaign(self.db, None, self.campaign_id)).state == "done"
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 3600) -> None:
+        """Wait for something; where nothing moves, retries are waiting for their time, and the clock is moved on."""
+        loop = asyncio.get_running_loop()
+        end, seen, since = loop.time() + seconds, self.mail.told(), loop.time()
+        while not holds() and loop.time() < end:
+            assert all(worker.returncode is None for worker in self.workers), "a worker left on its own"
+            await asyncio.sleep(0.02)
+            if self.mail.told() != seen:
+                seen, since = self.mail.told(), loop.time()
+            elif loop.time() > since + STUCK:
+                await move_clock(self.db, self.clock, STEP)
+                since = loop.time()
+
+    async def all_listen(self) -> None:
+        """Every worker is woken by notifications again."""
+        listening = 0
+        while listening != self.size.workers:
+            await asyncio.sleep(0.1)
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN notifier' AND state = 'idle'"
+            listening = (await self.rows(sql))[0][0]
+
+    async def rows(self, sql: str, *arguments: Any) -> list[Any]:
+        """Rows of a question that only this test asks."""
+        async with self.db.connection() as connection:
+            return await connection.fetch(sql, *arguments)
+
+    def bound(self) -> int:
+        """Most second copies: a batch for each slice in hand where a worker or PostgreSQL died, and a letter for each
+        session where the relay went away."""
+        a_worker = SLICES_AT_A_TIME * self.size.batch
+        return (self.size.kills + self.size.restarts * self.size.workers) * a_worker + self.size.workers * SESSIONS
+
+
+async def people_lines(count: int) -> AsyncIterator[bytes]:
+    """NDJSON of people with an address each, some of whom have left."""
+    for number in range(count):
+        status = b"closed" if number % CLOSED == 0 else b"active"
+        yield (
+            b'{"external_id": "u%d", "email": "u%d@people.example", "registered_at": "2020-01-01T00:00:00Z",'
+            b' "status": "%s"}\n' % (number, number, status)
+        )
+
+
+async def campaign_with_people(db: Db, keys: Keys, port: int, people: int) -> int:
+    """A site with a relay, people, two versions, and the campaign of the second one, approved."""
+    now = datetime.now(UTC)
+    site = a_site(relays=[{"host": "127.0.0.1", "port": port, "security": "none", "sessions": SESSIONS}])
+    await apply(db, site, now)
+    await import_people(db, keys, site.site, people_lines(people), now)
+    version_id = 0
+    for label in ("one", "two"):
+        texts = {locale: {"media_type": "text/markdown", "body": f"# {label}"} for locale in ("en", "ja")}
+        submission = Submission.model_validate(
+            {"policy": "privacy", "label": label, "materiality": "material", "texts": texts}
+        )
+        version, _ = await publish(db, site, submission, "command", now)
+        version_id = version.version_id
+    campaign_id = await announce(db, site, version_id, now, "test")
+    await steer(db, site.site, campaign_id, "approve", "test", "", now)
+    return campaign_id
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how PostgreSQL was started is read from /proc")
+async def test_nobody_is_lost_whatever_fails_around_the_workers(tmp_path: Path, keys: Keys) -> None:
+    size = FULL if os.environ.get("NOTIFIER_TEST_CHAOS") == "full" else SMALL
+    async with AsyncExitStack() as stack, asyncio.timeout(size.limit):
+        dsn = await stack.enter_async_context(embedded_postgres(tmp_path / "pg", options=OPTIONS))
+        postgres = Postgres(tmp_path / "pg" / "data")
+        stack.callback(postgres.stop)
+        db = await stack.enter_async_context(open_database(dsn, 4))
+        await migrate(db)
+        mail = Mail()
+        await mail.open()
+        stack.callback(mail.close)
+        clock = MovableClock()
+        campaign_id = await campaign_with_people(db, keys, mail.server.port, size.people)
+        chaos = Chaos(size, dsn, db, mail, postgres, campaign_id, clock, random.Random(3))
+        try:
+            for _ in range(size.workers):
+                await chaos.start_worker()
+            await chaos.play()
+            await chaos.all_listen()
+        finally:
+            for worker in chaos.workers:
+                if worker.returncode is None:
+                    worker.terminate()
+            chaos.stopped += [await worker.wait() for worker in chaos.workers]
+        await check(chaos)
+
+
+async def check(chaos: Chaos) -> None:
+    """Nobody lost, every double flagged and within the bound, every count the same wherever it is counted."""
+    size, campaign_id = chaos.size, chaos.campaign_id
+    assert chaos.stopped == [0] * (size.stops + size.workers), "a worker that was told to stop did not end well"
+
+    copies = defaultdict(list)
+    parser = BytesHeaderParser()
+    for got in chaos.mail.server.got:
+        ids = str(parser.parsebytes(got.content)["Message-ID"])
+        copies[got.address].append((ids, sha256(got.content).hexdigest()))
+    frozen = await chaos.rows(
+        "SELECT p.email, p.person_id, n.reason::text FROM notice n JOIN person p USING (lane, person_id)"
+        " WHERE n.campaign_id = $1",
+        campaign_id,
+    )
+    person = {row["email"]: row["person_id"] for row in frozen if row["reason"] == "in_scope"}
+    assert len(frozen) == size.people
+    assert len(person) == size.people - -(-size.people // CLOSED)
+    assert set(copies) == set(person), "somebody was lost, or told without a notice"
+
+    outcomes = await chaos.rows(
+        "SELECT person_id, attempt, kind::text FROM outcome WHERE campaign_id = $1 ORDER BY person_id, attempt",
+        campaign_id,
+    )
+    told = Counter(row["person_id"] for row in outcomes if row["kind"] == "accepted_by_relay")
+    unknown = Counter(row["person_id"] for row in outcomes if row["kind"] == "unknown")
+    doubles = {email: all_ for email, all_ in copies.items() if len(all_) > 1}
+    assert set(told) == set(person.values()), "not told, by the record"
+    assert all(told[who] <= 1 + unknown[who] for who in told), "told twice without a flag, by the record"
+    assert all(len(all_) <= 1 + unknown[person[email]] for email, all_ in doubles.items()), "a double without a flag"
+    assert all(len(set(all_)) == 1 for all_ in copies.values()), "a copy with another Message-ID or other bytes"
+    assert sum(unknown.values()) > 0, "nothing hit a letter on its way: the test proved nothing"
+    assert sum(len(all_) - 1 for all_ in doubles.values()) <= chaos.bound()
+
+    unanswered = await chaos.rows(
+        "SELECT count(*) FROM intent i WHERE campaign_id = $1 AND NOT EXISTS (SELECT FROM outcome o"
+        " WHERE o.lane = i.lane AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id"
+        " AND o.channel = i.channel AND o.attempt = i.attempt)",
+        campaign_id,
+    )
+    assert unanswered[0][0] == 0
+    progress = await chaos.rows("SELECT kind::text, sum(count)::int AS n FROM progress GROUP BY kind")
+    assert {row["kind"]: row["n"] for row in progress} == dict(Counter(row["kind"] for row in outcomes))
+
+    report = await campaign_report(chaos.db, campaign_id, chaos.clock.now())
+    assert report.gaps == ()
+    assert report.adds_up
+    assert (report.population, report.in_scope) == (size.people, len(person))
+    assert (report.told, report.pending) == (len(person), 0)
+    assert dict(report.by_channel["email"]) == {"planned": len(person)} | dict(Counter(r["kind"] for r in outcomes))
