@@ -10,6 +10,8 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from notifier.campaigns.campaign import Campaign, load_campaign, record_event
 from notifier.campaigns.plan import Kind, Plan, plan_for
 from notifier.campaigns.rule import rule_of
@@ -59,6 +61,14 @@ async def preview(db: Db, campaign_id: int, now: datetime) -> list[Count]:
 
 async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
     """Freeze the audience of one approved campaign and open it. Returns 0 when none is waiting."""
+    try:
+        return await _freeze_next(db, slice_size, now)
+    except asyncpg.SerializationError:
+        # Another worker opened the campaign between our snapshot and our look: there is nothing left to freeze.
+        return 0
+
+
+async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
     async with db.transaction(snapshot=True) as tx:
         campaign_id = await tx.value("campaigns.next_approved")
         if campaign_id is None:
