@@ -98,6 +98,10 @@ class Tongue:
         """The day of an instant in the zone, as a ``<time>`` with the exact instant in UTC on hover."""
         return self._time(value, format_date(value.astimezone(self.zone).date(), "long", locale=self.locale))
 
+    def utc_day(self, value: datetime) -> Markup:
+        """The day of something of which only the UTC day is on record; no zone moves it to the day before."""
+        return self._time(value, format_date(value.astimezone(UTC).date(), "medium", locale=self.locale))
+
     def moment(self, value: datetime) -> Markup:
         """Day and time of an instant in the zone, as a ``<time>`` with the exact instant in UTC on hover."""
         local = value.astimezone(self.zone)

@@ -113,7 +113,7 @@ def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) 
             yield said("told.placed", channel=telling.channel, told_at=telling.at)
         elif telling.recipient_at is not None:
             yield said("told.by_recipient", channel=telling.channel, recipient_at=telling.recipient_at)
-        else:
+        elif telling.shown_at != telling.at:  # that it was shown may be the first we hear of it
             yield said("told.by_relay", channel=telling.channel, told_at=telling.at)
         if telling.shown_at is not None:
             yield said("told.shown", shown_at=telling.shown_at)

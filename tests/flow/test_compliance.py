@@ -135,6 +135,12 @@ async def test_explaining_an_acceptance_names_the_telling_the_date_and_the_grade
     assert "grade D" in answer.words[-1]
 
 
+async def test_a_private_message_that_was_shown_is_explained_without_any_relay(story: Story) -> None:
+    ann = await story.person("ann", plan=1)
+    await story.heard(ann, "shown", POSTED + HOUR, "inbox")
+    assert codes(await explained(story, ann))[2:4] == ["told.placed", "told.shown"]
+
+
 async def test_explaining_what_holds_acceptance_back(story: Story) -> None:
     waiting, failed, objecting, pending = [await story.person(n, plan=2) for n in ("wait", "fail", "object", "pend")]
     await story.told(waiting, objecting)

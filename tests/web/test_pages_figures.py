@@ -120,6 +120,14 @@ def test_a_timeline_begins_with_the_newest_fact_and_leaves_out_what_is_empty() -
     assert (oldest.words, oldest.details) == ("Registered", ())
 
 
+def test_a_day_of_which_no_time_is_known_is_shown_without_one_and_in_every_zone_the_same() -> None:
+    midnight = NOW.replace(hour=0)
+    events = [Event(midnight, "last_seen", None, None, None, None, None, {})]
+    for zone in ("Asia/Tokyo", "America/Los_Angeles"):
+        (shown,) = moments(Pages().tongue("en", zone), events, {})
+        assert ">Mar 1, 2026</time>" in shown.when
+
+
 def test_a_long_text_has_a_table_of_contents_below_its_title_and_a_short_one_has_none() -> None:
     long = readable("text/markdown", b"# Title\n\n## A & B\n\n### deeper\n\n#### too deep\n\n## C <i>\n\n## D\n")
     assert [(h.words, h.deeper) for h in long.contents] == [

@@ -51,7 +51,7 @@ _IN_SENTENCES = {**_FAMILIES, "channel": "via", "channels": "via", "fallback": "
 class Moment:
     """One fact of a timeline as it is shown."""
 
-    at: datetime
+    when: Markup
     icon: str
     tone: str
     words: Markup
@@ -69,10 +69,14 @@ def say(tongue: Tongue, fact: Said, titles: Mapping[str, str]) -> Markup:
 def moments(tongue: Tongue, events: list[Event], titles: Mapping[str, str]) -> list[Moment]:
     """A person's facts, the newest first. ``titles`` names the policies."""
     return [
-        Moment(event.at, *_LOOKS.get(event.kind, ("document", "")), say(tongue, event.words, titles),
+        Moment(_when(tongue, event), *_LOOKS.get(event.kind, ("document", "")), say(tongue, event.words, titles),
                _about(tongue, event, titles), tuple(_details(tongue, event.detail)))
         for event in reversed(events)
     ]  # fmt: skip
+
+
+def _when(tongue: Tongue, event: Event) -> Markup:
+    return tongue.utc_day(event.at) if event.kind == "last_seen" else tongue.moment(event.at)
 
 
 def _about(tongue: Tongue, event: Event, titles: Mapping[str, str]) -> str:
