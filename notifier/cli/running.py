@@ -140,4 +140,7 @@ def complain(error: NotifierError) -> None:
 
 
 def _sentence(detail: str) -> str:
-    return detail[:1].upper() + detail[1:] + ("" if detail.endswith((".", "!", "?")) else ".")
+    first = detail.split(maxsplit=1)[:1]
+    if first and first[0].strip(",;:").isalpha():  # a name of something, like site.yaml or my-shop, stays as it is
+        detail = detail[0].upper() + detail[1:]
+    return detail + ("" if detail.endswith((".", "!", "?")) else ".")

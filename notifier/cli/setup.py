@@ -52,7 +52,7 @@ async def apply(file: Path, *, yes: Annotated[bool, Parameter(negative="")] = Fa
     yes
         Do not ask.
     """
-    site = read_site(await asyncio.to_thread(file.read_text, "utf-8"), str(file))
+    site = read_site(await asyncio.to_thread(file.read_bytes), str(file))
     async with open_service(settings()) as service:
         changes = await planning(service.db, site)
         if not changes:

@@ -52,10 +52,11 @@ class _Composer(yaml.SafeLoader):
         return node
 
 
-def read_site(text: str, name: str = "site.yaml") -> Site:
+def read_site(text: str | bytes, name: str = "site.yaml") -> Site:
     """The site that the text describes. Raises Invalid; each fault's pointer is ``name:line``."""
     lines: dict[Location, int] = {}
     try:
+        text = _decoded(text) if isinstance(text, bytes) else text
         data = _plain(_tree(text), (), lines)
     except _Found as found:
         raise _invalid(name, [Fault(f"{name}:{found.line + 1}", found.detail)]) from found
@@ -68,6 +69,14 @@ def read_site(text: str, name: str = "site.yaml") -> Site:
 
 def _invalid(name: str, faults: Sequence[Fault]) -> Invalid:
     return Invalid(f"{name} describes no site yet; nothing was changed", faults)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start)
+        raise _Found(line, "not UTF-8; save the file as UTF-8 and apply it again") from error
 
 
 def _tree(text: str) -> yaml.Node:

@@ -35,7 +35,7 @@ watch:
 """
 
 
-def faults(text: str) -> list[tuple[str, str]]:
+def faults(text: str | bytes) -> list[tuple[str, str]]:
     with pytest.raises(Invalid, match="describes no site yet; nothing was changed") as error:
         read_site(text)
     return [(fault.pointer, fault.detail) for fault in error.value.faults]
@@ -118,3 +118,9 @@ def test_a_bomb_is_refused_quickly(bomb: str) -> None:
     start = time.perf_counter()
     assert faults(bomb)
     assert time.perf_counter() - start < 10
+
+
+def test_a_file_in_another_encoding_is_said_with_its_line() -> None:
+    assert read_site(b"\xef\xbb\xbf" + GOOD.encode()) == read_site(GOOD)
+    wrong = GOOD.replace("Kumo Store", "くもストア").encode("shift_jis")
+    assert faults(wrong) == [("site.yaml:2", "not UTF-8; save the file as UTF-8 and apply it again")]
