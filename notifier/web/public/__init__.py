@@ -27,15 +27,19 @@ async def home(request: web.Request) -> web.Response:
 
 
 def error_page(request: web.Request, status: int, title: str, detail: str) -> web.Response:
-    """What a reader sees when a page cannot be shown: in their language, but for the detail. Needs no database."""
+    """What a reader sees when a page cannot be shown: in their language, but for the detail. Needs no database.
+
+    The detail of a missing page says what an operator would do, so only the console shows it.
+    """
+    console = request.path.startswith("/console")
     language = language_of(request)
     words = request.app[PAGES].tongue(language)
     known = f"error.{status}"
     values = {
         "code": status,
         "title": words.t(known) if known in words.words else title,
-        "detail": detail,
+        "detail": detail if console or status != 404 else "",
         "request_id": request_id(request),
-        "home": "/console" if request.path.startswith("/console") else "/",
+        "home": "/console" if console else "/",
     }
     return page(request, "public/error.html.j2", values, language=language, status=status)
