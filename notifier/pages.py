@@ -91,6 +91,8 @@ class Tongue:
         if not whole:
             return "–"
         share = part / whole
+        if 0 < share < 0.0005:  # somebody is not nobody
+            return f"<{format_percent(0.001, format='0.0%', locale=self.locale)}"
         pattern = "0.0%" if 0 < share < 0.1 or 0.99 < share < 1 else "0%"
         return format_percent(min(share, 0.999) if share < 1 else share, format=pattern, locale=self.locale)
 

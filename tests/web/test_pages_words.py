@@ -111,6 +111,7 @@ def test_numbers_are_said_as_the_language_says_them() -> None:
     assert [english.percent(*parts) for parts in [(0, 0), (0, 5), (1, 1000), (1999, 2000), (5, 5)]] == [
         "–", "0%", "0.1%", "99.9%", "100%",
     ]  # fmt: skip
+    assert english.percent(1, 8549) == "<0.1%"
 
 
 def test_a_page_in_an_unknown_language_is_in_english_and_strange_locales_keep_their_names() -> None:
