@@ -7,6 +7,7 @@ migrates a template; every test (in whichever process) gets its own copy of the 
 import asyncio
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -23,6 +24,9 @@ from notifier.migrations import migrate
 from notifier.postgres import embedded_postgres
 from notifier.sites.site import Site
 from tests.sites import a_site
+
+# A run that was started in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVER = "NOTIFIER_TEST_SERVER"
 TEMPLATE = "NOTIFIER_TEST_TEMPLATE"
