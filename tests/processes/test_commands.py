@@ -103,7 +103,7 @@ async def test_a_site_is_set_up_told_of_a_version_and_asked_about_from_the_termi
         assert "nothing was changed" in (await run(environment, "apply", str(site), status=1)).lower()
         assert "Applied" in await run(environment, "apply", str(site), "--yes")
         assert "nothing to change" in await run(environment, "apply", str(site))
-        scopes = [f"--scope={scope}" for scope in ("people", "read", "campaigns")]
+        scopes = [f"--scope={scope}" for scope in ("people", "read", "send")]
         token = (await run(environment, "token", "create", "--name", "ci", *scopes)).strip()
         secret = (await run(environment, "webhook-secret", "show", SITE)).strip()
         asking = {**environment, "NOTIFIER_TOKEN": token, "NOTIFIER_WEBHOOK_SECRET": secret}

@@ -137,7 +137,7 @@ async def test_the_language_switch_stays_on_this_host(client: Client, back: str)
 async def test_a_campaign_of_another_site_looks_like_none(
     client: Client, token: Token, campaign: int, market: Site
 ) -> None:
-    cookie = await sign_in(client, await token("read", "campaigns", site="hata"))
+    cookie = await sign_in(client, await token("read", "send", site="hata"))
     for path in ("", "/live", "/counts", "/notices", "/notices.csv", "/approve"):
         said = []
         for number in (campaign, 99_999):

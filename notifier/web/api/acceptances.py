@@ -76,6 +76,6 @@ async def _found(call: Call, path: PersonPath, act: Act) -> tuple[Person, Versio
 _ONE = "/v1/sites/{site}/people/{external_id}"
 
 ENDPOINTS = (
-    Endpoint("POST", _ONE + "/acceptances", accept_explicitly, "activities", refusals=(Conflict,), once=True),
-    Endpoint("POST", _ONE + "/objections", object_to, "activities", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/acceptances", accept_explicitly, "activity", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/objections", object_to, "activity", refusals=(Conflict,), once=True),
 )

@@ -19,7 +19,7 @@ async def report_activities(call: Call, path: SitePath, lines: AsyncIterator[byt
 
 ENDPOINTS = (
     Endpoint(
-        "POST", "/v1/sites/{site}/activities", report_activities, "activities",
+        "POST", "/v1/sites/{site}/activities", report_activities, "activity",
         line=ActivityInput, takes=(JSON, NDJSON), once=True,
     ),
 )  # fmt: skip

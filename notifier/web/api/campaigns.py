@@ -118,8 +118,8 @@ _ONE = "/v1/sites/{site}/campaigns/{campaign_id}"
 ENDPOINTS = (
     Endpoint("GET", "/v1/sites/{site}/campaigns", all_campaigns, "read"),
     Endpoint("GET", _ONE + "/preview", preview_campaign, "read"),
-    Endpoint("POST", _ONE + "/approve", approve_campaign, "campaigns", refusals=(Conflict,), once=True),
-    Endpoint("POST", _ONE + "/pause", pause_campaign, "campaigns", refusals=(Conflict,), once=True),
-    Endpoint("POST", _ONE + "/resume", resume_campaign, "campaigns", refusals=(Conflict,), once=True),
-    Endpoint("POST", _ONE + "/cancel", cancel_campaign, "campaigns", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/approve", approve_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/pause", pause_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/resume", resume_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/cancel", cancel_campaign, "send", refusals=(Conflict,), once=True),
 )

@@ -37,7 +37,7 @@ async def ask_step(request: web.Request) -> web.Response:
 async def take_step(request: web.Request) -> web.Response:
     """Take the step and show the campaign again."""
     service = request.app[SERVICE]
-    campaign = await _campaign(request, "campaigns")
+    campaign = await _campaign(request, "send")
     reason = str((await read_form(request)).get("reason", "")).replace("\0", "").strip()[:_LONGEST_REASON]
     await steer(
         service.db, campaign.site, campaign.campaign_id, request.match_info["step"],
