@@ -7,6 +7,11 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def _in_url(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Settings(BaseSettings):
     """What the operator of an installation chooses. What a site chooses stands in its YAML file instead."""
 
@@ -24,7 +29,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    public_url: str = Field("http://127.0.0.1:8080", description="Address of this service as people reach it.")
+    public_url: str = Field(
+        default_factory=lambda given: f"http://{_in_url(given.get('host', ''))}:{given.get('port')}",
+        description="Address of this service as people reach it. None: the host and port that it listens on.",
+    )
     log_format: Literal["json", "text"] = Field("text", description="json for machines, text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     database_connections: int = Field(

@@ -47,11 +47,16 @@ async def told(
     before
         The moment, like 2026-07-01T00:00:00+09:00; without a zone it is local time.
     """
-    query = {"policy": policy, "version": version, "before": before.astimezone().isoformat()}
+    asked = {"policy": policy, "version": version}
     async with service_at(url) as client:
-        answer = await client.get(site_path(site, "people", person, "told"), **query)
-    how = answer["how"]
-    console.print(f"Yes, on {moment(how['told_at'])}, by {how['channel']}." if how else "No.")
+        told = site_path(site, "people", person, "told")
+        how = (await client.get(told, **asked, before=before.astimezone().isoformat()))["how"]
+        if how:
+            console.print(f"Yes, on {moment(how['told_at'])}, by {how['channel']}.")
+            return
+        console.print("No. What is known today:")
+        for words in (await client.get(site_path(site, "people", person, "explain"), **asked))["words"]:
+            console.print(Text(words))
 
 
 async def acceptances(site: str, person: Person, *, url: Url = DEFAULT_URL) -> None:

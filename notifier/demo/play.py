@@ -94,12 +94,19 @@ async def _tell(stage: Stage, narrator: Narrator, options: DemoOptions) -> list[
 
 
 def _say_where_to_look(narrator: Narrator, stage: Stage) -> None:
+    site = stage.sites[0].site
     narrator.say("\nLook around; Ctrl-C ends the demo, and the next run goes on from here.", style="bold")
     for what, where in (
         ("Console", f"{stage.url}/console"),
         ("  sign in with", stage.token),
         ("Mailbox", stage.mailbox_url),
         ("API", f"{stage.url}/docs"),
-        ("Policy", f"{stage.url}/p/kumo-store/privacy"),
+        ("Policy", f"{stage.url}/p/{site}/privacy"),
     ):
         narrator.say(f"{what:<15} {where}", style="")
+    narrator.say("Publish a version of your own from another terminal:", style="")
+    narrator.console.print(
+        f"export NOTIFIER_URL={stage.url} NOTIFIER_TOKEN={stage.token} NOTIFIER_WEBHOOK_SECRET={stage.secrets[site]}\n"
+        f"{sys.argv[0]} publish {site} privacy mine --text en=privacy.md --text ja=privacy.ja.md",
+        soft_wrap=True,  # so that it can be copied as it stands
+    )
