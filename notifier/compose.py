@@ -10,12 +10,15 @@ from pathlib import Path
 
 from notifier.channels.channel import Channel
 from notifier.clock import Clock, MovableClock
-from notifier.db import Db, open_database
+from notifier.db import Db, open_database, wait_for_database
 from notifier.errors import Unavailable
 from notifier.keys import Keys
 from notifier.migrations import migrate, pending
 from notifier.postgres import embedded_postgres
 from notifier.settings import Settings
+
+# Seconds for which a role that goes on running waits for a database that is just starting, or recovers from a crash.
+DATABASE_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,14 @@ class Service:
 
 
 @asynccontextmanager
-async def open_service(settings: Settings) -> AsyncIterator[Service]:
+async def open_service(settings: Settings, patience: float = 0) -> AsyncIterator[Service]:
     """Open the database (our own when none is named), the keys, the clock and the channels.
 
-    Raises Unavailable when the database was not migrated, or when its clock was moved and this is production.
+    ``patience``: seconds to wait for a database that takes no connections yet. Raises Unavailable when it takes none,
+    when it was not migrated, or when its clock was moved and this is production.
     """
     async with AsyncExitStack() as stack:
-        db = await stack.enter_async_context(open_migrated(settings))
+        db = await stack.enter_async_context(open_migrated(settings, patience))
         keys = Keys(secret_key(settings))
         channels = {}
         for name in settings.channels:
@@ -46,12 +50,14 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def open_migrated(settings: Settings) -> AsyncIterator[Db]:
+async def open_migrated(settings: Settings, patience: float = 0) -> AsyncIterator[Db]:
     """A database with the current schema. Our own is brought up to date; somebody else's only by ``migrate``."""
     async with AsyncExitStack() as stack:
         url = settings.database_url
         if url is None:
             url = await stack.enter_async_context(embedded_postgres(settings.data_folder / "postgres"))
+        elif patience:
+            await wait_for_database(url, patience)
         db = await stack.enter_async_context(open_database(url, settings.database_connections))
         if settings.database_url is None:
             await migrate(db)

@@ -1,5 +1,6 @@
 """The database: named queries in, dataclasses out. Nothing here knows what the rows mean."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 import orjson
 
+from notifier.errors import Unavailable
+from notifier.log import log
 from notifier.queries import all_queries
 
 T = TypeVar("T")
@@ -29,6 +32,34 @@ def _to_jsonb(value: object) -> bytes:
 
 def _from_jsonb(value: bytes) -> Any:
     return orjson.loads(value[1:])
+
+
+# What a server answers, or does not, that is starting or recovers from a crash: the same may work in a moment.
+_NOT_YET = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+_LOOK_AGAIN = 0.5  # seconds
+
+
+async def wait_for_database(url: str, patience: float) -> None:
+    """Return once the PostgreSQL at ``url`` takes connections. Raises Unavailable after ``patience`` seconds."""
+    loop = asyncio.get_running_loop()
+    end, said = loop.time() + patience, False
+    while True:
+        try:
+            async with asyncio.timeout_at(max(end, loop.time() + _LOOK_AGAIN)):
+                await (await asyncpg.connect(url)).close()
+        except _NOT_YET as error:
+            words = str(error) or "it does not answer"
+            if loop.time() >= end:
+                remedy = "start it, or check NOTIFIER_DATABASE_URL"
+                raise Unavailable(f"the database took no connection for {patience:g} s ({words}); {remedy}") from error
+            if not said:
+                log.warning("waiting for the database", seconds=patience, error=words)
+                said = True
+            await asyncio.sleep(_LOOK_AGAIN)
+        else:
+            if said:
+                log.warning("the database is there")
+            return
 
 
 @asynccontextmanager

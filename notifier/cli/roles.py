@@ -9,7 +9,7 @@ from rich.console import Console
 
 from notifier.channels.postfix_log import OWN_RELAYS, PostfixLog
 from notifier.cli.running import Stopping, settings
-from notifier.compose import open_service
+from notifier.compose import DATABASE_PATIENCE, open_service
 from notifier.demo.catcher import catch_mail as catching
 from notifier.demo.mailbox_pages import show_mailbox
 from notifier.demo.play import DemoOptions, play
@@ -31,7 +31,7 @@ async def serve(*, worker: bool = True) -> int:
         Also send letters and record acceptances; with --no-worker this process only answers requests.
     """
     chosen = settings()
-    async with open_service(chosen) as service:
+    async with open_service(chosen, DATABASE_PATIENCE) as service:
         stopping = Stopping()
         await serving(service, stopping.event, int(worker), lambda url: console.print(f"Listening on {url}"))
     return stopping.status
@@ -39,7 +39,7 @@ async def serve(*, worker: bool = True) -> int:
 
 async def worker() -> int:
     """Only do the work: send letters, record acceptances. Any number of workers share it."""
-    async with open_service(settings()) as service:
+    async with open_service(settings(), DATABASE_PATIENCE) as service:
         stopping = Stopping()
         console.print("Working")
         await work_until(service, stopping.event, 1)
@@ -59,7 +59,7 @@ async def postfix_log(
         Host or address of a relay of our own (a content filter, a smart host), whose word says nothing of the
         recipient; may be given several times.
     """
-    async with open_service(settings()) as service:
+    async with open_service(settings(), DATABASE_PATIENCE) as service:
         stopping = Stopping()
         log = PostfixLog(return_path_key(service.keys), "email", own_relay)
         chunks = standard_input() if follow is None else followed(follow)

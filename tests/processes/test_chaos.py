@@ -82,8 +82,11 @@ class Postgres:
     def pid(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
 
-    async def restart_at_once(self, dsn: str) -> None:
-        """SIGQUIT, PostgreSQL's immediate mode: no transaction ends, no client is told; then recovery from the log."""
+    async def restart_at_once(self, dsn: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """SIGQUIT, PostgreSQL's immediate mode: no transaction ends, no client is told; then recovery from the log.
+
+        ``meanwhile``: what is done while it is down.
+        """
         pid = self.pid()
         command = [word.decode() for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
         owner = Path(f"/proc/{pid}").stat()
@@ -92,6 +95,7 @@ class Postgres:
             await asyncio.sleep(0.02)
         if self._process is not None:
             self._process.wait(60)
+        await meanwhile()
         someone: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
         self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
             command,
@@ -203,9 +207,12 @@ class Chaos:
         await self.start_worker()
 
     async def restart(self) -> None:
-        """Workers that are at work survive it and are woken again; one that is only starting would say so and end."""
+        """Workers that are at work survive it and are woken again; one that is only starting waits for it."""
         await asyncio.gather(*self.begun)
-        await self.postgres.restart_at_once(self.dsn)
+        victim = self.one_of()
+        victim.kill()
+        await victim.wait()
+        await self.postgres.restart_at_once(self.dsn, self.start_worker)
         await self.all_listen()
 
     async def relay_away(self) -> None:
