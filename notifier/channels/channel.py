@@ -56,6 +56,16 @@ class Channel(Protocol):
     def name(self) -> str:
         """What sites call it in their rule."""
 
+    @property
+    def batch(self) -> int:
+        """How many letters it takes at once, whatever ``NOTIFIER_BATCH_SIZE`` says. 0: as that says."""
+
+    def endpoint(self, site: Site) -> str:
+        """What takes the site's letters, where it may say once and for all that it is gone (class ``gone``); or "".
+
+        Nothing more is sent there, by any process and for any campaign, until the site has another endpoint.
+        """
+
     def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
         """Hand letters over, and say of each exactly once what came of it, in any order, as soon as it is known.
 

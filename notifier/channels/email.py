@@ -27,6 +27,7 @@ class Email:
     """The email channel. Its sessions live as long as it does, and serve every site and every slice."""
 
     name = "email"
+    batch = 0
 
     def __init__(self, keys: Keys, limits: Limits | None = None) -> None:
         self.relays = Relays(limits)
@@ -91,6 +92,10 @@ class Email:
                 report(_deferred(back, trouble))
             else:
                 waiting.appendleft(back)
+
+    def endpoint(self, site: Site) -> str:
+        """A relay does not end for good."""
+        return ""
 
     def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
         """Read a raw message that came to one of our return paths: a delivery report, a complaint, an auto-reply.

@@ -17,11 +17,16 @@ class Inbox:
     """Fan-out on read: a letter is placed by there being an outcome that says so."""
 
     name: str = "inbox"
+    batch: int = 0
 
     async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
         """Every letter is placed."""
         for letter in letters:
             yield Sent(letter, "placed", None, "", site.site)
+
+    def endpoint(self, site: Site) -> str:
+        """Our own does not end."""
+        return ""
 
     def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
         """Nobody reports about our own inbox. Raises Unauthenticated."""

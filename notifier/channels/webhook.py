@@ -7,7 +7,7 @@ saw either before has nothing more to do.
 import hashlib
 import io
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ class Result(BaseModel):
 
 
 class Answer(BaseModel):
-    """An endpoint's answer. Whoever is not named was accepted."""
+    """An endpoint's answer. Whoever is not named was accepted, where it names nobody else than was asked about."""
 
     results: list[Result] = []
 
@@ -71,10 +71,10 @@ class WebhookChannel:
     """Private messages in the site's own inbox, handed over by a webhook. What the site accepted is placed."""
 
     name = "webhook"
+    batch = MOST_IN_A_BATCH
 
     def __init__(self, keys: Keys, session: aiohttp.ClientSession, inside: frozenset[str]) -> None:
         self._keys, self._session, self._inside = keys, session, inside
-        self._gone: set[Webhook] = set()
 
     async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
         """One POST for every 500 letters."""
@@ -82,22 +82,17 @@ class WebhookChannel:
             batch = letters[start : start + MOST_IN_A_BATCH]
             said = await self._hand_over(site, batch)
             via = "" if site.webhook is None else URL(site.webhook.url).host or ""
-            by_person = {one.external_id: one for one in said.results}
-            for letter in batch:
-                result = by_person.get(letter.address)
-                if said.kind == "placed" and result is not None:
-                    kind, class_ = _BY_RESULT[result.result]
-                    reply = f"{said.reply} {result.result} {_words(result.reason)}".strip()
-                    yield Sent(letter, kind, class_, reply, via)
-                else:
-                    yield Sent(letter, said.kind, said.class_, said.reply, via, said.retry_after)
+            for one in _per_person(said, batch, via):
+                yield one
+
+    def endpoint(self, site: Site) -> str:
+        """The site's webhook, as it is now."""
+        return "" if site.webhook is None else endpoint_of(site.webhook)
 
     async def _hand_over(self, site: Site, batch: Sequence[Letter]) -> _Said:
         webhook = site.webhook
         if webhook is None:
             return _Said("deferred", "endpoint", "the site names no webhook")
-        if webhook in self._gone:
-            return _Said("refused", "gone", "the endpoint said before that it is gone")
         url = URL(webhook.url)
         if problem := objection_to(url, self._inside):
             return _Said("deferred", "endpoint", problem)
@@ -105,14 +100,11 @@ class WebhookChannel:
         headers = self._headers(site.site, webhook, batch, body)
         try:
             async with self._session.post(url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as answer:
-                said = await _read(answer)
+                return await _read(answer)
         except TimeoutError:
             return _Said("deferred", "endpoint", "no answer in time")
         except (aiohttp.ClientError, OSError) as error:
             return _Said("deferred", "endpoint", _words(str(error)) or "connection lost")
-        if said.class_ == "gone":
-            self._gone.add(webhook)
-        return said
 
     def _headers(self, site: str, webhook: Webhook, batch: Sequence[Letter], body: bytes) -> dict[str, str]:
         """Signed with the secret of this generation and the one before, so that the site can move over in between."""
@@ -131,6 +123,33 @@ class WebhookChannel:
     def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
         """The endpoint answers at once; there are no later reports. Raises Unauthenticated."""
         raise Unauthenticated("the webhook has no later reports: the site's answer to it says what came of each letter")
+
+
+def endpoint_of(webhook: Webhook) -> str:
+    """What a 410 ends: the address with the generation of its secret, which a site raises to come back to it."""
+    return f"{webhook.url} {webhook.generation}"
+
+
+def _per_person(said: _Said, batch: Sequence[Letter], via: str) -> Iterator[Sent]:
+    """What an answer says of each letter. One that contradicts itself, or speaks of others, vouches for nobody."""
+    named: dict[str, Result] = {}
+    torn = set[str]()
+    for result in said.results:
+        if named.setdefault(result.external_id, result).result != result.result:
+            torn.add(result.external_id)
+    strangers = len(named.keys() - {letter.address for letter in batch})
+    for letter in batch:
+        mine = named.get(letter.address)
+        if said.kind != "placed" or (mine is None and not strangers):
+            yield Sent(letter, said.kind, said.class_, said.reply, via, said.retry_after)
+        elif mine is None:
+            reply = f"{said.reply} with results for {strangers} who were not asked about, and none for this person"
+            yield Sent(letter, "deferred", "endpoint", reply, via)
+        elif letter.address in torn:
+            yield Sent(letter, "deferred", "endpoint", f"{said.reply} with several results for this person", via)
+        else:
+            kind, class_ = _BY_RESULT[mine.result]
+            yield Sent(letter, kind, class_, f"{said.reply} {mine.result} {_words(mine.reason)}".strip(), via)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> _Said:

@@ -113,19 +113,21 @@ class Delivery:
             to_lane=slice_.to_lane,
             to_person=slice_.to_person,
             now=self.clock.now(),
-            limit=self.settings.batch_size,
+            limit=self._most(slice_.channel),
         )
 
     async def _due(self, slice_: Slice) -> list[Row]:
-        return await self.db.many(
-            Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=self.settings.batch_size
-        )
+        most = self._most(slice_.channel)
+        return await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=most)
+
+    def _most(self, channel: str) -> int:
+        return self.channels[channel].batch or self.settings.batch_size
 
     async def _try(
         self, slice_: Slice, batch: Sequence[Row], cursor: tuple[int, UUID], writer: Writer, site: Site
     ) -> bool:
         """One batch: intents, letters out, outcomes. False: the campaign no longer sends, or the lease is lost."""
-        tried, letters = self._write(slice_.channel, batch, writer)
+        tried, letters = self._write(slice_.channel, batch, writer, await self._gone(site, slice_.channel))
         if not await self._intend(slice_, letters):
             return False
         rows = {(row.lane, row.person_id): row for row in batch}
@@ -140,12 +142,20 @@ class Delivery:
             )  # fmt: skip
         return await self._settle(slice_, tried, cursor)
 
-    def _write(self, channel: str, batch: Sequence[Row], writer: Writer) -> tuple[list[Tried], list[Letter]]:
-        tried = [unwritten for row in batch if (unwritten := _not_written_to(row))]
+    async def _gone(self, site: Site, channel: str) -> datetime | None:
+        """When what takes the site's letters said that it is gone for good, if it did."""
+        endpoint = self.channels[channel].endpoint(site)
+        where = {"site": site.site, "channel": channel, "endpoint": endpoint}
+        return await self.db.value("delivery.gone", **where) if endpoint else None
+
+    def _write(
+        self, channel: str, batch: Sequence[Row], writer: Writer, gone: datetime | None
+    ) -> tuple[list[Tried], list[Letter]]:
+        tried = [unwritten for row in batch if (unwritten := _not_written_to(row, gone))]
         recipients = [
             Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id)
             for row in batch
-            if _not_written_to(row) is None
+            if _not_written_to(row, gone) is None
         ]
         letters = []
         for recipient, letter in zip(recipients, writer.write(channel, recipients), strict=True):
@@ -189,6 +199,12 @@ class Delivery:
                     answered[sent.letter.lane, sent.letter.person_id] = sent
         except TimeoutError:
             log.warning("no answer before the lease ends", channel=channel, count=len(letters) - len(answered))
+        endpoint = self.channels[channel].endpoint(site)
+        if endpoint and any(one.class_ == "gone" for one in answered.values()):
+            await self.db.run(
+                "delivery.add_gone", site=site.site, channel=channel, endpoint=endpoint, now=self.clock.now()
+            )
+            log.warning("the endpoint is gone for good", site=site.site, channel=channel)
         return [
             answered.get((one.lane, one.person_id))
             or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
@@ -217,11 +233,14 @@ class Delivery:
         return writer
 
 
-def _not_written_to(row: Row) -> Tried | None:
-    """Why nothing is handed over for this person now, if so: they left, or nobody may write to their address."""
+def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:
+    """Why nothing is handed over for this person now, if so: they left, or nothing may be sent where they are."""
     if row.status in NOT_TOLD:
         return Tried(row.lane, row.person_id, row.attempt, row.failures, "withheld", row.status)
     if row.suppressed:
         words = "the address came on the suppression list after the audience was frozen"
         return Tried(row.lane, row.person_id, row.attempt, row.failures, "refused", "suppressed", words)
+    if gone:
+        words = f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone"
+        return Tried(row.lane, row.person_id, row.attempt, row.failures, "refused", "gone", words)
     return None

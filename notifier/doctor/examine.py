@@ -11,6 +11,7 @@ from notifier.doctor.site import (
     LastTexts,
     channels_of,
     examine_clocks,
+    examine_gone,
     examine_locales,
     examine_settings,
     read_keys,
@@ -26,6 +27,7 @@ async def examine(db: Db, settings: Settings, site: Site, names: Names, real: da
     findings = [
         await examine_clocks(db, real),
         *examine_settings(site, settings),
+        *await examine_gone(db, site),
         *examine_locales(site, last),
         *findings,
     ]

@@ -10,6 +10,7 @@ from yarl import URL
 
 from notifier.channels.outward import lies_outside, objection_to
 from notifier.channels.signing import read_signer
+from notifier.channels.webhook import endpoint_of
 from notifier.db import Db
 from notifier.doctor.finding import Finding, fail, look, ok
 from notifier.letters.render import catalogues
@@ -62,6 +63,19 @@ def examine_settings(site: Site, settings: Settings) -> list[Finding]:
     if site.watch and not Path(site.watch.folder).is_dir():
         findings.append(look("watched folder", f"{site.watch.folder} is none here", "make it where the workers run"))
     return findings
+
+
+async def examine_gone(db: Db, site: Site) -> list[Finding]:
+    """Whether the webhook said that it is gone for good."""
+    if site.webhook is None:
+        return []
+    at: datetime | None = await db.value(
+        "delivery.gone", site=site.site, channel="webhook", endpoint=endpoint_of(site.webhook)
+    )
+    if at is None:
+        return []
+    remedy = "nothing is sent there: put another webhook.url into site.yaml, or raise webhook.generation"
+    return [fail("webhook", f"it said on {at:%Y-%m-%d} that it is gone (410)", remedy)]
 
 
 def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:

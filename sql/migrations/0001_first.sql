@@ -268,6 +268,15 @@ CREATE TABLE retry (
     PRIMARY KEY (lane, person_id, campaign_id, channel)
 );
 
+-- What takes a site's letters and said that it is gone for good (HTTP 410). Nothing more is sent there.
+CREATE TABLE gone_endpoint (
+    site        text NOT NULL REFERENCES site,
+    channel     text NOT NULL,
+    endpoint    text NOT NULL,                  -- as the channel names it: a webhook's address and generation
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (site, channel, endpoint)
+);
+
 -- Progress, written with the outcomes; spread over slots so that workers do not wait for each other.
 CREATE TABLE progress (
     campaign_id integer NOT NULL REFERENCES campaign,

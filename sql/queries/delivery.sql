@@ -208,6 +208,17 @@ JOIN campaign c USING (campaign_id)
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
 FOR SHARE OF s
 
+-- name: gone
+-- lanes: none
+-- When an endpoint said that it is gone for good.
+SELECT at FROM gone_endpoint WHERE site = :site AND channel = :channel AND endpoint = :endpoint
+
+-- name: add_gone
+-- lanes: none
+-- Remember that an endpoint is gone for good.
+INSERT INTO gone_endpoint (site, channel, endpoint, at) VALUES (:site, :channel, :endpoint, :now)
+ON CONFLICT DO NOTHING
+
 -- name: add_outcomes
 -- lanes: all
 -- Append what became known. The same news twice is one row; only what was news is returned. In key order, so that two who

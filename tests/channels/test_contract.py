@@ -65,6 +65,11 @@ async def test_a_channel_is_called_as_its_module_and_says_what_it_does(opened):
     assert type(opened.channel).__doc__
 
 
+async def test_a_channel_says_how_much_it_takes_at_once_and_what_may_be_gone(opened):
+    assert opened.channel.batch >= 0
+    assert isinstance(opened.channel.endpoint(opened.far_side.site), str)
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 130])
 async def test_every_letter_is_answered_exactly_once(opened, count):
     letters = opened.letters(count)

@@ -1,12 +1,15 @@
 """The site's own private messages: what is signed, what answers mean, and where a webhook may not go."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from notifier.channels.channel import Sent
@@ -120,17 +123,101 @@ async def test_any_other_status_defers_the_whole_batch_and_follows_nowhere(chann
     assert len(there.ids) == 1
 
 
-async def test_410_ends_it_for_all_and_nothing_more_is_sent_there(channel, there):
+async def test_410_ends_it_for_all(channel, there):
     there.answers = [web.Response(status=410)]
-    site = site_of(there)
-    for _ in range(2):
-        assert {(one.kind, one.class_) for one in await sent(channel, site, letters())} == {("refused", "gone")}
-    assert len(there.ids) == 1
-    assert {one.kind for one in await sent(channel, site_of(there, 2), letters())} == {"placed"}
+    assert {(one.kind, one.class_) for one in await sent(channel, site_of(there), letters())} == {("refused", "gone")}
+
+
+def test_an_endpoint_is_another_one_with_another_address_or_generation(channel, there):
+    elsewhere = a_site(webhook={"url": there.url + "/v2"})
+    assert len({channel.endpoint(site) for site in (site_of(there), site_of(there, 2), elsewhere)}) == 3
+    assert channel.endpoint(a_site()) == ""
+
+
+def results(*named: tuple[str, str]) -> web.Response:
+    return web.json_response({"results": [{"external_id": who, "result": what} for who, what in named]})
+
+
+async def test_whoever_is_not_named_was_accepted_where_nobody_else_is_named(channel, there):
+    there.answers = [results(("u-2", "refused"), ("u-2", "refused"))]
+    assert [one.kind for one in await sent(channel, site_of(there), letters())] == ["placed", "refused", "placed"]
+
+
+async def test_results_for_people_who_were_not_asked_about_vouch_for_nobody_who_is_not_named(channel, there):
+    there.answers = [results(("u-1", "accepted"), ("U2", "refused"), ("", "accepted"))]
+    found = await sent(channel, site_of(there), letters())
+    assert [(one.kind, one.class_) for one in found] == [("placed", None), *[("deferred", "endpoint")] * 2]
+    assert "results for 2 who were not asked about" in found[1].reply
+
+
+async def test_two_results_for_one_person_that_differ_vouch_for_nothing_and_cost_nobody_else(channel, there):
+    there.answers = [results(("u-1", "accepted"), ("u-1", "refused"), ("u-2", "accepted"), ("u-2", "accepted"))]
+    found = await sent(channel, site_of(there), letters())
+    assert [one.kind for one in found] == ["deferred", "placed", "placed"]
+    assert found[0].reply == "200 with several results for this person"
+
+
+GARBAGE = [
+    b"",
+    b"\0\xff\xfe" * 50,
+    b"220 mail.example ESMTP\r\n",
+    b"HTTP/1.1 twohundred OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: \xff/; charset=\r\nContent-Length: 3\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+    b"HTTP/1.1 503 no\r\nContent-Length: 9\r\n\r\nno",
+    b"HTTP/1.1 204 yes\r\nRetry-After: \xff\r\n",
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+async def test_an_endpoint_that_answers_garbage_defers_and_breaks_nothing(garbage):
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}]}")
+        writer.write(garbage)
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(babble, "127.0.0.1", 0, limit=2**20)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    async with listener, open_channel(Settings(webhook_hosts=["127.0.0.1"]), KEYS) as channel:
+        found = await sent(channel, a_site(webhook={"url": url}), letters())
+    assert [(one.kind, one.class_) for one in found] == [("deferred", "endpoint")] * 3
+    assert found[0].reply.isprintable()
+    assert 0 < len(found[0].reply) <= 250
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_body_that_comes_too_slowly_or_has_no_end_is_given_up(monkeypatch, status):
+    monkeypatch.setattr("notifier.channels.webhook._TIME", aiohttp.ClientTimeout(total=0.5))
+    sizes = {"slow": (1, 0.05), "endless": (256 * 1024, 0)}
+    for size, pause in sizes.values():
+        ended = asyncio.Event()
+
+        async def drip(request: web.Request) -> web.StreamResponse:
+            answer = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
+            await answer.prepare(request)
+            try:
+                while True:
+                    await answer.write(b" " * size)  # noqa: B023 - called within the loop's turn
+                    await asyncio.sleep(pause)  # noqa: B023
+            finally:
+                ended.set()  # noqa: B023
+
+        app = web.Application()
+        app.router.add_post("/", drip)
+        async with TestServer(app) as server, open_channel(Settings(webhook_hosts=["127.0.0.1"]), KEYS) as channel:
+            site = a_site(webhook={"url": str(server.make_url("/"))})
+            assert {(one.kind, one.class_) for one in await sent(channel, site, letters())} == {
+                ("deferred", "endpoint")
+            }
+            await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_silence_and_lost_connections_defer(there, monkeypatch):
-    monkeypatch.setattr("notifier.channels.webhook._TIME", __import__("aiohttp").ClientTimeout(total=0.1))
+    monkeypatch.setattr("notifier.channels.webhook._TIME", aiohttp.ClientTimeout(total=0.1))
     async with open_channel(Settings(webhook_hosts=["127.0.0.1", "nowhere.invalid"]), KEYS) as channel:
         there.delay = 1
         assert [one.reply for one in await sent(channel, site_of(there), letters(1))] == ["no answer in time"]

@@ -212,3 +212,15 @@ async def test_the_command_shows_a_table_and_ends_with_1_when_letters_would_fail
     assert await command.doctor("kumo", dns=names.address) == 0
     await apply(db, a_site(relay, relays=[]), now)
     assert await command.doctor("kumo", dns=names.address) == 1
+
+
+async def test_a_webhook_that_said_it_is_gone_is_found_until_the_site_names_another(db: Db, relay: SmtpServer) -> None:
+    webhook = {"url": "https://shop.example/messages", "generation": 1}
+    site = a_site(relay, webhook=webhook)
+    await apply(db, site, datetime.now(UTC))
+    await db.run(
+        "delivery.add_gone", site=site.site, channel="webhook", endpoint="https://shop.example/messages 1",
+        now=datetime(2026, 3, 1, tzinfo=UTC),
+    )  # fmt: skip
+    assert about(await findings(db, site), "webhook") == [("fail", "it said on 2026-03-01 that it is gone (410)")]
+    assert about(await findings(db, a_site(relay, webhook=webhook | {"generation": 2})), "webhook") == []

@@ -62,6 +62,7 @@ class Dice:
     name: str
     random: random.Random
     calm: bool = False
+    batch: int = 0
 
     async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
         """Every answer that the contract knows."""
@@ -70,6 +71,10 @@ class Dice:
                 raise ConnectionError("the worker broke")
             kind, class_ = self.random.choice(ANSWERS)
             yield Sent(letter, kind, class_, "a reply", "dice")
+
+    def endpoint(self, site: Site) -> str:
+        """Nothing here is ever gone for good."""
+        return ""
 
     def hear(self, headers: Mapping[str, str], body: bytes) -> list[Feedback]:
         """Nothing comes this way."""
