@@ -17,6 +17,9 @@ from notifier.sites.site import Relay
 _PAUSE = 30.0  # seconds for which a relay in trouble is left alone
 _FIRST_PAUSE = 1.0  # … when it is out of reach; doubled while it stays so: it may just be starting anew
 _BROKEN_IN_A_ROW = 3  # sessions lost before they handed anything over: one letter may be to blame, not three
+# After so many of them in a row the next does without PIPELINING: some servers announce it and lose what comes along.
+_DOUBTS = 2
+_ONE_BY_ONE = 3600.0  # seconds for which it is then not used, where sessions do better without
 
 
 class _Pool:
@@ -27,6 +30,8 @@ class _Pool:
         self.idle: list[Session] = []
         self.broken = 0
         self.trouble: Trouble | None = None
+        self._doubts = 0
+        self._one_by_one_until = 0.0
         self._paused_until = 0.0
         self._next_pause = _FIRST_PAUSE
 
@@ -45,6 +50,7 @@ class _Pool:
         if trouble is None and not session.usable:
             trouble = Trouble("network", "connection closed by the server", session.via)
         self.broken = self.broken + 1 if trouble and not session.accepted else 0
+        self._doubt("pipelining" in session.extensions, session.accepted > 0, trouble)
         if session.accepted:
             self._next_pause = _FIRST_PAUSE
         if trouble and (self.broken >= _BROKEN_IN_A_ROW or trouble.class_ in ("session", "throttled")):
@@ -53,6 +59,21 @@ class _Pool:
             await session.quit()
         else:
             self.keep(session)
+
+    def _doubt(self, pipelined: bool, worked: bool, trouble: Trouble | None) -> None:
+        if pipelined:
+            lost = trouble is not None and trouble.class_ != "throttled" and not worked
+            self._doubts = self._doubts + 1 if lost else 0
+        elif self._doubts and worked:
+            self._one_by_one_until = asyncio.get_running_loop().time() + _ONE_BY_ONE
+            self._doubts = 0
+        elif trouble:
+            self._doubts = 0  # it was not to blame
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the next session does without PIPELINING."""
+        return self._doubts >= _DOUBTS or asyncio.get_running_loop().time() < self._one_by_one_until
 
     def keep(self, session: Session) -> None:
         """Keep a session for the next letters, or destroy it when an answer may still come."""
@@ -113,7 +134,7 @@ class Relays:
                     trouble = pool.trouble
                     continue
                 try:
-                    session = pool.take() or await open_session(relay, self._limits)
+                    session = pool.take() or await open_session(relay, self._limits, pipelining=not pool.one_by_one)
                 except Trouble as problem:
                     pool.pause(problem)
                     trouble = problem
@@ -134,8 +155,8 @@ class Relays:
         await asyncio.gather(*(session.quit() for session in idle))
 
 
-async def open_session(relay: Relay, limits: Limits) -> Session:
-    """Connect, secure and authenticate. Raises Trouble.
+async def open_session(relay: Relay, limits: Limits, *, pipelining: bool = True) -> Session:
+    """Connect, secure and authenticate. ``pipelining``: use it where it is offered. Raises Trouble.
 
     Certificates are verified (against what OpenSSL trusts here; ``SSL_CERT_FILE`` adds a private authority), and
     nothing but EHLO and STARTTLS is sent in the clear where ``starttls`` was asked for.
@@ -161,7 +182,8 @@ async def open_session(relay: Relay, limits: Limits) -> Session:
                 await client.ehlo()
         if client.transport is None:
             raise Trouble("network", "connection closed by the server", via)
-        session = Session(via, frozenset(client.esmtp_extensions), limits, reference_for(relay.service))
+        extensions = frozenset(client.esmtp_extensions) - (frozenset() if pipelining else {"pipelining"})
+        session = Session(via, extensions, limits, reference_for(relay.service))
         transport = cast("asyncio.Transport", client.transport)
         transport.set_protocol(session)
         session.connection_made(transport)

@@ -193,9 +193,9 @@ class Session(asyncio.Protocol):
         elif phase == "dot":
             self._ended(code, text)
         elif phase in ("mail", "rcpt"):
-            if code not in (250, 251, 252):
+            if code >= 400:
                 self._refused(cast("Phase", phase), code, text)
-            elif self._refusal is not None:
+            elif self._refusal is not None or code not in (250, 251, 252):
                 # MAIL was refused and RCPT was not: after this nothing that we send is safe.
                 self._out_of_step(f"{code} {text}".encode())
         elif phase == "data":

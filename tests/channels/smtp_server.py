@@ -5,10 +5,12 @@ What to say at a stage, for one recipient or for all::
     server.say("rcpt", "550 5.1.1 no such user", to="a@example.net")     # always
     server.say("dot", DROP, "250 2.0.0 kept", to="a@example.net")         # first this, then that, then as usual
 
-Stages: ``banner``, ``ehlo``, ``auth``, ``mail``, ``rcpt``, ``data`` (before content), ``dot`` (after it). ``DROP``
-closes without a word, ``KEEP_AND_DROP`` (at the dot) keeps the letter and closes, ``SILENCE`` never answers.
-A reply of several lines is written with ``\\n`` between them, several replies with ``\\r\\n``. Every accepted letter is
-answered with its recipient's address, so that a test sees whether an answer was credited to somebody else.
+Stages: ``banner``, ``ehlo``, ``starttls``, ``handshake``, ``auth``, ``mail``, ``rcpt``, ``data`` (before content),
+``content`` (in the midst of it; only DROP), ``dot`` (after it). ``DROP`` closes without a word, ``KEEP_AND_DROP`` (at
+the dot) keeps the letter and closes, ``SILENCE`` never answers, ``ENDLESS`` never ends its answer, and what begins with
+``SLOWLY`` comes byte by byte. A reply of several lines is written with ``\\n`` between them, several replies with
+``\\r\\n``; ``{to}`` in it is the recipient. Every accepted letter is answered with its recipient's address, so that a
+test sees whether an answer was credited to somebody else.
 """
 
 import asyncio
@@ -17,9 +19,12 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-DROP, KEEP_AND_DROP, SILENCE = "(drop)", "(keep and drop)", "(silence)"
+DROP, KEEP_AND_DROP, SILENCE, ENDLESS, SLOWLY = "(drop)", "(keep and drop)", "(silence)", "(endless)", "(slowly) "
+# What may become of commands that came before the one ahead of them was answered. Ways in which real servers get
+# PIPELINING wrong: they lose the rest, answer all of them at once, in another order, or call it an error.
+Pipelining = Literal["answered", "lost", "merged", "reversed", "refused"]
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Got:
 class SmtpServer:
     """See the module. ``piece``: bytes per write, to cut replies anywhere; ``delay``: seconds before every reply."""
 
+    pipelining: Pipelining = "answered"
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN")
     data_without_recipient: str = "354 go on then"
     context: ssl.SSLContext | None = None
@@ -69,7 +75,7 @@ class SmtpServer:
             replies = self._said.get(key)
             if replies:
                 reply = replies.pop(0) if len(replies) > 1 else replies[0]
-                return reply or usual
+                return (reply or usual).replace("{to}", to or "")
         return usual
 
     def drop_all(self) -> None:
@@ -115,18 +121,42 @@ class _Conversation:
     user: str | None = None
     mail: str = ""
     rcpt: str = ""
+    kept_back: list[str] = field(default_factory=list)
 
     async def reply(self, words: str) -> None:
         if words == DROP:
             raise _Dropped
         if words == SILENCE:
             await asyncio.Event().wait()
+        while words == ENDLESS:
+            await self.write("250-and " + "so on " * 50 + "\r\n")
+        if words.startswith(SLOWLY):
+            for character in words.removeprefix(SLOWLY) + "\r\n":
+                await asyncio.sleep(0.002)
+                await self.write(character)
+            return None
+        if await self.muddled(words):
+            return None
         if "\r\n" in words:
             return await self.write(words + "\r\n")
         lines = words.split("\n")
         for line in lines[:-1]:
             await self.write(f"{line[:3]}-{line[4:]}\r\n")
         return await self.write(lines[-1] + "\r\n")
+
+    async def muddled(self, words: str) -> bool:
+        """Whether this reply is kept back (or lost), as others are missing that the server gets wrong with it."""
+        how, more = self.server.pipelining, bool(self.reader._buffer)  # type: ignore[attr-defined]
+        if how == "answered" or not (more or self.kept_back):
+            return False
+        if how == "lost":
+            self.reader._buffer.clear()  # type: ignore[attr-defined]
+            return False
+        self.kept_back.append(words)
+        if not more:
+            answers, self.kept_back = self.kept_back, []
+            await self.write("\r\n".join(answers[::-1] if how == "reversed" else answers[-1:]) + "\r\n")
+        return True
 
     async def write(self, text: str) -> None:
         if self.server.delay:
@@ -147,6 +177,8 @@ class _Conversation:
             self.server.commands.append(command)
             if self.reader._buffer:  # type: ignore[attr-defined]  # what came before we answered
                 self.server.pipelined = True
+                if self.server.pipelining == "refused":
+                    return await self.write("554 5.5.0 SMTP synchronization error\r\n")
             verb = command.split(" ")[0].upper()
             if verb == "QUIT":
                 return await self.reply("221 2.0.0 bye")
@@ -167,7 +199,13 @@ class _Conversation:
 
     async def do_starttls(self, command: str) -> None:
         assert self.server.context
-        await self.reply("220 2.0.0 ready")
+        answer = self.server.answer("starttls", "220 2.0.0 ready")
+        await self.reply(answer)
+        if not answer.startswith("220"):
+            return
+        if self.server.answer("handshake", "") == DROP:
+            await self.reader.read(100)  # the client's first words
+            raise _Dropped
         await self.writer.start_tls(self.server.context)
         self.secured = True
 
@@ -222,6 +260,9 @@ class _Conversation:
         answer = self.server.answer("data", "354 end with a dot", address)
         await self.reply(answer)
         if answer.startswith("354"):
+            if self.server.answer("content", "", address) == DROP:
+                await self.reader.readline()
+                raise _Dropped
             got = Got(self.mail, self.rcpt, await self.content(), self.secured, self.user)
             self.mail = self.rcpt = ""
             answer = self.server.answer("dot", f"250 2.0.0 queued for {address}", address)
