@@ -100,6 +100,7 @@ CREATE TABLE person (
     PRIMARY KEY (lane, site, external_id)
 );
 CREATE UNIQUE INDEX person_by_id ON person (lane, person_id);
+CREATE INDEX person_erased ON person (lane, person_id) WHERE status = 'erased';
 
 -- What a registration showed, left by the people stage for the acceptance stage.
 CREATE TABLE registration (

@@ -121,37 +121,49 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased
 -- lanes: all
--- Remove the addresses of erased people from the intents of a stretch, and what mail servers said of them.
-WITH said AS (
+-- Remove the addresses of erased people from the intents of a stretch, and what mail servers said of them. Erased people
+-- are found by an index of their own: else every attempt of the stretch is compared with its person.
+WITH erased AS MATERIALIZED (
+    SELECT lane, person_id
+    FROM person
+    WHERE status = 'erased'
+      AND (lane, person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (lane, person_id) <= (:to_lane::smallint, :to_person::uuid)
+), said AS (
     UPDATE outcome o SET reply = ''
-    FROM person p
-    WHERE p.lane = o.lane AND p.person_id = o.person_id AND p.status = 'erased' AND o.reply <> ''
-      AND o.campaign_id = :campaign_id AND o.channel = :channel
-      AND (o.lane, o.person_id) > (:from_lane::smallint, :from_person::uuid)
-      AND (o.lane, o.person_id) <= (:to_lane::smallint, :to_person::uuid)
+    FROM erased e
+    WHERE o.lane = e.lane AND o.person_id = e.person_id AND o.campaign_id = :campaign_id AND o.channel = :channel
+      AND o.reply <> ''
 )
 UPDATE intent i SET address = NULL
-FROM person p
-WHERE p.lane = i.lane AND p.person_id = i.person_id AND p.status = 'erased' AND i.address IS NOT NULL
-  AND i.campaign_id = :campaign_id AND i.channel = :channel
-  AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
-  AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
+FROM erased e
+WHERE i.lane = e.lane AND i.person_id = e.person_id AND i.campaign_id = :campaign_id AND i.channel = :channel
+  AND i.address IS NOT NULL
 
 -- name: fresh
 -- lanes: all
--- The next planned notices after a cursor, with what a letter needs of each person as they are now.
+-- The next planned notices after a cursor, with what a letter needs of each person as they are now. The notices are
+-- counted off before anything is joined to them: else PostgreSQL joins and sorts the whole rest of the slice for each batch.
+WITH next AS MATERIALIZED (
+    SELECT n.lane, n.person_id, n.plan
+    FROM notice n
+    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+      AND n.plan = ANY (ARRAY(
+          SELECT pl.plan FROM plan pl WHERE pl.campaign_id = :campaign_id AND :channel = ANY (pl.channels)
+      ))
+      AND (n.lane, n.person_id) > (:cursor_lane::smallint, :cursor_person::uuid)
+      AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
+    ORDER BY n.lane, n.person_id
+    LIMIT :limit
+)
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
        1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
        s.email_mac IS NOT NULL AS suppressed
-FROM notice n
-JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan AND :channel = ANY (pl.channels)
+FROM next n
+JOIN plan pl ON pl.campaign_id = :campaign_id AND pl.plan = n.plan
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
 LEFT JOIN suppression s ON :channel = 'email' AND s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
-WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
-  AND (n.lane, n.person_id) > (:cursor_lane::smallint, :cursor_person::uuid)
-  AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
 ORDER BY n.lane, n.person_id
-LIMIT :limit
 
 -- name: due
 -- lanes: all
