@@ -13,6 +13,7 @@ from notifier.acceptance.accept import accept
 from notifier.campaigns.announce import freeze_next
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
+from notifier.delivery.second import tell_by_second_channel
 from notifier.log import log, where
 from notifier.policies.watch import watch_folders
 
@@ -69,6 +70,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("follow the clock", lambda: follow_clock(db, clock)),
         Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
+        Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),

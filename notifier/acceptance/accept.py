@@ -118,6 +118,7 @@ def _evidence(case: Case, decision: Decision) -> dict[str, Any]:
             "literal": rule.literal,
             "notice_days": rule.notice_days,
             "bounce_window_hours": rule.bounce_window_hours,
+            "evidence": rule.evidence,
         },
     }
 

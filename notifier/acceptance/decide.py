@@ -11,6 +11,7 @@ from typing import Literal
 
 from notifier.activity.activity import Use, is_use
 from notifier.campaigns.rule import Rule
+from notifier.sites.preset import Evidence
 
 Grade = Literal["A", "B", "C", "D", "E"]
 
@@ -39,6 +40,7 @@ class Reason(StrEnum):
     SUPPRESSED = "suppressed"
     SUPERSEDED = "superseded"
     NOT_YET_TOLD = "not_yet_told"
+    TOO_LITTLE_EVIDENCE = "too_little_evidence"
     BOUNCE_WINDOW = "bounce_window"
     NO_USE_YET = "no_use_yet"
     USED = "used"
@@ -79,6 +81,13 @@ class Telling:
     placed: bool
     recipient_at: datetime | None = None
     shown_at: datetime | None = None
+
+    def told_at(self, evidence: Evidence) -> datetime | None:
+        """When there first was evidence that suffices; None while there is none. What lies with us has arrived."""
+        if evidence == "relay" or (evidence == "recipient" and self.placed):
+            return self.at
+        proofs = [self.shown_at] if evidence == "shown" else [self.recipient_at, self.shown_at]
+        return min((at for at in proofs if at is not None), default=None)
 
     def stands(self, window: timedelta, now: datetime) -> bool:
         """Whether a bounce need no longer be waited for."""
@@ -157,8 +166,8 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
     window = timedelta(hours=rule.bounce_window_hours)
     uses = sorted(_qualifying(rule, facts, now), key=lambda use: use.occurred_at)
     waiting: Decision | None = None
-    for telling in sorted(facts.tellings, key=lambda t: (t.at, t.channel, t.attempt)):
-        counts_from = _counts_from(rule, facts, telling)
+    for told_at, telling in _sufficient(rule, facts):
+        counts_from = _counts_from(rule, facts, told_at)
         use = next((use for use in uses if use.occurred_at >= counts_from), None)
         if use is None:
             again_at = counts_from if counts_from > now else None
@@ -168,16 +177,22 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
             return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
         ends = telling.at + window
         waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
-    return waiting or Decision(Outcome.NONE, Reason.NOT_YET_TOLD)
+    return waiting or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
+
+
+def _sufficient(rule: Rule, facts: Facts) -> list[tuple[datetime, Telling]]:
+    """The tellings that there is enough evidence of, with the moment since which there is: the earliest first."""
+    found = [(at, t) for t in facts.tellings if (at := t.told_at(rule.evidence)) is not None]
+    return sorted(found, key=lambda one: (one[0], one[1].channel, one[1].attempt))
 
 
 def _qualifying(rule: Rule, facts: Facts, now: datetime) -> Iterator[Use]:
     return (use for use in facts.uses if is_use(use.kind, rule.activity_kinds) and use.occurred_at <= now)
 
 
-def _counts_from(rule: Rule, facts: Facts, telling: Telling) -> datetime:
+def _counts_from(rule: Rule, facts: Facts, told_at: datetime) -> datetime:
     """The person's own date: the version's effect, the notice period and a withdrawn objection all lie behind it."""
-    after_notice = max(facts.effective_at, telling.at + timedelta(days=rule.notice_days))
+    after_notice = max(facts.effective_at, told_at + timedelta(days=rule.notice_days))
     return after_notice if facts.objection is None else max(after_notice, facts.objection.at)
 
 

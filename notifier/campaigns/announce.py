@@ -151,3 +151,4 @@ async def _cut_slices(tx: Db, campaign_id: int, plans: Sequence[Plan], size: int
         fallback = channel not in at_once
         where = {"campaign_id": campaign_id, "channel": channel}
         await tx.run("campaigns.cut_slices", **where, size=size, fallback=fallback, now=now)
+    await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)

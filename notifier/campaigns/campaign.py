@@ -27,6 +27,7 @@ class Campaign:
     published_at: datetime
     effective_at: datetime
     frozen: dict[str, Any] | None
+    superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
 
 
 def _read(*, rule: dict[str, Any], **columns: Any) -> Campaign:

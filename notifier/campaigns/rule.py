@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from notifier.policies.version import EXPLICIT_FLAGS
-from notifier.sites.preset import PRESETS
+from notifier.sites.preset import PRESETS, Evidence
 from notifier.sites.site import Audience, RuleSettings
 
 # Kinds of activity that are no use of the site in the sense of a policy, whatever a site's allow-list says.
@@ -26,6 +26,8 @@ class Rule(BaseModel):
     telling: Literal["any", "all"]
     notice_days: int
     bounce_window_hours: int
+    evidence: Evidence  # less than this tells nobody: the next channel has its turn, and use does not count
+    evidence_hours: int
     deems: bool
     activity_kinds: tuple[str, ...] | None
     audience: Audience
@@ -45,6 +47,8 @@ def rule_of(settings: RuleSettings, materiality: str, flags: frozenset[str]) -> 
         bounce_window_hours=(
             preset.bounce_window_hours if settings.bounce_window_hours is None else settings.bounce_window_hours
         ),
+        evidence=settings.evidence or preset.evidence,
+        evidence_hours=preset.evidence_hours if settings.evidence_hours is None else settings.evidence_hours,
         deems=preset.deems if chosen is None else chosen,
         activity_kinds=None if settings.activity_kinds is None else tuple(settings.activity_kinds),
         audience=settings.audience,

@@ -49,6 +49,7 @@ ENGLISH: Mapping[str, str] = {
     "decision.suppressed": "There is no acceptance: use counts for nothing while nobody could tell them.",
     "decision.superseded": "There is no acceptance: use counts for nothing as they were not told.",
     "decision.not_yet_told": "There is no acceptance: use counts for nothing before they are told.",
+    "decision.too_little_evidence": "There is no acceptance: the rule wants better evidence that they were told.",
     "decision.bounce_window": "There is no acceptance yet: they used the site, but the letter may still bounce until"
     " {again_at}.",
     "decision.no_use_yet": "There is no acceptance yet: no use that counts has been reported.",

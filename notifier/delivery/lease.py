@@ -63,7 +63,10 @@ async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) ->
 
 
 async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> None:
-    """End the lease. ``finished``: nothing fresh is left, so the slice is next due when its first retry is."""
+    """End the lease. ``finished``: nothing fresh is left, so the slice is next due when its first retry is.
+
+    Then it is also known when to look for people without sufficient evidence (:mod:`notifier.delivery.second`).
+    """
     async with db.transaction() as tx:
         # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
         if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
@@ -71,6 +74,8 @@ async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> 
         # Somebody may have been erased between the reading of their address and the writing of the intent.
         await tx.run("delivery.forget_erased", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)
+        if finished:
+            await tx.run("delivery_second.schedule", **slice_.stretch, slice=slice_.slice)
         await tx.notify("notifier", "slice")
 
 

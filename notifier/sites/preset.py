@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+# What shows that somebody was told: our relay's word, the recipient's own server's, or that it was in front of them.
+Evidence = Literal["relay", "recipient", "shown"]
+
 
 class Preset(BaseModel):
     """What a site starts from; it may choose otherwise value by value in site.yaml."""
@@ -15,6 +18,8 @@ class Preset(BaseModel):
     telling: Literal["any", "all"]
     notice_days: int
     bounce_window_hours: int = 72
+    evidence: Evidence = "relay"
+    evidence_hours: int = 72
     deems: bool = True
 
 

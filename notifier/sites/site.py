@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from notifier.db import Db
 from notifier.errors import NotFound
-from notifier.sites.preset import PRESETS
+from notifier.sites.preset import PRESETS, Evidence
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -127,6 +127,12 @@ class RuleSettings(_Part):
     )
     notice_days: int | None = Field(None, ge=0, le=365)
     bounce_window_hours: int | None = Field(None, ge=0, le=24 * 30)
+    evidence: Evidence | None = Field(
+        None, description="What shows that a person was told: relay, recipient or shown (docs/delivery.md)."
+    )
+    evidence_hours: int | None = Field(
+        None, ge=1, le=24 * 30, description="Without it this long after the first try, the next channel has its turn."
+    )
     deemed_acceptance: bool | None = None
     activity_kinds: list[str] | None = Field(None, description="Kinds of use that count. None: all but the excluded.")
     audience: Audience = Audience()

@@ -147,7 +147,8 @@ CREATE TABLE campaign (
     frozen_at   timestamptz,
     opened_at   timestamptz,                    -- sending began; private messages of the plan are visible from here
     closed_at   timestamptz,
-    frozen      jsonb                           -- counts by reason and by channel, as frozen
+    frozen      jsonb,                          -- counts by reason and by channel, as frozen
+    superseded_by integer REFERENCES campaign   -- tells of a newer version: from then on this one sends nothing more
 );
 
 CREATE TABLE campaign_event (
@@ -201,12 +202,14 @@ CREATE TABLE slice (
     cursor_lane smallint NOT NULL,              -- every planned notice up to here has an outcome or was skipped
     cursor_person uuid NOT NULL,
     due_at      timestamptz,                    -- when there is work next; NULL: none known
+    second_at   timestamptz,                    -- when to look for people without evidence; NULL: nobody to look for
     epoch       integer NOT NULL DEFAULT 0,     -- grows with every lease: a worker that lost it can move nothing
     worker      text,
     leased_until timestamptz,
     PRIMARY KEY (campaign_id, channel, slice)
 );
 CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX slice_second ON slice (second_at) WHERE second_at IS NOT NULL;
 
 -- We are about to try. Written and committed before a byte leaves.
 CREATE TABLE intent (
@@ -377,7 +380,7 @@ SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
            WHEN n.reason <> 'in_scope' THEN 'excluded'
            WHEN told.told_at IS NOT NULL THEN 'told'
            WHEN told.withheld OR told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
-           WHEN c.state = 'superseded' THEN 'superseded'
+           WHEN c.superseded_by IS NOT NULL THEN 'superseded'
            ELSE 'pending'
        END AS status
 FROM notice n

@@ -131,6 +131,18 @@ SELECT :campaign_id, :channel, slice, from_lane, from_person, to_lane, to_person
        CASE WHEN NOT :fallback THEN :now::timestamptz END
 FROM cut
 
+-- name: look_for_unread
+-- lanes: none
+-- Who reads no private message of the plan is told by the next channel: its slices are looked at when that is due. What
+-- is sent sets this itself when a lease ends; nothing is sent here.
+UPDATE slice s SET second_at = :now::timestamptz + make_interval(hours => (c.rule ->> 'evidence_hours')::integer)
+FROM campaign c
+WHERE c.campaign_id = :campaign_id AND s.campaign_id = c.campaign_id AND c.rule ->> 'evidence' = 'shown'
+  AND EXISTS (
+      SELECT FROM plan p
+      WHERE p.campaign_id = c.campaign_id AND 'inbox' = ANY (p.channels) AND s.channel = ANY (p.fallback)
+  )
+
 -- name: version
 -- lanes: none
 -- What a published version asks for.
@@ -146,7 +158,7 @@ RETURNING campaign_id
 
 -- fragment: campaign
 SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.created_at,
-       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen
+       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by
 FROM campaign c
 JOIN version v USING (version_id)
 
@@ -184,13 +196,17 @@ WHERE campaign_id = :campaign_id
 
 -- name: supersede_older
 -- lanes: none
--- Campaigns about older versions of the same policy tell nobody further.
+-- Campaigns about older versions of the same policy tell nobody further. One that is done stays so, and answers no late
+-- bounce by another channel.
 WITH older AS (
-    UPDATE campaign c SET state = 'superseded', closed_at = :now
+    UPDATE campaign c SET
+        superseded_by = :campaign_id,
+        state = CASE c.state WHEN 'done' THEN c.state ELSE 'superseded' END,
+        closed_at = CASE c.state WHEN 'done' THEN c.closed_at ELSE :now END
     FROM version old, campaign this JOIN version new ON new.version_id = this.version_id
     WHERE this.campaign_id = :campaign_id AND old.version_id = c.version_id
       AND old.site = new.site AND old.policy = new.policy AND old.ordinal < new.ordinal
-      AND c.state IN ('planned', 'approved', 'sending', 'paused')
+      AND c.state IN ('planned', 'approved', 'sending', 'paused', 'done') AND c.superseded_by IS NULL
     RETURNING c.campaign_id
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action, reason)
@@ -217,11 +233,14 @@ SELECT at, actor, action, reason FROM campaign_event WHERE campaign_id = :campai
 
 -- name: close_finished
 -- lanes: none
--- Campaigns whose slices have nothing left to do are done.
+-- Campaigns whose slices have nothing left to do and nobody left to look for are done.
 WITH finished AS (
     UPDATE campaign c SET state = 'done', closed_at = :now
     WHERE c.state = 'sending'
-      AND NOT EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.campaign_id AND s.due_at IS NOT NULL)
+      AND NOT EXISTS (
+          SELECT FROM slice s
+          WHERE s.campaign_id = c.campaign_id AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL)
+      )
     RETURNING c.campaign_id
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action)

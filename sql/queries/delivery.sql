@@ -10,6 +10,7 @@ WITH waiting AS (
     WHERE s.due_at <= :now
       AND (s.leased_until IS NULL OR s.leased_until < :real)
       AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
+      AND c.superseded_by IS NULL
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
@@ -209,12 +210,12 @@ SET cursor_lane = :cursor_lane, cursor_person = :cursor_person, leased_until = :
 FROM campaign c
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
   AND c.campaign_id = s.campaign_id
-RETURNING c.state::text
+RETURNING CASE WHEN c.superseded_by IS NULL THEN c.state::text ELSE 'superseded' END
 
 -- name: hold
 -- lanes: none
 -- Keep a slice from being taken over until this transaction ends. Answers the campaign's state; no row: it is lost.
-SELECT c.state::text
+SELECT CASE WHEN c.superseded_by IS NULL THEN c.state::text ELSE 'superseded' END
 FROM slice s
 JOIN campaign c USING (campaign_id)
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
@@ -273,11 +274,13 @@ WHERE r.lane = d.lane AND r.person_id = d.person_id AND r.campaign_id = :campaig
 
 -- name: fall_back
 -- lanes: all
--- Queue the next channel of each person's plan that was not tried yet, and wake the slices that their keys lie in.
+-- Queue the next channel of each person's plan that was not tried yet, and wake the slices that their keys lie in. Not
+-- once a newer version is told.
 WITH next AS (
     SELECT DISTINCT f.lane, f.person_id, tried.channel
     FROM unnest(:lanes::smallint[], :people::uuid[]) AS f (lane, person_id)
     JOIN notice n ON n.lane = f.lane AND n.person_id = f.person_id AND n.campaign_id = :campaign_id
+    JOIN campaign this ON this.campaign_id = n.campaign_id AND this.superseded_by IS NULL
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
     CROSS JOIN LATERAL (
         SELECT c.channel

@@ -23,6 +23,7 @@ LATER = DATE + 10 * DAY
 
 RULE = Rule(
     preset="pop-japan", literal="", channels=("email",), telling="all", notice_days=30, bounce_window_hours=72,
+    evidence="relay", evidence_hours=72,
     deems=True, activity_kinds=None, audience=Audience(), explicit=False,
 )  # fmt: skip
 
@@ -62,6 +63,8 @@ def facts(**changes: Any) -> Facts:
 NONE, DEEMED = Outcome.NONE, Outcome.DEEMED
 AT_ONCE = RULE.model_copy(update={"notice_days": 0})
 NO_WINDOW = RULE.model_copy(update={"bounce_window_hours": 0, "notice_days": 0})
+BY_RECIPIENT = RULE.model_copy(update={"evidence": "recipient"})
+IF_SHOWN = RULE.model_copy(update={"evidence": "shown"})
 ACT = Act(POSTED + DAY, "explicit")
 
 CASES = [
@@ -141,6 +144,22 @@ CASES = [
     Case("use before the surer channel waits for the window of the first",
          facts(effective_at=POSTED, uses=(use(TOLD + HOUR),), tellings=(email(), inbox(TOLD + 2 * HOUR))),
          NONE, Reason.BOUNCE_WINDOW, again_at=TOLD + 72 * HOUR, rule=AT_ONCE, now=TOLD + 3 * HOUR),
+    Case("our relay's word tells nobody where the rule wants the recipient's server",
+         FACTS, NONE, Reason.TOO_LITTLE_EVIDENCE, rule=BY_RECIPIENT),
+    Case("where the rule wants the recipient's server, the person's date counts from its word",
+         facts(tellings=(email(recipient_at=TOLD + 2 * DAY),), uses=(use(DATE + DAY), use(DATE + 2 * DAY))),
+         DEEMED, Reason.USED, "C", DATE + 2 * DAY, rule=BY_RECIPIENT),
+    Case("a private message that is there is as good as a letter on the recipient's server",
+         facts(tellings=(email(), inbox(TOLD + 3 * DAY)), uses=(use(DATE + DAY), use(DATE + 3 * DAY))),
+         DEEMED, Reason.USED, "D", DATE + 3 * DAY, rule=BY_RECIPIENT),
+    Case("a message that lies there unread tells nobody where the rule wants it shown",
+         facts(tellings=(email(recipient_at=TOLD), inbox())), NONE, Reason.TOO_LITTLE_EVIDENCE, rule=IF_SHOWN),
+    Case("where the rule wants it shown, the person's date counts from when it was",
+         facts(tellings=(inbox(shown_at=TOLD + 4 * DAY),), uses=(use(DATE + 3 * DAY), use(DATE + 5 * DAY))),
+         DEEMED, Reason.USED, "B", DATE + 5 * DAY, rule=IF_SHOWN),
+    Case("where the rule wants it shown, the date is asked about as soon as there is one",
+         facts(tellings=(inbox(shown_at=TOLD + 4 * DAY),), uses=()),
+         NONE, Reason.NO_USE_YET, again_at=DATE + 4 * DAY, rule=IF_SHOWN, now=DATE),
     Case("without notice period and window the first use after the letter counts",
          facts(effective_at=POSTED, uses=(use(TOLD),)), DEEMED, Reason.USED, "D", TOLD, rule=NO_WINDOW),
 ]  # fmt: skip
@@ -179,9 +198,12 @@ tellings = st.builds(
 )
 uses = st.builds(use, hours, st.sampled_from(["login", "purchase", "policy_viewed"]))
 rules = st.builds(
-    lambda days, window: RULE.model_copy(update={"notice_days": days, "bounce_window_hours": window}),
+    lambda days, window, evidence: RULE.model_copy(
+        update={"notice_days": days, "bounce_window_hours": window, "evidence": evidence}
+    ),
     st.integers(0, 20),
     st.integers(0, 96),
+    st.sampled_from(["relay", "recipient", "shown"]),
 )
 many_facts = st.builds(
     Facts,

@@ -22,7 +22,8 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 RULE = Rule(
     preset="pop-japan", literal="posted and sent", channels=("email", "inbox"), telling="any", notice_days=30,
-    bounce_window_hours=72, deems=True, activity_kinds=None, audience=Audience(), explicit=False,
+    bounce_window_hours=72, evidence="relay", evidence_hours=72,
+    deems=True, activity_kinds=None, audience=Audience(), explicit=False,
 )  # fmt: skip
 PLANS = [
     ("email, then a private message", ["email"], ["inbox"]),

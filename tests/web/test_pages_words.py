@@ -50,8 +50,8 @@ def test_every_key_that_a_template_names_is_in_the_catalogue(template: Any) -> N
 # Families whose last word comes from the data: a state, a reason, a class, a step.
 COMPOSED = (
     "state", "count", "reason", "channel", "via", "class", "outcome", "materiality", "flag", "error", "event", "said",
-    "fact", "rule.telling", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard", "public.changed",
-    "mailbox.count",
+    "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
+    "public.changed", "mailbox.count",
 )  # fmt: skip
 
 
