@@ -15,6 +15,7 @@ import asyncpg
 from notifier.campaigns.campaign import Campaign, load_campaign, record_event
 from notifier.campaigns.plan import Kind, Plan, plan_for
 from notifier.campaigns.rule import rule_of
+from notifier.campaigns.safety import Safety
 from notifier.db import Db
 from notifier.sites.site import Site, load_site
 
@@ -23,19 +24,29 @@ FANNED_OUT_ON_READ = "inbox"
 
 
 async def announce(db: Db, site: Site, version_id: int, now: datetime, actor: str) -> int:
-    """Plan the telling of a published version. Returns the campaign's id, the same one however often it is asked."""
+    """Plan the telling of a published version. Returns the campaign's id, the same one however often it is asked.
+
+    Where the site asks for nobody's approval it begins by itself.
+    """
     async with db.transaction() as tx:
         version = await tx.first(dict, "campaigns.version", version_id=version_id)
         if version is None:
             raise LookupError(f"version {version_id} is not published")
         rule = rule_of(site.rule, version["materiality"], frozenset(version["flags"]))
+        safety = Safety(approval=site.approval)
         created: int | None = await tx.value(
-            "campaigns.create", site=site.site, version_id=version_id, rule=rule.model_dump(mode="json"), now=now
-        )
+            "campaigns.create",
+            site=site.site, version_id=version_id, now=now,
+            rule=rule.model_dump(mode="json"), safety=safety.model_dump(mode="json"),
+        )  # fmt: skip
         if created is None:
             existing: int = await tx.value("campaigns.of_version", version_id=version_id)
             return existing
         await record_event(tx, created, now, actor, "announced")
+        if not safety.approval.people:
+            await record_event(tx, created, now, "site.yaml", "approve", "approval.people is 0: publishing sends")
+            await tx.run("campaigns.step", campaign_id=created, state="approved", now=now)
+            await tx.notify("notifier", "campaign")
         return created
 
 

@@ -5,13 +5,17 @@ from datetime import datetime
 from typing import Any
 
 from notifier.campaigns.rule import Rule
+from notifier.campaigns.safety import Safety
 from notifier.db import Db
 from notifier.errors import NotFound
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """One campaign with the version that it tells of. ``frozen`` holds the counts of the freeze, by reason."""
+    """One campaign with the version that it tells of. ``frozen`` holds the counts of the freeze, by reason.
+
+    ``approved_by`` names whoever approved it, as far as that still holds.
+    """
 
     campaign_id: int
     site: str
@@ -20,6 +24,7 @@ class Campaign:
     label: str
     state: str
     rule: Rule
+    safety: Safety
     created_at: datetime
     frozen_at: datetime | None
     opened_at: datetime | None
@@ -28,10 +33,22 @@ class Campaign:
     effective_at: datetime
     frozen: dict[str, Any] | None
     superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
+    approved_by: list[str]
 
 
-def _read(*, rule: dict[str, Any], **columns: Any) -> Campaign:
-    return Campaign(rule=Rule.model_validate(rule), **columns)
+@dataclass(frozen=True)
+class Event:
+    """One line of a campaign's history. ``detail`` has the figures behind it, where there are any."""
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    detail: dict[str, Any]
+
+
+def _read(*, rule: dict[str, Any], safety: dict[str, Any], **columns: Any) -> Campaign:
+    return Campaign(rule=Rule.model_validate(rule), safety=Safety.model_validate(safety), **columns)
 
 
 async def load_campaign(db: Db, site: str | None, campaign_id: int) -> Campaign:
@@ -41,6 +58,13 @@ async def load_campaign(db: Db, site: str | None, campaign_id: int) -> Campaign:
     if found is None or (site is not None and found["site"] != site):
         raise NotFound(f"there is no campaign {campaign_id}" + (f" of {site}" if site else ""))
     return _read(**found)
+
+
+async def lock_campaign(tx: Db, site: str | None, campaign_id: int) -> Campaign:
+    """The campaign as it is now; until the transaction ends nobody else decides about it. Raises NotFound."""
+    await load_campaign(tx, site, campaign_id)
+    await tx.run("campaigns.lock", campaign_id=campaign_id)
+    return await load_campaign(tx, site, campaign_id)
 
 
 async def list_campaigns(db: Db, site: str) -> list[Campaign]:
@@ -54,6 +78,16 @@ async def campaign_of_version(db: Db, version_id: int) -> int | None:
     return found
 
 
-async def record_event(db: Db, campaign_id: int, now: datetime, actor: str, action: str, reason: str = "") -> None:
-    """Append to the campaign's own history: who did what, when and why."""
-    await db.run("campaigns.record_event", campaign_id=campaign_id, now=now, actor=actor, action=action, reason=reason)
+async def history(db: Db, campaign_id: int) -> list[Event]:
+    """A campaign's own history, the earliest first."""
+    return await db.many(Event, "campaigns.events", campaign_id=campaign_id)
+
+
+async def record_event(
+    db: Db, campaign_id: int, now: datetime, actor: str, action: str, reason: str = "", **detail: Any
+) -> None:
+    """Append to the campaign's own history: who did what, when and why, and the figures behind it."""
+    await db.run(
+        "campaigns.record_event",
+        campaign_id=campaign_id, now=now, actor=actor, action=action, reason=reason, detail=detail,
+    )  # fmt: skip

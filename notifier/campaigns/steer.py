@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from notifier.campaigns.campaign import Campaign, load_campaign, record_event
+from notifier.campaigns.campaign import Campaign, load_campaign, lock_campaign, record_event
+from notifier.campaigns.safety import missing, objection_to_approval
 from notifier.db import Db
 from notifier.errors import Conflict
 
@@ -16,25 +17,37 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 async def steer(db: Db, site: str, campaign_id: int, action: str, actor: str, reason: str, now: datetime) -> Campaign:
-    """Take one step. Raises NotFound, or Conflict when the campaign's state does not allow it.
+    """Take one step. Raises NotFound, or Conflict when the campaign's state or the site's rules do not allow it.
 
     Workers look at the state before every batch, so pause and cancel hold what has not been handed over by then.
     """
     allowed, leads_to = STEPS[action]
     async with db.transaction() as tx:
-        campaign = await load_campaign(tx, site, campaign_id)
-        stepped = await tx.run(
-            "campaigns.step", campaign_id=campaign_id, allowed=list(allowed), state=leads_to, now=now
-        )
-        if not stepped:
+        campaign = await lock_campaign(tx, site, campaign_id)
+        if campaign.state not in allowed:
             raise Conflict(
                 f"campaign {campaign_id} is {campaign.state}; {action} is possible when it is {' or '.join(allowed)}"
             )
-        await record_event(tx, campaign_id, now, actor, action, reason)
+        if action == "approve":
+            await _approve(tx, campaign, actor, reason, now)
+        else:
+            await record_event(tx, campaign_id, now, actor, action, reason)
+            await tx.run("campaigns.step", campaign_id=campaign_id, state=leads_to, now=now)
         await tx.notify("notifier", "campaign")
         return await load_campaign(tx, site, campaign_id)
 
 
-def possible(state: str) -> list[str]:
-    """The steps that can be taken in a state."""
-    return [action for action, (allowed, _) in STEPS.items() if state in allowed]
+async def _approve(tx: Db, campaign: Campaign, actor: str, reason: str, now: datetime) -> None:
+    """Record one approval; the last that is needed lets the campaign begin."""
+    if objection := objection_to_approval(campaign.safety, campaign.approved_by, actor):
+        raise Conflict(objection)
+    approved_by = [*campaign.approved_by, actor]
+    counted = {"approvals": len(approved_by), "people": campaign.safety.approval.people}
+    await record_event(tx, campaign.campaign_id, now, actor, "approve", reason, **counted)
+    if not missing(campaign.safety, approved_by):
+        await tx.run("campaigns.step", campaign_id=campaign.campaign_id, state="approved", now=now)
+
+
+def possible(campaign: Campaign) -> list[str]:
+    """The steps that can be taken now."""
+    return [action for action, (allowed, _) in STEPS.items() if campaign.state in allowed]

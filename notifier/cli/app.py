@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import campaigns, doctor, letters, people, publish, questions, roles, setup, suppressions
+from notifier.cli import campaigns, doctor, letters, people, publish, questions, roles, setup, stop, suppressions
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -29,6 +29,8 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
     SET_UP: (setup.migrate, setup.apply, doctor.doctor),
     USE: (
         publish.publish,
+        stop.stop,
+        stop.go,
         questions.timeline,
         questions.explain,
         questions.told,

@@ -58,7 +58,7 @@ async def preview(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> Non
 
 @campaigns.command
 async def approve(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
-    """Let a planned campaign begin: the audience is frozen, then the letters go out."""
+    """Approve a planned campaign: with the last approval the audience is frozen, then the letters go out."""
     await _steer(url, site, campaign, "approve", reason)
 
 
@@ -84,6 +84,10 @@ async def _steer(url: str, site: str, campaign: int, step: str, reason: str) -> 
     async with service_at(url) as client:
         answer = await client.post(site_path(site, "campaigns", campaign, step), {"reason": reason})
     console.print(f"Campaign {campaign} ({answer['policy']} {answer['label']}) is {answer['state']}.")
+    approvals = answer["approvals"]
+    if answer["state"] == "planned":
+        by = approvals["approved_by"]
+        console.print(f"{len(by)} of {approvals['people']} approved, by {', '.join(by)}; somebody else must approve.")
 
 
 def _add(rows: Any, title: str, counts: Mapping[str, int]) -> None:

@@ -14,6 +14,7 @@ from notifier.doctor.site import (
     examine_gone,
     examine_locales,
     examine_settings,
+    examine_stops,
     read_keys,
 )
 from notifier.settings import Settings
@@ -26,6 +27,7 @@ async def examine(db: Db, settings: Settings, site: Site, names: Names, real: da
     last = await db.many(LastTexts, "doctor.last_texts", site=site.site)
     findings = [
         await examine_clocks(db, real),
+        *await examine_stops(db, site),
         *examine_settings(site, settings),
         *await examine_gone(db, site),
         *examine_locales(site, last),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+from notifier.campaigns.stop import said, stops
 from notifier.channels.outward import lies_outside, objection_to
 from notifier.channels.signing import read_signer
 from notifier.channels.webhook import endpoint_of
@@ -95,6 +96,13 @@ def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
         else:
             findings.append(ok(f"locale {locale}", "complete"))
     return findings
+
+
+async def examine_stops(db: Db, site: Site) -> list[Finding]:
+    """Whether somebody stopped sending."""
+    found = await stops(db, site.site)
+    commands = {True: "notifier go", False: f"notifier go {site.site}"}
+    return [fail("sending", said(one), f"let it go on: {commands[one.site is None]}") for one in found]
 
 
 async def examine_clocks(db: Db, real: datetime) -> Finding:

@@ -144,6 +144,12 @@ class Watch(_Part):
     folder: str
 
 
+class Approval(_Part):
+    """Whose word a campaign waits for before anything is sent."""
+
+    people: int = Field(1, ge=0, le=2, description="How many must approve. 0: publishing sends by itself.")
+
+
 class Webhook(_Part):
     """Where the site takes private messages of its own: the channel ``webhook``."""
 
@@ -163,6 +169,7 @@ class Site(_Part):
     senders: dict[Locale, Sender] = Field(min_length=1)
     policies: dict[Slug, Policy] = Field(min_length=1)
     rule: RuleSettings
+    approval: Approval = Approval()
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
     dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
     webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from notifier.campaigns.stop import Stop, stops
 from notifier.compose import Service
 from notifier.errors import Forbidden, NotFound, Unauthenticated
 from notifier.keys import PersonToken
@@ -45,8 +46,16 @@ class Grant:
         if scope not in self.scopes:
             raise Forbidden(f"this needs the scope {scope!r}; the token has {', '.join(sorted(self.scopes)) or 'none'}")
 
+    def demand_every_site(self, scope: str) -> None:
+        """Raise Forbidden for who is here for one site only, or lacks the scope."""
+        if self.site is not None:
+            raise Forbidden(f"this is about every site, and the token is for {self.site} only")
+        self.demand(None, scope)
+
 
 GRANT = web.RequestKey("grant", Grant)
+# What is stopped, as far as whoever is logged in may know: every page of the console says it.
+STOPS = web.RequestKey("stops", list[Stop])
 
 
 async def demand(request: web.Request, grant: Grant, site: str | None, scope: str) -> None:
@@ -146,6 +155,7 @@ async def guard_console(request: web.Request, handler: Handler) -> web.StreamRes
             request[GRANT] = await _session(request)
         except Unauthenticated:
             raise web.HTTPSeeOther(f"/console/login?next={quote(safe_next(request.path))}") from None
+        request[STOPS] = await stops(request.app[SERVICE].db, request[GRANT].site)
     return await handler(request)
 
 

@@ -16,6 +16,12 @@ class _States:
 
 
 @dataclass(frozen=True)
+class _Stopped:
+    site: str
+    stopped: bool
+
+
+@dataclass(frozen=True)
 class _Progress:
     site: str
     campaign_id: int
@@ -49,6 +55,8 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.stopped = Gauge("notifier_stopped", "1 while all sending is stopped", ["site"], registry=self.registry)
+
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self.requests.labels(method, route, status).inc()
@@ -62,6 +70,9 @@ class Metrics:
         self.outcomes.clear()
         for found in await db.many(_Progress, "web.campaign_progress"):
             self.outcomes.labels(found.site, found.campaign_id, found.channel, found.kind).set(found.count)
+        self.stopped.clear()
+        for one in await db.many(_Stopped, "web.stopped_sites"):
+            self.stopped.labels(one.site).set(one.stopped)
         return generate_latest(self.registry)
 
 

@@ -142,6 +142,7 @@ CREATE TABLE campaign (
     site        text NOT NULL REFERENCES site,
     version_id  integer NOT NULL UNIQUE REFERENCES version,   -- one campaign per version, whatever races
     rule        jsonb NOT NULL,                 -- frozen: a later change of the site's rule does not reach it
+    safety      jsonb NOT NULL DEFAULT '{}',    -- likewise: how many must approve it
     state       campaign_state NOT NULL DEFAULT 'planned',
     created_at  timestamptz NOT NULL,
     frozen_at   timestamptz,
@@ -155,10 +156,41 @@ CREATE TABLE campaign_event (
     campaign_id integer NOT NULL REFERENCES campaign,
     at          timestamptz NOT NULL,
     actor       text NOT NULL,
-    action      text NOT NULL,                  -- announced, approved, frozen, opened, paused, …
+    action      text NOT NULL,                  -- announced, approve, opened, pause, …
     reason      text NOT NULL DEFAULT '',
+    detail      jsonb NOT NULL DEFAULT '{}',    -- the figures behind it, for whoever says it in another language
     PRIMARY KEY (campaign_id, at, action)
 );
+
+-- Nothing leaves while a row is here: for one site, or (NULL) for all of them. No campaign's state changes by it.
+CREATE TABLE stop (
+    site        text UNIQUE NULLS NOT DISTINCT REFERENCES site,
+    since       timestamptz NOT NULL,
+    actor       text NOT NULL,
+    reason      text NOT NULL
+);
+
+-- Who stopped sending and who let it go on. Append-only.
+CREATE TABLE stop_event (
+    site        text REFERENCES site,           -- NULL: every site
+    at          timestamptz NOT NULL,
+    action      text NOT NULL CHECK (action IN ('stop', 'go')),
+    actor       text NOT NULL,
+    reason      text NOT NULL
+);
+
+-- The sites for which nothing may leave now.
+CREATE VIEW stopped AS
+SELECT site.site FROM site WHERE EXISTS (SELECT FROM stop WHERE stop.site IS NULL OR stop.site = site.site);
+
+-- A campaign as a worker is to take it: its state, unless nothing more is to be sent whatever the state.
+CREATE VIEW steered AS
+SELECT c.campaign_id, CASE
+           WHEN EXISTS (SELECT FROM stopped WHERE stopped.site = c.site) THEN 'stopped'
+           WHEN c.superseded_by IS NOT NULL THEN 'superseded'
+           ELSE c.state::text
+       END AS state
+FROM campaign c;
 
 -- How one kind of person is told: worked out once per kind, not once per person.
 CREATE TABLE plan (

@@ -151,14 +151,21 @@ SELECT materiality::text AS materiality, flags FROM version WHERE version_id = :
 -- name: create
 -- lanes: none
 -- A planned campaign, unless the version has one.
-INSERT INTO campaign (site, version_id, rule, created_at)
-VALUES (:site, :version_id, :rule, :now)
+INSERT INTO campaign (site, version_id, rule, safety, created_at)
+VALUES (:site, :version_id, :rule, :safety, :now)
 ON CONFLICT (version_id) DO NOTHING
 RETURNING campaign_id
 
 -- fragment: campaign
-SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.created_at,
-       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by
+SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.safety, c.created_at,
+       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by, (
+           -- Letters name the site as it was last applied: what was approved before is approved again.
+           SELECT coalesce(array_agg(e.actor ORDER BY e.at), '{}')
+           FROM campaign_event e
+           JOIN site ON site.site = c.site
+           WHERE e.campaign_id = c.campaign_id AND e.action = 'approve'
+             AND (c.state <> 'planned' OR e.at >= site.applied_at)
+       ) AS approved_by
 FROM campaign c
 JOIN version v USING (version_id)
 
@@ -182,8 +189,13 @@ SELECT campaign_id FROM campaign WHERE version_id = :version_id
 
 -- name: next_approved
 -- lanes: none
--- An approved campaign that nobody is freezing.
-SELECT campaign_id FROM campaign WHERE state = 'approved' ORDER BY campaign_id FOR UPDATE SKIP LOCKED LIMIT 1
+-- An approved campaign that nobody is freezing, of a site that may send.
+SELECT c.campaign_id
+FROM campaign c
+WHERE c.state = 'approved' AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
+ORDER BY c.campaign_id
+FOR UPDATE OF c SKIP LOCKED
+LIMIT 1
 
 -- name: open
 -- lanes: all
@@ -212,24 +224,29 @@ WITH older AS (
 INSERT INTO campaign_event (campaign_id, at, actor, action, reason)
 SELECT campaign_id, :now, 'notifier', 'superseded', 'a newer version is being told' FROM older
 
+-- name: lock
+-- lanes: none
+-- Hold a campaign while somebody decides about it: whoever else wants to waits, and then sees what was decided.
+SELECT FROM campaign WHERE campaign_id = :campaign_id FOR NO KEY UPDATE
+
 -- name: step
 -- lanes: none
--- Move a campaign to another state, from one of those that allow it.
+-- Move a campaign that is held to another state.
 UPDATE campaign SET state = :state::campaign_state,
     closed_at = CASE WHEN :state::text = 'cancelled' THEN :now::timestamptz END
-WHERE campaign_id = :campaign_id AND state = ANY (:allowed::text[]::campaign_state[])
+WHERE campaign_id = :campaign_id
 
 -- name: record_event
 -- lanes: none
 -- Append to a campaign's history. Two steps in one instant keep their order by a microsecond.
-INSERT INTO campaign_event (campaign_id, at, actor, action, reason)
-SELECT :campaign_id, greatest(:now, max(at) + interval '1 microsecond'), :actor, :action, :reason
+INSERT INTO campaign_event (campaign_id, at, actor, action, reason, detail)
+SELECT :campaign_id, greatest(:now, max(at) + interval '1 microsecond'), :actor, :action, :reason, :detail
 FROM campaign_event WHERE campaign_id = :campaign_id
 
 -- name: events
 -- lanes: none
 -- A campaign's history.
-SELECT at, actor, action, reason FROM campaign_event WHERE campaign_id = :campaign_id ORDER BY at
+SELECT at, actor, action, reason, detail FROM campaign_event WHERE campaign_id = :campaign_id ORDER BY at
 
 -- name: close_finished
 -- lanes: none
@@ -237,6 +254,7 @@ SELECT at, actor, action, reason FROM campaign_event WHERE campaign_id = :campai
 WITH finished AS (
     UPDATE campaign c SET state = 'done', closed_at = :now
     WHERE c.state = 'sending'
+      AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
       AND NOT EXISTS (
           SELECT FROM slice s
           WHERE s.campaign_id = c.campaign_id AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL)

@@ -6,11 +6,10 @@
 WITH waiting AS (
     SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over
     FROM slice s
-    JOIN campaign c USING (campaign_id)
+    JOIN steered c USING (campaign_id)
     WHERE s.due_at <= :now
       AND (s.leased_until IS NULL OR s.leased_until < :real)
       AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
-      AND c.superseded_by IS NULL
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
@@ -204,20 +203,22 @@ WHERE r.campaign_id = :campaign_id AND r.channel = :channel
 
 -- name: move_cursor
 -- lanes: none
--- Move a slice's cursor and renew its lease, while it is still ours. Answers the campaign's state; no row: lost.
+-- Move a slice's cursor and renew its lease, while it is still ours. Answers the campaign's state as a
+-- worker is to take it; no row: lost.
 UPDATE slice s
 SET cursor_lane = :cursor_lane, cursor_person = :cursor_person, leased_until = :until
-FROM campaign c
+FROM steered c
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
   AND c.campaign_id = s.campaign_id
-RETURNING CASE WHEN c.superseded_by IS NULL THEN c.state::text ELSE 'superseded' END
+RETURNING c.state
 
 -- name: hold
 -- lanes: none
--- Keep a slice from being taken over until this transaction ends. Answers the campaign's state; no row: it is lost.
-SELECT CASE WHEN c.superseded_by IS NULL THEN c.state::text ELSE 'superseded' END
+-- Keep a slice from being taken over until this transaction ends. Answers the campaign's state as a worker is to take it;
+-- no row: it is lost.
+SELECT c.state
 FROM slice s
-JOIN campaign c USING (campaign_id)
+JOIN steered c USING (campaign_id)
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
 FOR SHARE OF s
 

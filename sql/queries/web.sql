@@ -35,3 +35,8 @@ FROM progress p
 JOIN campaign c USING (campaign_id)
 WHERE c.state IN ('sending', 'paused')
 GROUP BY c.site, p.campaign_id, p.channel, p.kind
+
+-- name: stopped_sites
+-- lanes: none
+-- Whether all sending of each site is stopped.
+SELECT site, stopped.site IS NOT NULL AS stopped FROM site LEFT JOIN stopped USING (site)

@@ -13,6 +13,7 @@ from notifier.web.api import (
     people,
     reports,
     sites,
+    stop,
     suppressions,
     versions,
 )
@@ -23,6 +24,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *versions.ENDPOINTS,
     *people.ENDPOINTS,
     *campaigns.ENDPOINTS,
+    *stop.ENDPOINTS,
     *reports.ENDPOINTS,
     *activities.ENDPOINTS,
     *acceptances.ENDPOINTS,

@@ -13,6 +13,13 @@ from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
 
 
+class Approvals(BaseModel):
+    """Whose word a campaign waits for."""
+
+    people: int = Field(description="How many must approve; 0: it began by itself, as its site.yaml says.")
+    approved_by: list[str] = Field(description="Who did, by the names of their tokens.")
+
+
 class CampaignSummary(BaseModel):
     """A campaign: the telling of one version."""
 
@@ -22,6 +29,7 @@ class CampaignSummary(BaseModel):
     label: str
     state: str = Field(description="planned, approved, sending, paused, done, cancelled or superseded.")
     steps: list[str] = Field(description="What can be done now: approve, pause, resume, cancel.")
+    approvals: Approvals
     created_at: datetime
     frozen_at: datetime | None = Field(description="When it was settled who is told.")
     opened_at: datetime | None
@@ -60,7 +68,8 @@ def summary_of(campaign: Campaign) -> CampaignSummary:
         policy=campaign.policy,
         label=campaign.label,
         state=campaign.state,
-        steps=possible(campaign.state),
+        steps=possible(campaign),
+        approvals=Approvals(people=campaign.safety.approval.people, approved_by=campaign.approved_by),
         created_at=campaign.created_at,
         frozen_at=campaign.frozen_at,
         opened_at=campaign.opened_at,
@@ -86,9 +95,10 @@ async def preview_campaign(call: Call, path: CampaignPath) -> CampaignPreview:
 
 
 async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
-    """Let a planned campaign begin.
+    """Approve a planned campaign.
 
-    The audience is frozen, then the letters go out. Publishing alone never sends anything.
+    With the last approval that its site asks for the audience is frozen, then the letters go out. Where two people must
+    approve, the second has a token of another name; the same one again is a 409.
     """
     return await _steer(call, path, "approve", grant, body)
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from notifier.compose import Service
-from notifier.web.console import campaign, notices, overview, people, session, step, versions
+from notifier.web.console import campaign, notices, overview, people, session, step, stop, versions
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -21,6 +21,10 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.take_step),
         web.get(_CAMPAIGN + "/notices", notices.show_notices),
         web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
+        web.get(_STOP, stop.ask),
+        web.post(_STOP, stop.take),
+        web.get(_STOP_SITE, stop.ask),
+        web.post(_STOP_SITE, stop.take),
         web.get("/console/people", people.show_people),
         web.get("/console/sites/{site}/policies/{policy}", versions.show_policy),
         web.get(_VERSION, versions.ask_word),
@@ -29,4 +33,6 @@ def routes(service: Service) -> list[web.RouteDef]:
 
 
 _CAMPAIGN = r"/console/campaigns/{campaign_id:\d{1,9}}"
+_STOP = "/console/{switch:stop|go}"
+_STOP_SITE = "/console/sites/{site}/{switch:stop|go}"
 _VERSION = r"/console/sites/{site}/versions/{version_id:\d{1,9}}/{word:confirm|discard}"

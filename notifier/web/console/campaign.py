@@ -1,13 +1,11 @@
 """One campaign: its state and steps, its letters as they go, its counts, its plan, its rule and its history."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from notifier.campaigns.announce import preview
-from notifier.campaigns.campaign import Campaign, load_campaign
+from notifier.campaigns.campaign import Campaign, history, load_campaign
 from notifier.campaigns.rule import Rule
 from notifier.campaigns.steer import possible
 from notifier.compliance.report import campaign_report
@@ -22,16 +20,6 @@ from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import language_of
 
 
-@dataclass(frozen=True)
-class Event:
-    """One line of a campaign's history."""
-
-    at: datetime
-    actor: str
-    action: str
-    reason: str
-
-
 async def show_campaign(request: web.Request) -> web.Response:
     """The page."""
     service = request.app[SERVICE]
@@ -44,7 +32,7 @@ async def show_campaign(request: web.Request) -> web.Response:
         **await _counts(request, campaign),
         "plan": tables(counts, lambda dimension, value: _name(tongue, dimension, value), tongue.t("campaign.others")),
         "audience": _audience(tongue, campaign.rule),
-        "events": await service.db.many(Event, "campaigns.events", campaign_id=campaign.campaign_id),
+        "events": await history(service.db, campaign.campaign_id),
     }
     return desk(request, "campaign", "overview", values, time_zone=site.time_zone)
 
@@ -85,7 +73,7 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     planned = await planned_of(request, ids) if campaign.frozen_at else []
     counters = await db.many(Counter, "pages.progress", campaigns=ids)
     return {
-        "steps": possible(campaign.state),
+        "steps": possible(campaign),
         "people": in_scope_of(campaign),
         "progress": progress_of(campaign.campaign_id, planned, counters),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from notifier.web.auth import grant_of
+from notifier.web.auth import STOPS, grant_of
 from notifier.web.page import page
 
 
@@ -12,5 +12,10 @@ def desk(
     request: web.Request, template: str, section: str, values: Mapping[str, object], *, time_zone: str = "UTC"
 ) -> web.Response:
     """A console page of one section (overview or people) for whoever is signed in."""
-    frame = {"section": section, "who": grant_of(request).name}
+    grant = grant_of(request)
+    may = {
+        "stop": "send" in grant.scopes,
+        "stop_everything": grant.site is None and "admin" in grant.scopes,
+    }
+    frame = {"section": section, "who": grant.name, "stops": request[STOPS], "may": may}
     return page(request, f"console/{template}.html.j2", {**frame, **values}, time_zone=time_zone)

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from notifier.campaigns.announce import preview
 from notifier.campaigns.campaign import Campaign, load_campaign
+from notifier.campaigns.safety import missing, objection_to_approval
 from notifier.campaigns.steer import STEPS, possible, steer
 from notifier.errors import Conflict
 from notifier.sites.site import load_site
@@ -20,13 +21,18 @@ async def ask_step(request: web.Request) -> web.Response:
     """What the step does, and the form that takes the reason."""
     service = request.app[SERVICE]
     campaign, step = await _campaign(request, "read"), request.match_info["step"]
-    if step not in possible(campaign.state):
+    if step not in possible(campaign):
         raise Conflict(f"campaign {campaign.campaign_id} is {campaign.state}; this step is not possible now")
+    if step == "approve":
+        who = grant_of(request).name
+        if objection := objection_to_approval(campaign.safety, campaign.approved_by, who):
+            raise Conflict(objection)
     site = await load_site(service.db, campaign.site)
     language = language_of(request)
     values = {
         "campaign": campaign,
         "step": step,
+        "kind": "approve_first" if step == "approve" and missing(campaign.safety, campaign.approved_by) > 1 else step,
         "site_name": site.name(language),
         "title": f"{site.title(campaign.policy, language)} {campaign.label}",
         "people": await _people(request, campaign) if step == "approve" else None,
@@ -38,12 +44,16 @@ async def take_step(request: web.Request) -> web.Response:
     """Take the step and show the campaign again."""
     service = request.app[SERVICE]
     campaign = await _campaign(request, "send")
-    reason = str((await read_form(request)).get("reason", "")).replace("\0", "").strip()[:_LONGEST_REASON]
     await steer(
         service.db, campaign.site, campaign.campaign_id, request.match_info["step"],
-        grant_of(request).name, reason, service.clock.now(),
+        grant_of(request).name, await reason_of(request), service.clock.now(),
     )  # fmt: skip
     raise web.HTTPSeeOther(f"/console/campaigns/{campaign.campaign_id}")
+
+
+async def reason_of(request: web.Request) -> str:
+    """The reason that was given in the form, for the record; empty when there is none."""
+    return str((await read_form(request)).get("reason", "")).replace("\0", "").strip()[:_LONGEST_REASON]
 
 
 async def _campaign(request: web.Request, scope: str) -> Campaign:
