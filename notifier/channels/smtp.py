@@ -16,13 +16,17 @@ from typing import cast
 
 from notifier.channels.channel import Sent, SentKind
 from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
+from notifier.channels.envelope import content, envelope, unsupported
 from notifier.letters.letter import Letter
 
+# What a server answers, nearly always in one piece, to the end of one letter and the envelope of the next. Taken whole
+# it costs 2 µs, line by line 14.
+_USUAL = re.compile(rb"250 ([ -~]{0,400})\r\n250 [ -~]*\r\n250 [ -~]*\r\n354(?: [ -~]*)?\r\n")
+_ONE_ROUND = deque(("dot", "mail", "rcpt", "data"))
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _REPLY_LIMIT = 16 * 1024
 _KEPT_REPLY = 500
 _LEAVE = 2.0  # seconds for the reply to QUIT
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Session(asyncio.Protocol):
         self.trouble: Trouble | None = None
         self._limits = limits
         self._started = 0
-        self._old_at = asyncio.get_running_loop().time() + limits.age
+        self._loop = asyncio.get_running_loop()
+        self._old_at = self._loop.time() + limits.age
         self._extensions = extensions
         self._pipelining = "pipelining" in extensions
         self._transport: asyncio.Transport | None = None
@@ -111,7 +116,7 @@ class Session(asyncio.Protocol):
     @property
     def worn(self) -> bool:
         """Whether a new session should take over."""
-        return self._started >= self._limits.letters or asyncio.get_running_loop().time() >= self._old_at
+        return self._started >= self._limits.letters or self._loop.time() >= self._old_at
 
     async def carry(self, waiting: deque[Letter], report: Callable[[Sent], None]) -> Letter | None:
         """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
@@ -121,7 +126,7 @@ class Session(asyncio.Protocol):
         """
         if not self.usable:
             return None
-        self._done = asyncio.get_running_loop().create_future()
+        self._done = self._loop.create_future()
         self._waiting, self._report = waiting, report
         self._start_next()
         self._go_on()
@@ -136,7 +141,7 @@ class Session(asyncio.Protocol):
         """Take leave of the server, and close whatever it says."""
         try:
             if self.usable:
-                self._done = asyncio.get_running_loop().create_future()
+                self._done = self._loop.create_future()
                 self._unsent.append(("quit", b"QUIT\r\n"))
                 self._flush()
                 await asyncio.wait([self._done], timeout=min(self._limits.reply, _LEAVE))
@@ -161,6 +166,8 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Split replies (RFC 5321, 4.2.1) and match each with the command that expects it."""
+        if self._expected == _ONE_ROUND and not self._lines and (usual := _USUAL.fullmatch(self._received + data)):
+            return self._as_usual(usual)
         lines = (self._received + data).split(b"\n")
         self._received = lines.pop()
         for number, line in enumerate(lines, 1):
@@ -187,6 +194,14 @@ class Session(asyncio.Protocol):
 
     # ------------------------------------------------------------ replies
 
+    def _as_usual(self, replies: re.Match[bytes]) -> None:
+        """One letter is accepted, and the next one's content is asked for."""
+        self._received = b""
+        self._expected.clear()
+        self._ended(250, replies[1].decode("ascii"))
+        self._data_replied(354, "")
+        self._go_on()
+
     def _replied(self, phase: str, code: int, text: str) -> None:
         if code == 421:
             self._leave(phase, text)
@@ -208,8 +223,7 @@ class Session(asyncio.Protocol):
         assert letter is not None
         if code == 354 and refusal is None:
             self._starting, self._ending = None, letter
-            body = self._reference(letter) + letter.body if self._reference else letter.body
-            self._unsent.append(("dot", _stuffed(body) + b".\r\n"))
+            self._unsent.append(("dot", content(letter, self._reference(letter) if self._reference else b"")))
             self._start_next()
         elif code == 354 or code >= 400:
             # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.
@@ -274,32 +288,13 @@ class Session(asyncio.Protocol):
         while self._waiting and not self.worn:
             letter = self._waiting.popleft()
             self._started += 1
-            eight_bit = not letter.body.isascii()
-            if problem := self._unsupported(letter, eight_bit):
+            if problem := unsupported(letter, self._extensions):
                 self._report(Sent(letter, "refused", "unsupported", problem, self.via))
                 continue
             self._starting = letter
-            mail, rcpt = self._envelope(letter, eight_bit)
+            mail, rcpt = envelope(letter, self._extensions)
             self._unsent += (("mail", mail), ("rcpt", rcpt), ("data", b"DATA\r\n"))
             return
-
-    def _unsupported(self, letter: Letter, eight_bit: bool) -> str:
-        if not letter.address.isascii() and "smtputf8" not in self._extensions:
-            return "the address is not ASCII and the relay does not offer SMTPUTF8 (RFC 6531)"
-        if eight_bit and "8bitmime" not in self._extensions:
-            return "the letter is not ASCII and the relay does not offer 8BITMIME (RFC 6152)"
-        return ""
-
-    def _envelope(self, letter: Letter, eight_bit: bool) -> tuple[bytes, bytes]:
-        mail, rcpt = f"MAIL FROM:<{letter.return_path}>", f"RCPT TO:<{letter.address}>"
-        if eight_bit:
-            mail += " BODY=8BITMIME" if letter.address.isascii() else " BODY=8BITMIME SMTPUTF8"
-        if "dsn" in self._extensions:  # RFC 3461
-            mail += f" RET=HDRS ENVID={xtext(letter.return_path.partition('@')[0])}"
-            rcpt += " NOTIFY=FAILURE,DELAY"
-            if letter.address.isascii():
-                rcpt += f" ORCPT=rfc822;{xtext(letter.address)}"
-        return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode()
 
     def _flush(self) -> None:
         """Send what is unsent (no reply is missing): all of it where commands may be pipelined, else one."""
@@ -320,18 +315,16 @@ class Session(asyncio.Protocol):
 
     def _arm(self) -> None:
         """Give the server time from now on. The timer looks again when it fires: replies do not restart it."""
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + (self._limits.final if self._ending else self._limits.reply)
+        self._deadline = self._loop.time() + (self._limits.final if self._ending else self._limits.reply)
         if self._timer is None:
-            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+            self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
         if not self._expected:
             return
-        if loop.time() < self._deadline:
-            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
         else:
             self._lose(Trouble("network", "no reply in time", self.via))
 
@@ -360,17 +353,6 @@ def refusal_of(letter: Letter, phase: Phase, code: int, text: str, via: str) -> 
     class_ = classify(phase, code, enhanced_in(text), text)
     kind: SentKind = "refused" if class_ in FINAL else "deferred"
     return Sent(letter, kind, class_, f"{code} {text}"[:_KEPT_REPLY], via, wait_asked(text))
-
-
-def xtext(value: str) -> str:
-    """ASCII text in the encoding of DSN parameters (RFC 3461, 4)."""
-    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", value)
-
-
-def _stuffed(body: bytes) -> bytes:
-    """Lines that begin with a dot get another (RFC 5321, 4.5.2)."""
-    stuffed = body.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if body.startswith(b".") else stuffed
 
 
 def printable(words: bytes) -> str:

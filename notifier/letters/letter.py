@@ -70,7 +70,8 @@ class Letter:
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
     outside ASCII leaves it non-ASCII (RFC 6531). For the webhook it is what the site knows the person by; empty for
-    channels that write to nobody. ``sheet`` is what the bytes were filled into.
+    channels that write to nobody. ``sheet`` is what the bytes were filled into. ``dotted``: a line of them may begin
+    with a dot.
     """
 
     lane: int
@@ -84,3 +85,4 @@ class Letter:
     body: bytes
     sha256: bytes
     sheet: Sheet
+    dotted: bool = True

@@ -17,10 +17,15 @@ _ATOMS = re.compile("[A-Za-z0-9]+(?: [A-Za-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """Fixed bytes with named slots between them: ``fixed`` is one longer than ``slots``."""
+    """Fixed bytes with named slots between them: ``fixed`` is one longer than ``slots``.
+
+    ``undotted``: no line begins with a dot, whatever is filled in. SMTP would have to look for such lines in every
+    letter (6 µs in 8 KB; RFC 5321, 4.5.2).
+    """
 
     fixed: tuple[bytes, ...]
     slots: tuple[str, ...]
+    undotted: bool = False
 
     def fill(self, values: Mapping[str, bytes]) -> bytes:
         """The whole message. ``values`` are encoded already: see :func:`header_slot` and :func:`quoted_printable`."""
@@ -93,9 +98,15 @@ def _encoded_words(name: str, value: str) -> str:
 
 
 def quoted_printable(text: str) -> bytes:
-    """Text as quoted-printable UTF-8 with CRLF line ends and lines of at most 76 characters (RFC 2045, 6.7)."""
+    """Text as quoted-printable UTF-8 with CRLF line ends and lines of at most 76 characters (RFC 2045, 6.7).
+
+    No line begins with a dot: it is encoded, and followed by a soft break as the line may be full.
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").encode()
-    return binascii.b2a_qp(lines).replace(b"\n", b"\r\n")
+    encoded = b"\n" + binascii.b2a_qp(lines)
+    while b"\n." in encoded:
+        encoded = encoded.replace(b"\n.", b"\n=2E=\n")
+    return encoded[1:].replace(b"\n", b"\r\n")
 
 
 def _encoded(content: str, markers: Mapping[str, str]) -> Iterator[bytes | str]:
@@ -118,4 +129,4 @@ def _joined(pieces: Sequence[bytes | str]) -> Skeleton:
             fixed.append(b"")
         else:
             fixed[-1] += piece
-    return Skeleton(tuple(fixed), tuple(slots))
+    return Skeleton(tuple(fixed), tuple(slots), undotted=not any(b"\n." in b"\n" + piece for piece in fixed))

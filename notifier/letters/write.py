@@ -81,7 +81,7 @@ class Writer:
         body = sheet.fill(address, message_id)
         return Letter(
             to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,
-            address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet,
+            address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,
         )  # fmt: skip
 
     def _sheet(self, channel: str, locale: str, time_zone: str) -> Sheet:

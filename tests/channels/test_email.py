@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from notifier.channels.channel import Sent
 from notifier.channels.email import Email
-from notifier.channels.smtp import Limits, xtext
+from notifier.channels.envelope import content, xtext
+from notifier.channels.smtp import Limits
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
@@ -384,8 +385,9 @@ async def test_lines_that_begin_with_a_dot_arrive_as_they_are(server):
     [letter] = letters_to(1)
     body = b".\r\n..\r\nX: y\r\n\r\n.\r\n.dots\r\n...\r\nend\r\n"
     async with email() as channel:
-        await send(channel, site_of(server), [replace(letter, body=body)])
+        await send(channel, site_of(server), [replace(letter, body=body, dotted=True)])
     assert server.got[0].content == body
+    assert content(letter) == content(replace(letter, dotted=True))  # ours have none, and so are not searched for them
 
 
 # ---------------------------------------------------------------- secured sessions

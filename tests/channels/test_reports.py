@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from notifier.channels.channel import Feedback
 from notifier.channels.email import Email
-from notifier.channels.smtp import xtext
+from notifier.channels.envelope import xtext
 from notifier.errors import Malformed, Unauthenticated
 from notifier.keys import Keys
 from notifier.letters.verp import Attempt, return_path_key, seal

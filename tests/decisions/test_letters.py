@@ -90,6 +90,8 @@ def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, 
     assert b"\r" not in letter.body.replace(b"\r\n", b"")
     assert b"\0" not in letter.body
     assert letter.body.isascii()
+    assert not letter.dotted
+    assert b"\n." not in letter.body  # so nobody has to look for such lines (RFC 5321, 4.5.2)
     assert "markb" not in re.sub(r"mark(?!b)", "", text)  # no mark is left unfilled
     tags = {tag.lower() for tag in re.findall(r"<([a-zA-Z][^\s>/]*)", html)}
     assert tags <= {
@@ -105,6 +107,7 @@ def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, 
 @given(content=texts, value=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=300))
 @example(content="MARK.\n.MARK\nMARK", value=".")
 @example(content="a " * 60 + "MARK" + " b", value="=" * 200)
+@example(content="x" * 75 + ".." + "x" * 74 + ". MARK. x", value="y" * 75 + "." * 200)
 def test_a_filled_slot_changes_nothing_around_it(content, value):
     content = content.encode("utf-8", "replace").decode().replace("\r", "").replace("\0", "")
     skeleton = build([b"X: y\r\n"], {}, content + " MARK tail", "MARK", {"MARK": "slot"})
@@ -114,6 +117,8 @@ def test_a_filled_slot_changes_nothing_around_it(content, value):
     assert text.get_payload(decode=True).decode().replace("\r\n", "\n").rstrip("\n") == want.rstrip("\n")
     assert html.get_payload(decode=True).decode().rstrip("\r\n") == value.rstrip("\r\n")
     assert max(len(line) for line in letter.split(b"\r\n")) <= 78
+    assert skeleton.undotted
+    assert b"\n." not in letter
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,7 @@ def test_a_filled_slot_changes_nothing_around_it(content, value):
     [
         ("o'brien+tag=x@example.net", "o'brien+tag=x@example.net", "o'brien+tag=x@example.net"),
         ("a&b@example.net", "a&b@example.net", "a&b@example.net"),
+        (f"{'&' * 15}.b@example.net", f"{'&' * 15}.b@example.net", f"{'&' * 15}.b@example.net"),
         ("taro@例え.jp", "taro@xn--r8jz45g.jp", "taro@xn--r8jz45g.jp"),
         ("太郎@例え.jp", "太郎@例え.jp", "太郎@例え.jp"),
         (f"{'a' * 64}@{'b' * 60}.example", f"{'a' * 64}@{'b' * 60}.example", f"{'a' * 64}@{'b' * 60}.example"),
@@ -129,6 +135,7 @@ def test_a_filled_slot_changes_nothing_around_it(content, value):
 def test_unusual_addresses_are_written_as_they_are(address, envelope, header):
     letter = write_one(a_telling(), address=address)
     assert letter.address == envelope
+    assert b"\n." not in letter.body
     _, text, html = parsed(letter)
     assert f"\r\nTo: {header}\r\n".encode() in letter.body  # raw UTF-8 where it must be (RFC 6532)
     assert f"Sent to {header}" in text

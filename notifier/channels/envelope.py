@@ -1,0 +1,44 @@
+"""What stands around a letter on the wire: MAIL and RCPT as a server wants them, content with its final dot. Pure."""
+
+import re
+from collections.abc import Set as AbstractSet
+
+from notifier.letters.letter import Letter
+
+_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+
+
+def unsupported(letter: Letter, extensions: AbstractSet[str]) -> str:
+    """Why a server that offers these extensions (RFC 5321, 2.2; in lower case) cannot take a letter; or nothing."""
+    if not letter.address.isascii() and "smtputf8" not in extensions:
+        return "the address is not ASCII and the relay does not offer SMTPUTF8 (RFC 6531)"
+    if not letter.body.isascii() and "8bitmime" not in extensions:
+        return "the letter is not ASCII and the relay does not offer 8BITMIME (RFC 6152)"
+    return ""
+
+
+def envelope(letter: Letter, extensions: AbstractSet[str]) -> tuple[bytes, bytes]:
+    """The commands MAIL and RCPT, asking for reports (RFC 3461) where the server knows how."""
+    address, mail, rcpt = letter.address, "", ""
+    if "dsn" in extensions:
+        mail = f" RET=HDRS ENVID={xtext(letter.return_path.partition('@')[0])}"
+        rcpt = f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(address)}" if address.isascii() else " NOTIFY=FAILURE,DELAY"
+    if not letter.body.isascii():
+        mail += " BODY=8BITMIME" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
+    return f"MAIL FROM:<{letter.return_path}>{mail}\r\n".encode(), f"RCPT TO:<{address}>{rcpt}\r\n".encode()
+
+
+def content(letter: Letter, reference: bytes = b"") -> bytes:
+    """What follows DATA, with its final dot. Lines that begin with a dot get another (RFC 5321, 4.5.2).
+
+    ``reference``: headers of ours that stand before the letter.
+    """
+    if not letter.dotted:
+        return b"%b%b.\r\n" % (reference, letter.body)
+    body = reference + letter.body
+    return b"%b%b.\r\n" % (b"." if body.startswith(b".") else b"", body.replace(b"\r\n.", b"\r\n.."))
+
+
+def xtext(value: str) -> str:
+    """ASCII text in the encoding of DSN parameters (RFC 3461, 4)."""
+    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", value)
