@@ -3,7 +3,7 @@
 Each line: the later version's file (its pair is with the version before), what the change amounts to, and why.
 
 - ``noise``: markup, link addresses, page furniture, the recorder's tools. No word that matters is another.
-- ``editorial``: words are others, but nobody's position is: a typing mistake, a quotation mark, a repeated sentence gone.
+- ``editorial``: words are others, but nobody's position is: a typing mistake, a quotation mark.
 - ``changed``: somebody who was told "nothing changed" would feel misled. Error pages in place of the text and other
   regions' editions count too: their words differ, and it is the watcher that has to doubt them.
 """
@@ -11,12 +11,12 @@ Each line: the later version's file (its pair is with the version before), what 
 READING: dict[str, tuple[str, str]] = {
     "uptimerobot-privacy-policy/02": ("changed", "questions go to a mail address instead of a form"),
     "uptimerobot-privacy-policy/03": ("noise", "indentation of lists"),
-    "uptimerobot-privacy-policy/04": ("changed", "a processing agreement is offered; how material changes are announced"),
+    "uptimerobot-privacy-policy/04": ("changed", "a processing agreement; how changes are announced"),
     "uptimerobot-privacy-policy/05": ("changed", "another processor"),
     "uptimerobot-privacy-policy/06": ("noise", "https became http in one link"),
     "uptimerobot-privacy-policy/07": ("changed", "one processor replaced by another"),
     "uptimerobot-privacy-policy/08": ("noise", "two links on words that were there"),
-    "uptimerobot-privacy-policy/09": ("editorial", "a compliment to the text's model is gone, two addresses are spelled anew"),
+    "uptimerobot-privacy-policy/09": ("editorial", "a compliment is gone, two addresses are spelled anew"),
     "uptimerobot-privacy-policy/10": ("editorial", "a link moved on its own site, the attribution at the end is gone"),
     "uptimerobot-privacy-policy/11": ("noise", "no-break spaces"),
     "open-collective-privacy-policy/02": ("noise", "indentation of lists"),
@@ -44,7 +44,7 @@ READING: dict[str, tuple[str, str]] = {
     "line-privacy-policy/04": ("changed", "one more country; an age for minors in another"),
     "line-privacy-policy/05": ("changed", "the officer's title; a settings path is gone"),
     "line-privacy-policy/06": ("noise", "levels of headings, empty lines, pictures beside links"),
-    "line-privacy-policy/07": ("changed", "people without an account; recipients' countries; identifiers for advertisers"),
+    "line-privacy-policy/07": ("changed", "people without an account; countries; identifiers for advertisers"),
     "line-privacy-policy/08": ("noise", "indentation of lists"),
     "line-privacy-policy/09": ("noise", "a longer table of contents"),
     "line-privacy-policy/10": ("changed", "one storage country less, and a certification"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.db import Db
 from notifier.letters.letter import Telling, Words
-from notifier.policies.diff import Change, changes, sections_of
+from notifier.policies.diff import Change, compare
 from notifier.policies.publish import VersionText, load_version, texts_of
 from notifier.sites.site import load_site
 
@@ -50,4 +50,4 @@ def _words(campaign: Campaign, text: VersionText, before: VersionText | None) ->
 
 
 def _changes(before: VersionText, text: VersionText) -> tuple[Change, ...]:
-    return changes(sections_of(before.media_type, before.body), sections_of(text.media_type, text.body))
+    return compare(before.media_type, before.body, text.media_type, text.body, text.locale).changes

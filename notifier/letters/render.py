@@ -27,7 +27,7 @@ from notifier.policies.diff import Change
 from notifier.resources import resource
 
 _FALLBACK = "en"
-_CHANGES = ("added", "edited", "removed", "moved")
+_CHANGES = ("added", "edited", "renamed", "removed", "moved")
 _MOST_SECTIONS = 20  # of one kind; the full text has them all
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SUMMARY_RULES = ["blockquote", "list", "emphasis", "link", "backticks", "escape", "entity", "newline"]

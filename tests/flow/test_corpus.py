@@ -4,13 +4,11 @@ import hashlib
 import json
 import os
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from notifier.db import Db
-from notifier.policies.diff import changes, sections_of
 from notifier.policies.publish import find_version, list_versions, publish, texts_of
 from notifier.policies.version import Submission
 from notifier.sites.apply import apply
@@ -43,16 +41,3 @@ async def test_real_versions_are_published_in_order_and_read_back_byte_for_byte(
             published += 1
     assert published == sum(len(document["versions"]) for document in documents)
     assert len(await list_versions(db, "corpus")) == published
-
-
-@pytest.mark.skipif(not (CORPUS / "index.json").is_file(), reason="no folder of real policies (NOTIFIER_CORPUS)")
-def test_what_changed_between_real_versions_is_told_by_section() -> None:
-    for document in json.loads((CORPUS / "index.json").read_text("utf-8")):
-        texts = [
-            sections_of("text/markdown", (CORPUS / version["file"]).read_bytes()) for version in document["versions"]
-        ]
-        for old, new in pairwise(texts):
-            assert changes(old, old) == ()
-            named = {change.section for change in changes(old, new)}
-            assert all(named)
-            assert named <= {section.name for section in (*old, *new)}

@@ -14,7 +14,7 @@ from notifier.web.console.counts import left_out, planned_levels, tables
 from notifier.web.console.funnel import levels
 from notifier.web.console.progress import Counter, Planned, progress_of
 from notifier.web.console.saying import moments, say
-from notifier.web.public.contents import changed, readable
+from notifier.web.public.contents import compared, readable
 from notifier.web.standing import in_force, standing_of
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -139,5 +139,6 @@ def test_a_long_text_has_a_table_of_contents_below_its_title_and_a_short_one_has
 
 
 def test_changed_sections_are_those_of_the_newer_text() -> None:
-    found = changed("text/markdown", b"# A\n\nnew\n\n# C\n\nc", "text/markdown", b"# A\n\nold\n\n# B\n\nb")
-    assert {(c.section, c.change) for c in found} == {("A", "edited"), ("C", "added"), ("B", "removed")}
+    old, new = b"# A\n\nold\n\n# B\n\nb", b"# A\n\nnew\n\n# C\n\nc"
+    found = compared("text/markdown", old, "text/markdown", new, "en")
+    assert {(c.section, c.change) for c in found.changes} == {("A", "edited"), ("C", "added"), ("B", "removed")}

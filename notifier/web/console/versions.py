@@ -20,7 +20,7 @@ from notifier.web.auth import grant_of
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
-from notifier.web.public.contents import changed, readable
+from notifier.web.public.contents import compared, readable
 from notifier.web.reading import read_form
 from notifier.web.standing import standing_of
 
@@ -126,8 +126,10 @@ async def _texts(request: web.Request, version: Version) -> list[dict[str, Any]]
     for text in await texts_of(db, version.version_id):
         old = before.get(text.locale)
         made = await asyncio.to_thread(readable, text.media_type, text.body)
-        differs = await asyncio.to_thread(changed, text.media_type, text.body, old.media_type, old.body) if old else ()
-        shown.append({"locale": text.locale, "html": made.html, "changes": differs})
+        found = None
+        if old is not None:
+            found = await asyncio.to_thread(compared, old.media_type, old.body, text.media_type, text.body, text.locale)
+        shown.append({"locale": text.locale, "html": made.html, "changes": found.changes if found else ()})
     return shown
 
 

@@ -10,7 +10,7 @@ from html import unescape
 
 from markupsafe import Markup
 
-from notifier.policies.diff import Change, changes, sections_of
+from notifier.policies.diff import Comparison, compare
 from notifier.policies.display import html_of
 
 # A text with fewer headings is taken in at a glance.
@@ -50,9 +50,9 @@ def readable(media_type: str, body: bytes) -> Readable:
 
 
 @lru_cache(maxsize=32)
-def changed(media_type: str, body: bytes, old_media_type: str, old_body: bytes) -> tuple[Change, ...]:
-    """Which sections changed since the older text."""
-    return changes(sections_of(old_media_type, old_body), sections_of(media_type, body))
+def compared(old_type: str, old: bytes, new_type: str, new: bytes, locale: str) -> Comparison:
+    """What changed between two texts."""
+    return compare(old_type, old, new_type, new, locale)
 
 
 def _main_level(levels: list[int]) -> int:

@@ -13,7 +13,7 @@ from notifier.policies.publish import Version, VersionText, find_version, list_v
 from notifier.sites.site import Site, load_site
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import language_of, page, wishes_of
-from notifier.web.public.contents import changed, readable
+from notifier.web.public.contents import compared, readable
 from notifier.web.standing import in_force, standing_of
 
 _SUFFIXES = {"text/markdown": "md", "text/html": "html"}
@@ -139,7 +139,8 @@ async def _changes(request: web.Request, version: Version, text: VersionText) ->
     earlier = await texts_of(request.app[SERVICE].db, version.previous_id)
     for old in earlier:
         if old.locale == text.locale:
-            return await asyncio.to_thread(changed, text.media_type, text.body, old.media_type, old.body)
+            found = await asyncio.to_thread(compared, old.media_type, old.body, text.media_type, text.body, text.locale)
+            return found.changes
     return ()
 
 
