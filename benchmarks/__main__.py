@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import delivery, freezing, reading
+from benchmarks import delivery, freezing, reading, using
 from benchmarks.figures import Bench, Figure, Measure
 from notifier.postgres import embedded_postgres
 
@@ -17,6 +17,7 @@ MEASURES: dict[str, Measure] = {
     "freezing": freezing.measure,
     "reading": reading.measure,
     "delivery": delivery.measure,
+    "using": using.measure,
 }
 RESULTS = Path(__file__).parent / "latest.json"
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ from notifier.sites.site import Moment
 SKEW = timedelta(minutes=5)  # how far a site's clock may run ahead of ours
 LONGEST_PATH = 300
 
+# What needs no second look: what most are, at a tenth of the cost.
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"({_BYTE}\.{_BYTE}\.{_BYTE})\.{_BYTE}")
 # The first that fits. A robot is no person's use; the others are families, never versions.
 _ROBOT = re.compile(
     r"bot\b|crawl|spider|slurp|headless|preview|monitor|curl/|wget/|python-|okhttp|libwww", re.IGNORECASE
@@ -32,6 +36,8 @@ _FAMILIES = (
 
 
 def _path(url: str) -> str:
+    if url[:1] == "/" != url[1:2] and "?" not in url and "#" not in url and url.isprintable():
+        return url[:LONGEST_PATH]  # what most are
     try:
         path = urlsplit(url).path
     except ValueError as error:
@@ -40,6 +46,8 @@ def _path(url: str) -> str:
 
 
 def _prefix(ip: str) -> str:
+    if plain := _IPV4.fullmatch(ip):
+        return f"{plain[1]}.0/24"
     try:
         address = ip_address(ip)
     except ValueError as error:
@@ -49,6 +57,7 @@ def _prefix(ip: str) -> str:
     return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
 
 
+@lru_cache(2048)
 def _family(user_agent: str) -> str:
     if _ROBOT.search(user_agent):
         return "robot"
@@ -122,18 +131,23 @@ def as_use(activity: ActivityInput, now: datetime) -> Use:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A person's first use of one day, and how many were reported with it."""
+    """A person's first use of one day, and where in the batch every use of theirs of that day stands: it first."""
 
     external_id: str
     use: Use
-    uses: int
+    places: tuple[int, ...]
 
 
-def first_of_each_day(uses: Iterable[tuple[str, Use]]) -> list[Day]:
-    """One entry per person and day: the first use, whatever order they came in."""
+def first_of_each_day(uses: Iterable[tuple[int, str, Use]]) -> list[Day]:
+    """One entry per person and day: the first use, whatever order they came in. Each use comes with its place."""
     days: dict[tuple[str, date], Day] = {}
-    for external_id, use in uses:
-        known = days.get((external_id, use.day))
-        first = use if known is None or use.occurred_at < known.use.occurred_at else known.use
-        days[external_id, use.day] = Day(external_id, first, 1 if known is None else known.uses + 1)
+    for place, external_id, use in uses:
+        key = (external_id, use.day)
+        known = days.get(key)
+        if known is None:
+            days[key] = Day(external_id, use, (place,))
+        elif use.occurred_at < known.use.occurred_at:
+            days[key] = Day(external_id, use, (place, *known.places))
+        else:
+            days[key] = Day(external_id, known.use, (*known.places, place))
     return list(days.values())

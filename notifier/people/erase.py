@@ -22,6 +22,7 @@ async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: dat
         if person_id is not None:
             for query in _TRACES:
                 await tx.run(query, lane=lane, person_id=person_id)
+            await tx.run("people.next_epoch", lanes=[lane])
     return await get_person(db, keys, site, external_id)
 
 

@@ -54,9 +54,10 @@ async def create_token(db: Db, site: str | None, name: str, scopes: Sequence[str
     return token
 
 
-async def find_token(db: Db, sha256: bytes) -> ApiToken | None:
-    """Whose token has this digest; None when it is unknown or was revoked."""
-    return await db.first(ApiToken, "sites.find_token", sha256=sha256)
+async def find_tokens(db: Db, digests: Sequence[bytes]) -> dict[bytes, ApiToken]:
+    """Whose tokens have these digests. Unknown and revoked ones are left out."""
+    rows = await db.many(dict, "sites.find_tokens", digests=digests)
+    return {row.pop("sha256"): ApiToken(**row) for row in rows}
 
 
 async def revoke_token(db: Db, site: str | None, name: str, now: datetime) -> int:

@@ -5,13 +5,15 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from notifier.activity.intake import Intake
+from notifier.activity.memory import Memory
 from notifier.compose import Service
 from notifier.log import log
 from notifier.outcomes.providers.choose import providers_of
 from notifier.pages import Pages
 from notifier.web import console, docs, public
-from notifier.web.api import ENDPOINTS, inbox
-from notifier.web.auth import guard_console
+from notifier.web.api import ENDPOINTS, activities, inbox
+from notifier.web.auth import LOOKS, Looks, guard_console
 from notifier.web.console.overview import PLANNED
 from notifier.web.context import PAGES, PROVIDERS, SERVICE, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
@@ -35,12 +37,17 @@ def build_app(service: Service) -> web.Application:
     app[PAGES] = Pages()
     app[PLANNED] = {}
     app[METRICS] = Metrics()
+    app[LOOKS] = Looks(service.db)
     app[LIVE] = Live()
     app[inbox.WORDS] = inbox.Words(service)
+    app[activities.INTAKE] = Intake(service.db, service.clock, Memory())
     app.cleanup_ctx.append(keep_listening)
+    app.on_cleanup.append(_commit_the_last)
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(_finish_head)
-    app.router.add_routes([endpoint.route() for endpoint in ENDPOINTS])
+    # aiohttp tries routes in order, some dozens of patterns: the one that is asked at rate stands first.
+    at_rate_first = sorted(ENDPOINTS, key=lambda endpoint: endpoint not in activities.ENDPOINTS)
+    app.router.add_routes([endpoint.route() for endpoint in at_rate_first])
     app.router.add_routes(inbox.ROUTES)
     app.router.add_routes(docs.routes(ENDPOINTS, service.settings.public_url))
     app.router.add_routes(console.routes(service))
@@ -70,6 +77,11 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             "request", method=request.method, route=route, status=status,
             seconds=round(seconds, 4), request=request_id(request),
         )  # fmt: skip
+
+
+async def _commit_the_last(app: web.Application) -> None:
+    """What was taken in before the server stopped answering."""
+    await app[activities.INTAKE].close()
 
 
 async def _finish_head(request: web.Request, response: web.StreamResponse) -> None:

@@ -5,6 +5,7 @@ A token of one site learns nothing about another: there, everything is simply no
 
 import hmac
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
@@ -13,11 +14,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from notifier.campaigns.stop import Stop, stops
-from notifier.compose import Service
+from notifier.db import Db
 from notifier.errors import Forbidden, NotFound, Unauthenticated
 from notifier.keys import PersonToken
-from notifier.sites.tokens import ApiToken, digest_of, find_token
+from notifier.sites.tokens import ApiToken, digest_of, find_tokens
 from notifier.web.context import SERVICE
+from notifier.web.together import Together
 
 COOKIE = "notifier-session"
 SESSION = timedelta(hours=12)
@@ -58,13 +60,30 @@ GRANT = web.RequestKey("grant", Grant)
 STOPS = web.RequestKey("stops", list[Stop])
 
 
+class Looks:
+    """Who asks and for which site, looked up for many requests at once: each is asked about at every request."""
+
+    def __init__(self, db: Db) -> None:
+        async def tokens(digests: Sequence[bytes]) -> Mapping[bytes, ApiToken]:
+            return await find_tokens(db, digests)
+
+        async def sites(names: Sequence[str]) -> Mapping[str, bool]:
+            return {row["site"]: True for row in await db.many(dict, "web.sites_known", sites=names)}
+
+        self.tokens = Together(tokens)
+        self.sites = Together(sites)
+
+
+LOOKS = web.AppKey("looks", Looks)
+
+
 async def demand(request: web.Request, grant: Grant, site: str | None, scope: str) -> None:
     """As :meth:`Grant.demand`; a token for every site also finds nothing where there is no such site."""
     grant.demand(site, scope)
-    if site is not None and grant.site is None:
-        known = await request.app[SERVICE].db.value("web.site_exists", site=site.replace("\0", ""))
-        if not known:
-            raise NotFound(NO_SITE.format(site))
+    if site is None or grant.site is not None:
+        return
+    if await request.app[LOOKS].sites.find(site.replace("\0", "")) is None:
+        raise NotFound(NO_SITE.format(site))
 
 
 def bearer(request: web.Request) -> str:
@@ -77,7 +96,7 @@ def bearer(request: web.Request) -> str:
 
 async def authenticate(request: web.Request) -> Grant:
     """Whose API token came with the request. Raises Unauthenticated."""
-    return await _grant(request.app[SERVICE], digest_of(bearer(request)))
+    return await _grant(request, digest_of(bearer(request)))
 
 
 def authenticate_person(request: web.Request) -> PersonToken:
@@ -86,9 +105,9 @@ def authenticate_person(request: web.Request) -> PersonToken:
     return PersonToken.open(bearer(request), service.keys, service.clock.now())
 
 
-async def _grant(service: Service, sha256: bytes) -> Grant:
+async def _grant(request: web.Request, sha256: bytes) -> Grant:
     # Found by its hash: how long the look-up takes says nothing about the token.
-    token: ApiToken | None = await find_token(service.db, sha256)
+    token = await request.app[LOOKS].tokens.find(sha256)
     if token is None:
         raise Unauthenticated("this token is unknown or was revoked")
     return Grant(token.name, token.site, frozenset(token.scopes))
@@ -106,7 +125,7 @@ async def open_session(request: web.Request, token: str, response: web.StreamRes
     """Log in with an API token: the answer gets the cookie. Raises Unauthenticated."""
     service = request.app[SERVICE]
     sha256 = digest_of(token.strip())
-    grant = await _grant(service, sha256)
+    grant = await _grant(request, sha256)
     body = f"{sha256.hex()}.{int((datetime.now(UTC) + SESSION).timestamp())}"
     response.set_cookie(
         COOKIE,
@@ -135,7 +154,7 @@ async def _session(request: web.Request) -> Grant:
     sha256, _, until = body.partition(".")
     if int(until) <= datetime.now(UTC).timestamp():
         raise Unauthenticated("the session is over")
-    return await _grant(service, bytes.fromhex(sha256))
+    return await _grant(request, bytes.fromhex(sha256))
 
 
 def safe_next(text: str) -> str:

@@ -7,7 +7,7 @@ is the documentation (the first line the summary), and its parameters say what i
     ``path``    a pydantic model of the path's parameters; one that does not fit is simply not found
     ``query``   a pydantic model of the query's
     ``body``    a pydantic model of the JSON body (``… | None``: may be left out)
-    ``lines``   the body as a stream of NDJSON lines; a body of ``application/json`` comes as one line
+    ``lines``   the body as a stream of NDJSON lines; None when it is one ``document``, of ``application/json``
     ``raw``     the body as bytes, for those who verify a signature first
     ``grant``   who asks, with an API token          ``person``  who asks, with a person token
 
@@ -15,7 +15,7 @@ and its return annotation is the answer: any shape pydantic can serialise, ``Non
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -30,9 +30,9 @@ from notifier.db import Db
 from notifier.errors import Malformed, NotifierError
 from notifier.web.auth import GRANT, authenticate, authenticate_person, demand
 from notifier.web.context import SERVICE
-from notifier.web.lines import in_time, lines_of, one_line
+from notifier.web.lines import lines_of, whole
 from notifier.web.reading import read_json, read_path, read_query
-from notifier.web.receipts import Receipt, answered, keep, receipt_by_key
+from notifier.web.receipts import KEY, Receipt, answered, keep, receipt_by_key
 
 # Who may ask, beside the scopes of API tokens.
 ANYONE = "anyone"
@@ -144,8 +144,8 @@ class Endpoint:
         return web.Response(body=body, status=self.status, content_type=JSON)
 
     async def _receipt(self, request: web.Request) -> Receipt | None:
-        if request.content_type == NDJSON:
-            return None  # of any length, and each line may come twice anyway
+        if KEY not in request.headers or request.content_type == NDJSON:
+            return None  # NDJSON is of any length, and each line may come twice anyway
         return receipt_by_key(request, await request.read(), request[GRANT].name)
 
     async def _who(self, request: web.Request) -> dict[str, Any]:
@@ -164,23 +164,19 @@ class Endpoint:
         if request.can_read_body and self.takes != ANYTHING and request.content_type not in self.takes:
             raise web.HTTPUnsupportedMediaType(text=f"send this as {' or '.join(self.takes)}")
         if "lines" in self.parameters:
-            return {"lines": await self._read_lines(request)}
-        async with in_time():
-            raw = await request.read()
+            return await self._read_lines(request)
+        raw = await whole(request)
         if "raw" in self.parameters:
             return {"raw": raw}
         if not raw and not self.body_required:
             return {"body": None}
         return {"body": read_json(self.body, raw)}
 
-    async def _read_lines(self, request: web.Request) -> AsyncIterator[bytes]:
-        if request.content_type != JSON:
-            return lines_of(request.content)
-        async with in_time():
-            raw = await request.read()
-        if self.line is not None:
-            read_json(self.line, raw)  # one document is refused as a whole, with a pointer to every field
-        return one_line(raw)
+    async def _read_lines(self, request: web.Request) -> dict[str, Any]:
+        if request.content_type != JSON or self.line is None:
+            return {"lines": lines_of(request.content), **({"document": None} if "document" in self.parameters else {})}
+        raw = await whole(request)
+        return {"lines": None, "document": read_json(self.line, raw)}
 
 
 def _members(annotation: Any) -> Sequence[Any]:

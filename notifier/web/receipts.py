@@ -17,6 +17,7 @@ from notifier.db import Db
 from notifier.errors import Conflict, Invalid
 from notifier.web.context import SERVICE
 
+KEY = "Idempotency-Key"
 LONGEST_KEY = 200
 
 
@@ -38,7 +39,7 @@ class _Kept:
 
 def receipt_by_key(request: web.Request, body: bytes, actor: str) -> Receipt | None:
     """The receipt that the header Idempotency-Key asks for. Raises Invalid for a key that is too long."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get(KEY)
     if not key:
         return None
     if len(key) > LONGEST_KEY:

@@ -102,6 +102,13 @@ CREATE TABLE person (
 CREATE UNIQUE INDEX person_by_id ON person (lane, person_id);
 CREATE INDEX person_erased ON person (lane, person_id) WHERE status = 'erased';
 
+-- Grows when something of a lane's people is taken back (an acceptance, or a person): what a process remembers of them
+-- from before is void. A lane without a row is at 0.
+CREATE TABLE lane_epoch (
+    lane        smallint PRIMARY KEY,
+    epoch       bigint NOT NULL
+);
+
 -- What a registration showed, left by the people stage for the acceptance stage.
 CREATE TABLE registration (
     lane        smallint NOT NULL,

@@ -102,6 +102,13 @@ SET external_id = :pseudonym, status = 'erased', email = NULL, email_mac = NULL,
 WHERE lane = :lane AND site = :site AND external_id = :external_id
 RETURNING person_id
 
+-- name: next_epoch
+-- lanes: one
+-- Something of these lanes' people is taken back: what processes remember of them is void from this commit on.
+INSERT INTO lane_epoch (lane, epoch)
+SELECT DISTINCT lane, 1 FROM unnest(:lanes::smallint[]) AS lane ORDER BY lane
+ON CONFLICT (lane) DO UPDATE SET epoch = lane_epoch.epoch + 1
+
 -- name: erase_addresses
 -- lanes: one
 -- The addresses that letters were sent to; that they were sent stays.

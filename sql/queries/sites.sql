@@ -43,10 +43,10 @@ GROUP BY policy ORDER BY policy
 -- A new API token; only its hash is kept.
 INSERT INTO api_token (sha256, site, name, scopes, created_at) VALUES (:sha256, :site, :name, :scopes, :now)
 
--- name: find_token
+-- name: find_tokens
 -- lanes: none
--- Whose token this is, unless it was revoked.
-SELECT name, site, scopes FROM api_token WHERE sha256 = :sha256 AND revoked_at IS NULL
+-- Whose tokens these are, but for the revoked ones.
+SELECT sha256, name, site, scopes FROM api_token WHERE sha256 = ANY (:digests::bytea[]) AND revoked_at IS NULL
 
 -- name: revoke_token
 -- lanes: none

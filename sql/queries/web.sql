@@ -17,10 +17,10 @@ ON CONFLICT DO NOTHING
 -- The names of all sites.
 SELECT site FROM site ORDER BY site
 
--- name: site_exists
+-- name: sites_known
 -- lanes: none
--- Whether there is such a site.
-SELECT EXISTS (SELECT FROM site WHERE site = :site)
+-- Which of these sites there are.
+SELECT site FROM site WHERE site = ANY (:sites::text[])
 
 -- name: campaign_states
 -- lanes: none

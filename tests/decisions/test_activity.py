@@ -23,6 +23,8 @@ def line(**more: str) -> bytes:
         ("/orders?name=Ann", "/orders"),
         ("https://kumo.example", ""),
         ("https://kumo.example/" + "a" * 1000, "/" + "a" * 299),
+        ("/" + "a" * 1000, "/" + "a" * 299),
+        ("//kumo.example/basket", "/basket"),
     ],
 )
 def test_of_an_address_only_the_path_is_kept(given: str, kept: str) -> None:
@@ -35,6 +37,7 @@ def test_of_an_address_only_the_path_is_kept(given: str, kept: str) -> None:
         ("203.0.113.77", "203.0.113.0/24"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
         ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("255.249.199.9", "255.249.199.0/24"),
     ],
 )
 def test_of_an_ip_address_only_the_network_is_kept(given: str, kept: str) -> None:
@@ -64,6 +67,8 @@ def test_of_a_user_agent_only_the_family_is_kept(given: str, kept: str) -> None:
         (line(occurred_at="yesterday"), "/occurred_at"),
         (line(kind="Log in"), "/kind"),
         (line(ip="300.1.1.1"), "/ip"),
+        (line(ip="203.0.113.256"), "/ip"),
+        (line(ip="203.0.113.077"), "/ip"),
         (line(url="http://[oops"), "/url"),
         (line(external_id=""), "/external_id"),
         (line(colour="red"), "/colour"),
@@ -103,7 +108,7 @@ def test_a_time_ahead_of_ours_is_ours_within_five_minutes_and_ignored_beyond() -
 
 
 def test_the_first_use_of_a_day_stands_for_the_day_whatever_the_order() -> None:
-    uses = [("u1", Use(NOW + timedelta(hours=h), NOW, "login")) for h in (5, -3, 2, 20)]
+    uses = [(place, "u1", Use(NOW + timedelta(hours=h), NOW, "login")) for place, h in enumerate((5, -3, 2, 20))]
     days = first_of_each_day(uses)
-    assert [(day.use.occurred_at.hour, day.uses) for day in days] == [(6, 3), (5, 1)]
+    assert [(day.use.occurred_at.hour, day.places) for day in days] == [(6, (1, 0, 2)), (5, (3,))]
     assert {day.use for day in days} == {day.use for day in first_of_each_day(reversed(uses))}

@@ -12,7 +12,7 @@ from notifier.sites.tokens import (
     ApiToken,
     create_token,
     digest_of,
-    find_token,
+    find_tokens,
     live_secrets,
     retire_secret,
     revoke_token,
@@ -24,11 +24,11 @@ async def test_a_token_is_found_by_its_digest_until_it_is_revoked(db: Db, site: 
     token = await create_token(db, "kumo", "ci", ["read", "publish", "read"], now)
     assert token.startswith("notifier_")
     assert len(token) >= 52
-    assert await find_token(db, digest_of(token)) == ApiToken("ci", "kumo", ["publish", "read"])
-    assert await find_token(db, digest_of(token + "x")) is None
+    assert await find_tokens(db, [digest_of(token)]) == {digest_of(token): ApiToken("ci", "kumo", ["publish", "read"])}
+    assert await find_tokens(db, [digest_of(token + "x")]) == {}
     assert await revoke_token(db, None, "ci", now) == 0
     assert await revoke_token(db, "kumo", "ci", now) == 1
-    assert await find_token(db, digest_of(token)) is None
+    assert await find_tokens(db, [digest_of(token)]) == {}
 
 
 async def test_a_token_itself_lies_nowhere(db: Db, site: Site, now: datetime) -> None:
