@@ -1,6 +1,6 @@
 """The contract of a channel. A new channel is one module with ``open_channel``; the contract suite finds it. Pure."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +49,38 @@ class Feedback:
     at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether a channel takes a site's letters now. ``rests``: seconds until it may take some again; 0: it does now."""
+
+    rests: float = 0
+    why: str = ""
+
+
+class Permit:
+    """Leave to hand a batch of letters over, until it is withdrawn. ``withdrawn`` says why; empty while it holds."""
+
+    def __init__(self) -> None:
+        self.withdrawn = ""
+        self._told: list[Callable[[], None]] = []
+
+    def when_withdrawn(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once, when the leave is taken back."""
+        self._told.append(tell)
+
+    def withdraw(self, why: str) -> None:
+        """Take the leave back: nothing more may be begun."""
+        if not self.withdrawn:
+            self.withdrawn = why
+            for tell in self._told:
+                tell()
+
+
+def held(letter: Letter, why: str, retry_after: float | None = None) -> Sent:
+    """A letter that we ourselves held back: nothing of it was handed over."""
+    return Sent(letter, "deferred", "held", why, "", retry_after)
+
+
 class Channel(Protocol):
     """One way to reach people."""
 
@@ -66,9 +98,13 @@ class Channel(Protocol):
         Nothing more is sent there, by any process and for any campaign, until the site has another endpoint.
         """
 
-    def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+    async def ready(self, site: Site) -> Ready:
+        """Whether letters can be handed over now. Asked before anything is written down about any of them."""
+
+    def send(self, site: Site, letters: Sequence[Letter], permit: Permit | None = None) -> AsyncIterator[Sent]:
         """Hand letters over, and say of each exactly once what came of it, in any order, as soon as it is known.
 
+        Once the permit is withdrawn nothing more is begun: what was not is :func:`held`, what was is finished.
         Raises nothing on account of one letter. When it is cancelled or closed early, connections in use are
         destroyed; whatever was not yielded may or may not have been handed over.
         """

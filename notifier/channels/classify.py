@@ -17,6 +17,7 @@ FINAL = frozenset({
 })  # fmt: skip
 PASSING = frozenset({
     "mailbox_full", "greylisted", "throttled", "policy", "content", "session", "network", "unknown", "endpoint",
+    "held",  # by us: nothing was handed over
 })  # fmt: skip
 CLASSES = FINAL | PASSING
 

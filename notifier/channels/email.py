@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from notifier.channels.channel import Feedback, Sent
+from notifier.channels.channel import Feedback, Permit, Ready, Sent, held
 from notifier.channels.relays import Relays
 from notifier.channels.reports import read_report
 from notifier.channels.signing import Signing
@@ -34,8 +34,13 @@ class Email:
         self._signing = Signing()
         self._key = return_path_key(keys)
 
-    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+    async def ready(self, site: Site) -> Ready:
+        """Whether a relay of the site takes letters. One that was in trouble is tried without any."""
+        return await self.relays.ready(site.relays)
+
+    async def send(self, site: Site, letters: Sequence[Letter], permit: Permit | None = None) -> AsyncIterator[Sent]:
         """Hand letters to the site's relays. A 250 is the relay's word, and no word of the recipient's server."""
+        permit = permit or Permit()
         try:
             signed = await self._signing.sign(site.dkim, letters) if site.dkim else letters
         except Trouble as problem:
@@ -50,10 +55,15 @@ class Email:
             done.append(replace(sent, letter=given[id(sent.letter)]) if given else sent)
             wake.set()
 
+        def hold_back() -> None:
+            while waiting:
+                report(held(waiting.popleft(), permit.withdrawn))
+
+        permit.when_withdrawn(hold_back)
         shared = sum(relay.sessions for relay in site.relays if relay.weight)
         most = shared or max((relay.sessions for relay in site.relays), default=1)
         count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
-        tasks = [asyncio.create_task(self._carry(site.relays, waiting, tries, report)) for _ in range(count)]
+        tasks = [asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit)) for _ in range(count)]
         for task in tasks:
             task.add_done_callback(lambda _: wake.set())
         missing = len(letters)
@@ -73,7 +83,12 @@ class Email:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry(
-        self, relays: Sequence[Relay], waiting: deque[Letter], tries: Counter[int], report: Callable[[Sent], None]
+        self,
+        relays: Sequence[Relay],
+        waiting: deque[Letter],
+        tries: Counter[int],
+        report: Callable[[Sent], None],
+        permit: Permit,
     ) -> None:
         """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
         while waiting:
@@ -88,7 +103,9 @@ class Email:
             if back is None:
                 continue
             tries[id(back)] += 1
-            if trouble is not None and tries[id(back)] >= _TRIES:
+            if permit.withdrawn:
+                report(held(back, permit.withdrawn))
+            elif trouble is not None and tries[id(back)] >= _TRIES:
                 report(_deferred(back, trouble))
             else:
                 waiting.appendleft(back)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from notifier.channels.channel import Feedback, Sent
+from notifier.channels.channel import Feedback, Permit, Ready, Sent
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
@@ -19,8 +19,12 @@ class Inbox:
     name: str = "inbox"
     batch: int = 0
 
-    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
-        """Every letter is placed."""
+    async def ready(self, site: Site) -> Ready:
+        """Always: nobody else is needed."""
+        return Ready()
+
+    async def send(self, site: Site, letters: Sequence[Letter], permit: Permit | None = None) -> AsyncIterator[Sent]:
+        """Every letter is placed, all of them at once."""
         for letter in letters:
             yield Sent(letter, "placed", None, "", site.site)
 

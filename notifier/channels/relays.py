@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import aiosmtplib
 
+from notifier.channels.channel import Ready
 from notifier.channels.classify import Phase, classify, enhanced_in
 from notifier.channels.login import secret_for
 from notifier.channels.references import reference_for
@@ -32,6 +33,8 @@ class _Pool:
         self.trouble: Trouble | None = None
         self._doubts = 0
         self._one_by_one_until = 0.0
+        self.proved = False  # a session could be opened, and there was no trouble since
+        self.proving = asyncio.Lock()
         self._paused_until = 0.0
         self._next_pause = _FIRST_PAUSE
 
@@ -89,12 +92,17 @@ class _Pool:
             if self.paused:
                 return
             pause, self._next_pause = self._next_pause, min(2 * self._next_pause, _PAUSE)
-        self.trouble, self.broken = trouble, 0
+        self.trouble, self.broken, self.proved = trouble, 0, False
         self._paused_until = asyncio.get_running_loop().time() + pause
 
     @property
+    def rests(self) -> float:
+        """Seconds for which it is still left alone."""
+        return max(0.0, self._paused_until - asyncio.get_running_loop().time())
+
+    @property
     def paused(self) -> bool:
-        return asyncio.get_running_loop().time() < self._paused_until
+        return self.rests > 0
 
 
 class Relays:
@@ -119,6 +127,36 @@ class Relays:
             self._credit[order[0]] -= sum(relay.weight for relay in weighted)
         return [*order, *(relay for relay in relays if not relay.weight)]
 
+    async def ready(self, relays: Sequence[Relay]) -> Ready:
+        """Whether one of the relays takes letters. Where none is known to, a session is opened with one, for later."""
+        pools = [self._pool(relay) for relay in relays]
+        if any(pool.proved and not pool.paused for pool in pools):
+            return Ready()
+        for relay, pool in zip(relays, pools, strict=True):
+            if await self._prove(relay, pool):
+                return Ready()
+        first = min(pools, key=lambda pool: pool.rests, default=None)
+        if first is None or first.trouble is None:
+            return Ready(_PAUSE, "the site names no relay")
+        return Ready(max(first.rests, _FIRST_PAUSE), f"{first.trouble.via}: {first.trouble.reply}")
+
+    async def _prove(self, relay: Relay, pool: _Pool) -> bool:
+        """Whether a relay takes letters: by a session that is kept, unless somebody has just tried."""
+        async with pool.proving:
+            if pool.paused or pool.proved:
+                return pool.proved and not pool.paused
+            async with pool.turns:
+                try:
+                    pool.keep(pool.take() or await open_session(relay, self._limits, pipelining=not pool.one_by_one))
+                except Trouble as problem:
+                    pool.pause(problem)
+                    return False
+            pool.proved = True
+            return True
+
+    def _pool(self, relay: Relay) -> _Pool:
+        return self._pools.setdefault(relay, _Pool(relay))
+
     @asynccontextmanager
     async def session(self, relays: Sequence[Relay]) -> AsyncIterator[Session]:
         """A session with a relay whose turn it is and that takes letters, for one task. Raises Trouble when none does.
@@ -128,7 +166,7 @@ class Relays:
         """
         trouble = Trouble("session", "the site names no relay", "")
         for relay in self.in_turn(relays):
-            pool = self._pools.setdefault(relay, _Pool(relay))
+            pool = self._pool(relay)
             async with pool.turns:
                 if pool.paused and pool.trouble:
                     trouble = pool.trouble
@@ -139,6 +177,7 @@ class Relays:
                     pool.pause(problem)
                     trouble = problem
                     continue
+                pool.proved = True
                 try:
                     yield session
                 except BaseException:

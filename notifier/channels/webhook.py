@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook as Signer
 from yarl import URL
 
-from notifier.channels.channel import Feedback, Sent, SentKind
+from notifier.channels.channel import Feedback, Permit, Ready, Sent, SentKind, held
 from notifier.channels.outward import OutwardResolver, objection_to
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
@@ -76,10 +76,18 @@ class WebhookChannel:
     def __init__(self, keys: Keys, session: aiohttp.ClientSession, inside: frozenset[str]) -> None:
         self._keys, self._session, self._inside = keys, session, inside
 
-    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+    async def ready(self, site: Site) -> Ready:
+        """Always: an endpoint that takes nothing now says so of each letter."""
+        return Ready()
+
+    async def send(self, site: Site, letters: Sequence[Letter], permit: Permit | None = None) -> AsyncIterator[Sent]:
         """One POST for every 500 letters."""
         for start in range(0, len(letters), MOST_IN_A_BATCH):
             batch = letters[start : start + MOST_IN_A_BATCH]
+            if permit is not None and permit.withdrawn:
+                for letter in batch:
+                    yield held(letter, permit.withdrawn)
+                continue
             said = await self._hand_over(site, batch)
             via = "" if site.webhook is None else URL(site.webhook.url).host or ""
             for one in _per_person(said, batch, via):

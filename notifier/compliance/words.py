@@ -74,7 +74,7 @@ ENGLISH: Mapping[str, str] = {
     "event.placed": "Private message placed",
     "event.shown": "Shown to the person",
     "event.acknowledged": "Acknowledged by the person",
-    "event.deferred": "Put off by the other side: {class}",
+    "event.deferred": "Put off: {class}",
     "event.unknown": "No answer: the letter may or may not have arrived",
     "event.refused": "Refused: {class}",
     "event.bounced": "Bounced: {class}",

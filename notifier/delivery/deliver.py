@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from notifier.channels.channel import Channel, Sent
+from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
 from notifier.db import Db
+from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.settle import Tried, lock_onward, record, settle
 from notifier.keys import Keys
@@ -31,7 +32,6 @@ from notifier.sites.site import Site, load_site
 
 # Nothing is handed over for a person who left or was shut out since the audience was frozen.
 NOT_TOLD = frozenset({"closed", "erased", "suspended"})
-SENDING = frozenset({"sending", "done"})
 # A worker stops well before its lease ends, whatever a slow server does.
 SHARE_OF_LEASE = 0.8
 
@@ -65,6 +65,8 @@ class Delivery:
     worker: str
     _writers: dict[int, Writer] = field(default_factory=dict)
     _sheets: Sheets = field(init=False)
+    # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
+    _resting: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sheets = Sheets(self.db)
@@ -72,35 +74,54 @@ class Delivery:
     async def deliver_next(self, stopping: Callable[[], bool]) -> int:
         """Lease one slice that has work due and work it off. Returns 0 when none is due."""
         lease = timedelta(seconds=self.settings.lease_seconds)
-        slice_ = await claim(self.db, self.worker, lease, self.clock.now(), self.clock.real())
+        now = self.clock.now()
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        slice_ = await claim(self.db, self.worker, lease, now, self.clock.real(), list(self._resting))
         if slice_ is None:
             return 0
         if slice_.taken_over:
             log.warning("slice taken over", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
             slice_ = await recover(self.db, slice_, self.settings.unknown_retry_seconds, self.clock.now())
         try:
-            finished = await self._work_off(slice_, stopping)
+            due = await self._work_off(slice_, stopping)
         except Exception:
             # Whoever is next settles what was in hand at once, instead of waiting for the lease to run out.
             await let_go(self.db, slice_, self.clock.real())
             raise
-        await give_back(self.db, slice_, finished=finished, now=self.clock.now())
+        await give_back(self.db, slice_, due)
         return 1
 
-    async def _work_off(self, slice_: Slice, stopping: Callable[[], bool]) -> bool:
-        """The fresh notices, then the retries that are due. False: stopped, paused or lost before the end."""
+    async def _work_off(self, slice_: Slice, stopping: Callable[[], bool]) -> datetime | None:
+        """The fresh notices, then the retries that are due. Returns when to go on; None: with the first retry."""
         writer = await self._writer(slice_.campaign_id)
         site = await load_site(self.db, writer.telling.site.site)
         cursor = slice_.cursor_lane, slice_.cursor_person
-        while not stopping() and (batch := await self._fresh(slice_, cursor)):
-            cursor = batch[-1].lane, batch[-1].person_id
+        emptied = False
+        while not stopping():
+            if rests_until := await self._rests(site, slice_.channel):
+                return rests_until
+            batch = [] if emptied else await self._fresh(slice_, cursor)
+            if batch:
+                cursor = batch[-1].lane, batch[-1].person_id
+            else:
+                if not emptied:
+                    await self.db.run("delivery.drop_answered", **slice_.stretch)
+                emptied = True
+                batch = await self._due(slice_)
+            if not batch:
+                return None
             if not await self._try(slice_, batch, cursor, writer, site):
-                return False
-        await self.db.run("delivery.drop_answered", **slice_.stretch)
-        while not stopping() and (batch := await self._due(slice_)):
-            if not await self._try(slice_, batch, cursor, writer, site):
-                return False
-        return not stopping()
+                break
+        return self.clock.now()
+
+    async def _rests(self, site: Site, channel: str) -> datetime | None:
+        """Until when the channel takes nothing of this site's. Nothing is written down about anybody meanwhile."""
+        ready = await self.channels[channel].ready(site)
+        if not ready.rests:
+            return None
+        log.warning("nothing is taken now", site=site.site, channel=channel, reason=ready.why)
+        until = self._resting[f"{site.site}/{channel}"] = self.clock.now() + timedelta(seconds=ready.rests)
+        return until
 
     async def _fresh(self, slice_: Slice, cursor: tuple[int, UUID]) -> list[Row]:
         return await self.db.many(
@@ -131,7 +152,7 @@ class Delivery:
         if not await self._intend(slice_, letters):
             return False
         rows = {(row.lane, row.person_id): row for row in batch}
-        for sent in await self._send(site, slice_.channel, letters):
+        for sent in await self._send(slice_, site, letters):
             one = sent.letter
             row = rows[one.lane, one.person_id]
             tried.append(
@@ -190,21 +211,22 @@ class Delivery:
             )  # fmt: skip
         return True
 
-    async def _send(self, site: Site, channel: str, letters: Sequence[Letter]) -> list[Sent]:
+    async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter]) -> list[Sent]:
         """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
         answered: dict[tuple[int, UUID], Sent] = {}
+        permit = Permit()
         try:
-            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE):
-                async for sent in self.channels[channel].send(site, letters):
+            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE), watched(self.db, slice_, permit):
+                async for sent in self.channels[slice_.channel].send(site, letters, permit):
                     answered[sent.letter.lane, sent.letter.person_id] = sent
         except TimeoutError:
-            log.warning("no answer before the lease ends", channel=channel, count=len(letters) - len(answered))
-        endpoint = self.channels[channel].endpoint(site)
+            log.warning("no answer before the lease ends", channel=slice_.channel, count=len(letters) - len(answered))
+        endpoint = self.channels[slice_.channel].endpoint(site)
         if endpoint and any(one.class_ == "gone" for one in answered.values()):
             await self.db.run(
-                "delivery.add_gone", site=site.site, channel=channel, endpoint=endpoint, now=self.clock.now()
+                "delivery.add_gone", site=site.site, channel=slice_.channel, endpoint=endpoint, now=self.clock.now()
             )
-            log.warning("the endpoint is gone for good", site=site.site, channel=channel)
+            log.warning("the endpoint is gone for good", site=site.site, channel=slice_.channel)
         return [
             answered.get((one.lane, one.person_id))
             or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)

@@ -3,6 +3,7 @@
 Leases run on the real clock, which nobody moves; what is due runs on the service's clock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -44,9 +45,16 @@ class Slice:
         }
 
 
-async def claim(db: Db, worker: str, lease: timedelta, now: datetime, real: datetime) -> Slice | None:
-    """Lease one slice that has work due, or None. Two workers never get the same one at once."""
-    return await db.first(Slice, "delivery.claim", worker=worker, now=now, real=real, until=real + lease)
+async def claim(
+    db: Db, worker: str, lease: timedelta, now: datetime, real: datetime, resting: Sequence[str] = ()
+) -> Slice | None:
+    """Lease one slice that has work due, or None. Two workers never get the same one at once.
+
+    ``resting``: channels (as ``site/channel``) that take nothing now, as far as this worker knows.
+    """
+    return await db.first(
+        Slice, "delivery.claim", worker=worker, now=now, real=real, until=real + lease, resting=list(resting)
+    )
 
 
 async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) -> Slice:
@@ -62,8 +70,8 @@ async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) ->
     return replace(slice_, **moved) if moved else slice_
 
 
-async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> None:
-    """End the lease. ``finished``: nothing fresh is left, so the slice is next due when its first retry is.
+async def give_back(db: Db, slice_: Slice, due: datetime | None) -> None:
+    """End the lease. ``due``: when there is more to do; None: nothing fresh is left, so with the first retry.
 
     Then it is also known when to look for people without sufficient evidence (:mod:`notifier.delivery.second`).
     """
@@ -73,8 +81,8 @@ async def give_back(db: Db, slice_: Slice, *, finished: bool, now: datetime) -> 
             return
         # Somebody may have been erased between the reading of their address and the writing of the intent.
         await tx.run("delivery.forget_erased", **slice_.stretch)
-        await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, finished=finished, now=now)
-        if finished:
+        await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due)
+        if due is None:
             await tx.run("delivery_second.schedule", **slice_.stretch, slice=slice_.slice)
         await tx.notify("notifier", "slice")
 

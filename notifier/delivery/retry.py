@@ -49,6 +49,8 @@ def again(
     up to a tenth. ``since``: the first try by this channel. ``unknown_after``: seconds to wait before a letter whose
     fate is unknown is sent again.
     """
+    if class_ == "held":  # by us, and nothing was tried: it waits as long as it must
+        return Again(now + timedelta(seconds=asked or 0), failures)
     if class_ == "unknown":
         due = now + timedelta(seconds=unknown_after)
         return Again(due, failures) if due < since + GIVE_UP_AFTER else None

@@ -192,7 +192,7 @@ SELECT site.site FROM site WHERE EXISTS (SELECT FROM stop WHERE stop.site IS NUL
 
 -- A campaign as a worker is to take it: its state, unless nothing more is to be sent whatever the state.
 CREATE VIEW steered AS
-SELECT c.campaign_id, CASE
+SELECT c.campaign_id, c.site, CASE
            WHEN EXISTS (SELECT FROM stopped WHERE stopped.site = c.site) THEN 'stopped'
            WHEN c.superseded_by IS NOT NULL THEN 'superseded'
            ELSE c.state::text

@@ -2,7 +2,8 @@
 
 -- name: claim
 -- lanes: none
--- Lease the slice that has waited longest. A lease that ran out is taken over.
+-- Lease the slice that has waited longest. A lease that ran out is taken over. Left alone: channels (site/channel) that
+-- take nothing now.
 WITH waiting AS (
     SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over
     FROM slice s
@@ -10,6 +11,7 @@ WITH waiting AS (
     WHERE s.due_at <= :now
       AND (s.leased_until IS NULL OR s.leased_until < :real)
       AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
+      AND c.site || '/' || s.channel <> ALL (:resting::text[])
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
@@ -109,14 +111,14 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND e
 
 -- name: give_back
 -- lanes: all
--- End a lease; a finished slice is next due with the first retry of its stretch.
+-- End a lease; a slice with nothing fresh (no :due) is next due with the first retry of its stretch.
 UPDATE slice SET worker = NULL, leased_until = NULL,
-    due_at = CASE WHEN :finished::boolean THEN (
+    due_at = coalesce(:due::timestamptz, (
         SELECT min(r.due_at) FROM retry r
         WHERE r.campaign_id = :campaign_id AND r.channel = :channel
           AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
           AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
-    ) ELSE :now::timestamptz END
+    ))
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased
@@ -174,6 +176,11 @@ SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.extern
            FROM intent i
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
              AND i.channel = r.channel
+             AND NOT EXISTS (   -- what we held back was not tried
+                 SELECT FROM outcome o
+                 WHERE o.lane = i.lane AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id
+                   AND o.channel = i.channel AND o.attempt = i.attempt AND o.kind = 'deferred' AND o.class = 'held'
+             )
            ORDER BY i.attempt LIMIT 1
        ) AS since, s.email_mac IS NOT NULL AS suppressed
 FROM retry r

@@ -58,6 +58,7 @@ class SmtpServer:
     port: int = 0
     got: list[Got] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    mails: list[float] = field(default_factory=list)  # when each MAIL came, on the loop's clock
     connections: int = 0
     open_now: int = 0
     most_open: int = 0
@@ -230,6 +231,7 @@ class _Conversation:
         return base64.b64decode(await self.reader.readline()).decode()
 
     async def do_mail(self, command: str) -> None:
+        self.server.mails.append(asyncio.get_running_loop().time())
         if self.mail:
             return await self.reply("503 5.5.1 nested MAIL")
         answer = self.server.answer("mail", "250 2.1.0 sender ok")

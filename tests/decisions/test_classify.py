@@ -92,7 +92,7 @@ def test_no_reply_is_unknown_only_after_the_final_dot():
 
 
 def test_every_class_has_a_case():
-    said_by_no_mail_server = {"unknown", "complaint", "endpoint", "declined", "gone", "suppressed"}
+    said_by_no_mail_server = {"unknown", "complaint", "endpoint", "declined", "gone", "suppressed", "held"}
     assert {class_ for *_, class_ in CASES} | said_by_no_mail_server == CLASSES
 
 

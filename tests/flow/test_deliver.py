@@ -198,20 +198,6 @@ async def test_a_paused_campaign_sends_nothing_and_a_resumed_one_sends_the_rest(
     assert len(office.server.got) == len(set(office.server.addresses)) == 30
 
 
-async def test_a_cancelled_campaign_stops_between_two_batches(office: Office) -> None:
-    for number in range(30):
-        await office.person(f"p{number:02}")
-    await office.open()
-    office.server.delay = 0.02
-    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
-    while len(office.server.got) < 3:
-        await asyncio.sleep(0.005)
-    await steer(office.db, "kumo", office.campaign_id, "cancel", "test", "the wrong text", office.clock.now())
-    await working
-    assert 3 <= len(office.server.got) <= 20
-    assert len(await office.outcomes()) == len(office.server.got)
-
-
 async def test_an_intent_without_an_outcome_becomes_unknown_and_the_same_bytes_go_out_again(office: Office) -> None:
     for number in range(15):
         await office.person(f"p{number:02}")

@@ -20,7 +20,7 @@ from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.campaign import list_campaigns
 from notifier.campaigns.steer import STEPS, steer
 from notifier.channels import inbox
-from notifier.channels.channel import Channel, Feedback, Sent
+from notifier.channels.channel import Channel, Feedback, Permit, Ready, Sent
 from notifier.clock import MovableClock
 from notifier.compliance.report import campaign_report
 from notifier.db import Db
@@ -55,6 +55,7 @@ ANSWERS: Sequence[tuple[Any, str | None]] = (
     *[("deferred", "greylisted")] * 2,
     ("refused", "bad_address"),
     ("unknown", "unknown"),
+    ("deferred", "held"),
 )
 
 
@@ -67,7 +68,11 @@ class Dice:
     calm: bool = False
     batch: int = 0
 
-    async def send(self, site: Site, letters: Sequence[Letter]) -> AsyncIterator[Sent]:
+    async def ready(self, site: Site) -> Ready:
+        """Now and then nothing is taken."""
+        return Ready(0 if self.calm or self.random.random() < 0.9 else 60, "the dice say so")
+
+    async def send(self, site: Site, letters: Sequence[Letter], permit: Permit | None = None) -> AsyncIterator[Sent]:
         """Every answer that the contract knows."""
         for letter in letters:
             if not self.calm and self.random.random() < 0.06:

@@ -74,7 +74,7 @@ async def test_no_intent_is_written_behind_the_back_of_the_next_holder(office: O
         assert next_ is not None
         await recover(office.db, next_, 60, now)
         written = await intend(delivery, slice_, letters)
-        await give_back(office.db, next_, finished=False, now=now)
+        await give_back(office.db, next_, now)
         return written
 
     with pytest.MonkeyPatch.context() as patch:
@@ -120,12 +120,12 @@ async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office:
     (first, second) = await office.rows("SELECT external_id FROM person ORDER BY lane, person_id LIMIT 2")
     await office.person(first[0], email=None)
     await office.person(second[0], status="closed")
-    office.server.delay = 5
+    office.server.say("dot", SILENCE)
     dying = await begun(office)
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying
-    office.server.delay = 0
+    office.server.say("dot", "")
     await office.db.execute(LOST)
     await office.deliver()
     office.clock.move(timedelta(hours=1))
