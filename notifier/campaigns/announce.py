@@ -43,11 +43,16 @@ async def announce(db: Db, site: Site, version_id: int, now: datetime, actor: st
             existing: int = await tx.value("campaigns.of_version", version_id=version_id)
             return existing
         await record_event(tx, created, now, actor, "announced")
-        if not safety.approval.people:
-            await record_event(tx, created, now, "site.yaml", "approve", "approval.people is 0: publishing sends")
-            await tx.run("campaigns.step", campaign_id=created, state="approved", now=now)
-            await tx.notify("notifier", "campaign")
+        await begin_unasked(tx, created, safety, now)
         return created
+
+
+async def begin_unasked(tx: Db, campaign_id: int, safety: Safety, now: datetime) -> None:
+    """Let a planned campaign begin where the site asks for nobody's approval."""
+    if not safety.approval.people:
+        await record_event(tx, campaign_id, now, "site.yaml", "approve", "approval.people is 0: publishing sends")
+        await tx.run("campaigns.step", campaign_id=campaign_id, state="approved", now=now)
+        await tx.notify("notifier", "campaign")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ async def preview(db: Db, campaign_id: int, now: datetime) -> list[Count]:
         if campaign.frozen_at is not None:
             return await tx.many(Count, "campaigns.preview_frozen", campaign_id=campaign_id)
         plans = await plans_of(tx, campaign, now)
+        if campaign.corrects is not None:
+            return await tx.many(Count, "campaigns.preview_correction", **correction_of(campaign, plans, now))
         return await tx.many(Count, "campaigns.preview", **await question_of(tx, campaign, plans, now))
 
 
@@ -119,8 +126,12 @@ async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: 
     partition = f"notice_{campaign.campaign_id}"
     await tx.execute("SET LOCAL work_mem = '256MB'")
     await tx.execute(f"CREATE TABLE {partition} (LIKE notice, CHECK (campaign_id = {campaign.campaign_id}))")
-    question = await question_of(tx, campaign, plans, now)
-    await tx.insert(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
+    if campaign.corrects is None:
+        question = await question_of(tx, campaign, plans, now)
+        await tx.insert(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
+    else:
+        reached = correction_of(campaign, plans, now)
+        await tx.insert(partition, "campaigns.freeze_correction", campaign_id=campaign.campaign_id, **reached)
     await tx.execute(f"ALTER TABLE {partition} ADD PRIMARY KEY (lane, person_id, campaign_id)")
     await tx.execute(f"ALTER TABLE notice ATTACH PARTITION {partition} FOR VALUES IN ({campaign.campaign_id})")
 
@@ -139,6 +150,17 @@ async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: da
         "roles": list(audience.roles),
         "locales": list(audience.locales),
         "attributes": audience.attributes,
+        **_reaching(campaign, plans),
+    }
+
+
+def correction_of(campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
+    """The parameters of the question that a correction asks instead: whom did what it corrects reach?"""
+    return {"site": campaign.site, "now": now, "corrects": campaign.corrects, **_reaching(campaign, plans)}
+
+
+def _reaching(campaign: Campaign, plans: Sequence[Plan]) -> dict[str, Any]:
+    return {
         "by_email": "email" in campaign.rule.channels,
         "plans": [
             {

@@ -1,4 +1,4 @@
-"""A campaign as it is read back: the telling of one version."""
+"""A campaign as it is read back: the telling of one version, or a correction of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from notifier.errors import NotFound
 
 @dataclass(frozen=True)
 class Campaign:
-    """One campaign with the version that it tells of. ``frozen`` holds the counts of the freeze, by reason.
+    """One campaign with the version that it is about. ``frozen`` holds the counts of the freeze, by reason.
 
     ``approved_by`` names whoever approved it, as far as that still holds.
     """
@@ -32,6 +32,8 @@ class Campaign:
     published_at: datetime
     effective_at: datetime
     frozen: dict[str, Any] | None
+    corrects: int | None  # the campaign whose notices this corrects; None: it tells of the version
+    words: dict[str, str] | None  # of a correction: locale → Markdown
     superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
     approved_by: list[str]
 

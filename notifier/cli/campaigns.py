@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
+from notifier.cli.files import by_locale, read_words
 
 campaigns = App(name="campaigns", help="See, approve, hold and follow the telling of versions.")
 
@@ -21,7 +22,7 @@ async def list_(site: str, *, url: Url = DEFAULT_URL) -> None:
     rows = table("#Campaign", "Policy", "Version", "State", "Published", "In effect from")
     for one in found:
         rows.add_row(
-            str(one["campaign_id"]), one["policy"], one["label"], one["state"],
+            str(one["campaign_id"]), one["policy"], _label(one), one["state"],
             moment(one["published_at"]), moment(one["effective_at"]),
         )  # fmt: skip
     console.print(rows if found else f"{site} has had nothing to tell yet.")
@@ -32,7 +33,7 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
     """Show one campaign: its state, and counts that add up."""
     async with service_at(url) as client:
         report = await client.get(site_path(site, "campaigns", campaign))
-    console.print(f"[bold]{site} {report['policy']} {report['label']}[/bold]: {report['state']}")
+    console.print(f"[bold]{site} {report['policy']} {_label(report)}[/bold]: {report['state']}")
     rows = table("What", "#People")
     rows.add_row("population", f"{report['population']:,}")
     _add(rows, "left out", report["excluded"])
@@ -80,6 +81,29 @@ async def cancel(site: str, campaign: Number, *, reason: Reason = "", url: Url =
     await _steer(url, site, campaign, "cancel", reason)
 
 
+@campaigns.command
+async def correct(
+    site: str,
+    campaign: Number,
+    *,
+    words: Annotated[
+        list[str], Parameter(negative="", help="LOCALE=FILE, once for every language; a little Markdown.")
+    ],
+    reason: Reason = "",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Plan a correction of what a campaign said, for exactly those whom it reached."""
+    body = {
+        "words": {locale: read_words(file).strip() for locale, file in by_locale("--words", words)},
+        "reason": reason,
+    }
+    async with service_at(url) as client:
+        answer = await client.post(site_path(site, "campaigns", campaign, "correction"), body)
+    number = answer["campaign_id"]
+    console.print(f"Campaign {number} corrects campaign {campaign}; it is {answer['state']}.")
+    console.print(f"Nothing is sent before somebody approves it: notifier campaigns approve {site} {number}")
+
+
 async def _steer(url: str, site: str, campaign: int, step: str, reason: str) -> None:
     async with service_at(url) as client:
         answer = await client.post(site_path(site, "campaigns", campaign, step), {"reason": reason})
@@ -88,6 +112,11 @@ async def _steer(url: str, site: str, campaign: int, step: str, reason: str) -> 
     if answer["state"] == "planned":
         by = approvals["approved_by"]
         console.print(f"{len(by)} of {approvals['people']} approved, by {', '.join(by)}; somebody else must approve.")
+
+
+def _label(campaign: Mapping[str, Any]) -> str:
+    label = str(campaign["label"])
+    return label if campaign["corrects"] is None else f"{label}, correction of campaign {campaign['corrects']}"
 
 
 def _add(rows: Any, title: str, counts: Mapping[str, int]) -> None:

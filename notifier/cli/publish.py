@@ -3,19 +3,19 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path
+from notifier.cli.files import by_locale, read_words
 from notifier.cli.running import complain
 from notifier.client import Client
-from notifier.errors import Conflict, Fault, Invalid, NotifierError
+from notifier.errors import Conflict, Invalid, NotifierError
 from notifier.policies.version import Materiality
 
 SECRET = "NOTIFIER_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
@@ -111,31 +111,16 @@ def _secret() -> str:
 
 def _texts(texts: Sequence[str], summaries: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """The texts of a submission from LOCALE=FILE arguments. Raises Invalid, naming the argument."""
-    words = {locale: _read(file) for locale, file in _by_locale("--summary", summaries)}
+    words = {locale: read_words(file) for locale, file in by_locale("--summary", summaries)}
     found = {}
-    for locale, file in _by_locale("--text", texts):
+    for locale, file in by_locale("--text", texts):
         media_type = MEDIA_TYPES.get(file.suffix.lower())
         if media_type is None:
             raise Invalid(f"{file} is neither Markdown (.md) nor HTML (.html); rename it if it is one of them")
-        found[locale] = {"media_type": media_type, "body": _read(file), "summary": words.pop(locale, "").strip()}
+        found[locale] = {"media_type": media_type, "body": read_words(file), "summary": words.pop(locale, "").strip()}
     if words:
         raise Invalid(f"there is a summary but no text for {', '.join(words)}; add --text {next(iter(words))}=FILE")
     return found
-
-
-def _by_locale(option: str, given: Sequence[str]) -> Iterable[tuple[str, Path]]:
-    for argument in given:
-        locale, equals, file = argument.partition("=")
-        if not (locale and equals and file):
-            raise Invalid("an argument cannot be read", [Fault(option, f"{argument!r} is not LOCALE=FILE")])
-        yield locale, Path(file)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Invalid(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
 
 
 async def _wait_until_told(client: Client, site: str, campaign_id: int) -> None:

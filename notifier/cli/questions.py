@@ -114,4 +114,4 @@ def _about(event: dict[str, Any]) -> str:
     """Which version, channel and attempt an event is about."""
     version = " ".join(filter(None, (event["policy"], event["label"])))
     attempt = f"{event['channel']} {event['attempt'] or ''}".strip() if event["channel"] else ""
-    return ", ".join(filter(None, (version, attempt)))
+    return ", ".join(filter(None, (version, "correction" if event["corrects"] else "", attempt)))

@@ -60,11 +60,13 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     if case is None:
         facts += [await _why_not_considered(db, version), *_of_acceptance(recorded)]
         return Explanation(version.policy, version.label, None, recorded, None, facts)
-    notice = next(n for n in await notices(db, person) if n.campaign_id == case.campaign_id)
+    about_it = [n for n in await notices(db, person) if (n.policy, n.label) == (version.policy, version.label)]
+    notice = next(n for n in about_it if n.corrects is None)
     uses = await db.many(Use, "compliance.uses", lane=person.lane, person_id=person.person_id)
     attempts = await _attempts(db, person, case.campaign_id)
     decision = decide(case.rule, replace(case.facts, uses=tuple(uses)), now)
-    facts += [*_of_notice(notice, case), *_of_attempts(attempts, notice, case), *_of_decision(case, decision, recorded)]
+    facts += [*_of_notice(notice, case), *_of_attempts(attempts, notice, case), *_of_corrections(about_it)]
+    facts += _of_decision(case, decision, recorded)
     return Explanation(version.policy, version.label, notice.status, recorded, decision, facts)
 
 
@@ -119,6 +121,16 @@ def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) 
             yield said("told.shown", shown_at=telling.shown_at)
     if notice.reason == "in_scope" and notice.status != "told":
         yield said(f"not_told.{notice.status}")
+
+
+def _of_corrections(notices_: Sequence[PersonNotice]) -> Iterator[Said]:
+    for notice in reversed(notices_):  # the oldest first
+        if notice.corrects is None or notice.status == "excluded":
+            continue
+        if notice.told_at is not None:
+            yield said("correction.told", channel=notice.told_by, told_at=notice.told_at)
+        else:
+            yield said("correction.pending" if notice.status == "pending" else "correction.not_told")
 
 
 def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | None) -> Iterator[Said]:

@@ -25,7 +25,8 @@ class Report:
     """One campaign in numbers. ``gaps`` names every identity that does not hold, with both sides; none may be there.
 
     ``told_split`` says what became of the told (``explicit`` there includes registrations); ``accepted`` counts the
-    latest acceptance of everyone who accepted the version, told or not; ``objections`` are those not taken back.
+    latest acceptance of everyone who accepted the version, told or not; ``objections`` are those not taken back. Of a
+    correction all three are empty.
     """
 
     campaign_id: int
@@ -59,8 +60,11 @@ class Counted:
         return self.parts.get(part, {})
 
 
-def gaps(population: int, counted: Counted) -> Iterator[str]:
-    """The identities that do not hold: population, in scope and told are the sums of their parts."""
+def gaps(population: int, counted: Counted, *, is_correction: bool = False) -> Iterator[str]:
+    """The identities that do not hold: population, in scope and told are the sums of their parts.
+
+    Nothing becomes of those told of a correction: it is accepted by nobody.
+    """
     reasons, statuses = counted.of("reason"), counted.of("status")
     in_scope = sum(reasons.get(reason, 0) for reason in IN_SCOPE)
     excluded = sum(reasons.values()) - in_scope
@@ -68,6 +72,8 @@ def gaps(population: int, counted: Counted) -> Iterator[str]:
     sums = sum(statuses.get(status, 0) for status in STATUSES)
     yield from _gap("in scope", in_scope, "told + unreachable + suppressed + superseded + pending", sums)
     yield from _gap("excluded", excluded, "notices that stand as excluded", statuses.get("excluded", 0))
+    if is_correction:
+        return
     told = statuses.get("told", 0)
     yield from _gap("told", told, " + ".join(ENDS).replace("_", " "), sum(counted.of("told").values()))
 

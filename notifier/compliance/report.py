@@ -11,6 +11,7 @@ from notifier.compliance.figures import (
     IN_SCOPE,
     STATUSES,
     Counted,
+    Forecast,
     Report,
     forecast,
     gaps,
@@ -35,7 +36,7 @@ async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
             dict,
             "compliance.report",
             campaign_id=campaign_id,
-            version_id=campaign.version_id,
+            version_id=campaign.version_id if campaign.corrects is None else None,  # a correction is not accepted
             opened_at=campaign.opened_at,
             by_act=campaign.rule.explicit or not campaign.rule.deems,
         )
@@ -56,7 +57,8 @@ def _counted(rows: list[dict[str, Any]]) -> Counted:
 def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], now: datetime) -> Report:
     reasons, statuses = counted.of("reason"), counted.of("status")
     population = sum(campaign.frozen.values()) if campaign.frozen is not None else sum(reasons.values())
-    broken = tuple(gaps(population, counted))
+    is_correction = campaign.corrects is not None
+    broken = tuple(gaps(population, counted, is_correction=is_correction))
     by_channel: dict[str, dict[str, int]] = {c: {"planned": n} for c, n in sorted(counted.of("planned").items())}
     for row in progress:
         by_channel.setdefault(row["channel"], {"planned": 0})[row["kind"]] = row["count"]
@@ -66,12 +68,16 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         in_scope=sum(reasons.get(reason, 0) for reason in IN_SCOPE),
         excluded={reason: n for reason, n in sorted(reasons.items()) if reason not in IN_SCOPE},
         **{status: statuses.get(status, 0) for status in STATUSES},
-        accepted={kind: counted.of("accepted").get(kind, 0) for kind in ACCEPTED},
-        told_split={end: counted.of("told").get(end, 0) for end in ENDS},
+        accepted={} if is_correction else {kind: counted.of("accepted").get(kind, 0) for kind in ACCEPTED},
+        told_split={} if is_correction else {end: counted.of("told").get(end, 0) for end in ENDS},
         objections=counted.of("objections").get("standing", 0),
         by_channel=by_channel,
         failures=dict(sorted(counted.of("failure").items(), key=lambda item: -item[1])),
-        forecast=forecast(counted, campaign.opened_at, campaign.effective_at, campaign.rule.notice_days, now),
+        forecast=None if is_correction else _forecast(campaign, counted, now),
         adds_up=not broken,
         gaps=broken,
     )
+
+
+def _forecast(campaign: Campaign, counted: Counted, now: datetime) -> Forecast | None:
+    return forecast(counted, campaign.opened_at, campaign.effective_at, campaign.rule.notice_days, now)

@@ -20,6 +20,7 @@ Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "
 Reason = Literal[
     "in_scope", "unreachable", "suppressed",
     "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
+    "not_reached",
 ]  # fmt: skip
 STATUSES: tuple[Status, ...] = get_args(Status)
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -35,6 +36,7 @@ class Event:
     policy: str | None
     label: str | None
     campaign_id: int | None
+    corrects: int | None  # the campaign that this one corrects
     channel: str | None
     attempt: int | None
     detail: dict[str, Any]
@@ -47,9 +49,13 @@ class Event:
 
 @dataclass(frozen=True)
 class PersonNotice:
-    """One notice of a person and where it stands. ``locale`` is the one used, ``told_at`` the first that holds."""
+    """One notice of a person and where it stands. ``locale`` is the one used, ``told_at`` the first that holds.
+
+    ``corrects``: the campaign whose notice this one only corrects.
+    """
 
     campaign_id: int
+    corrects: int | None
     policy: str
     label: str
     published_at: datetime

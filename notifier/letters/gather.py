@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.db import Db
-from notifier.letters.letter import Telling, Words
+from notifier.letters.letter import Correction, Telling, Words
 from notifier.policies.diff import Change, compare
 from notifier.policies.publish import VersionText, load_version, texts_of
 from notifier.sites.site import load_site
@@ -18,6 +18,7 @@ async def gather(db: Db, campaign_id: int) -> Telling:
     """
     async with db.transaction(snapshot=True, read_only=True) as tx:
         campaign = await load_campaign(tx, None, campaign_id)
+        correction = await _correction(tx, campaign)
         version = await load_version(tx, campaign.site, campaign.version_id)
         texts = await texts_of(tx, version.version_id)
         before = {} if version.previous_id is None else {t.locale: t for t in await texts_of(tx, version.previous_id)}
@@ -34,7 +35,15 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         opened_at=campaign.opened_at or campaign.published_at,
         rule=campaign.rule,
         texts=words,
+        correction=correction,
     )
+
+
+async def _correction(tx: Db, campaign: Campaign) -> Correction | None:
+    if campaign.corrects is None:
+        return None
+    corrected = await load_campaign(tx, None, campaign.corrects)
+    return Correction(corrected.campaign_id, corrected.opened_at or corrected.published_at)
 
 
 def _all_words(campaign: Campaign, texts: Sequence[VersionText], before: Mapping[str, VersionText]) -> dict[str, Words]:
@@ -42,9 +51,10 @@ def _all_words(campaign: Campaign, texts: Sequence[VersionText], before: Mapping
 
 
 def _words(campaign: Campaign, text: VersionText, before: VersionText | None) -> Words:
+    words = campaign.words
     return Words(
-        summary=text.summary,
-        changes=() if before is None else _changes(before, text),
+        summary=text.summary if words is None else words[text.locale],
+        changes=() if before is None or words is not None else _changes(before, text),
         url=f"/p/{campaign.site}/{campaign.policy}/{campaign.label}/{text.locale}",
     )
 

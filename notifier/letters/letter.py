@@ -41,8 +41,19 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """What a campaign corrects: the letters of another one, and the Date that they have."""
+
+    campaign_id: int
+    written_at: datetime
+
+
+@dataclass(frozen=True)
 class Telling:
-    """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try."""
+    """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try.
+
+    Of a correction, the summaries of ``texts`` are its words.
+    """
 
     campaign_id: int
     site: Site
@@ -53,6 +64,7 @@ class Telling:
     opened_at: datetime
     rule: Rule
     texts: Mapping[str, Words]
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True)

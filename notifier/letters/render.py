@@ -40,6 +40,7 @@ class Marks:
 
     published: str
     effective: str
+    written: str
     text_address: str
     html_address: str
 
@@ -64,15 +65,23 @@ class Rendered:
 
     def subject(self, effective_at: datetime, zone: ZoneInfo, site: str) -> str:
         """The subject, with the day on which the version takes effect in the person's time zone."""
-        day = format_date(effective_at.astimezone(zone), "long", locale=self.locale)
-        return self.catalogue["subject"].format(site=site, policy=self.policy, day=day)
+        return self.catalogue["subject"].format(site=site, policy=self.policy, day=self.day(effective_at, zone))
+
+    def subject_of_correction(self, written_at: datetime, zone: ZoneInfo, site: str) -> str:
+        """The subject of a correction, with the day on which what it corrects was written."""
+        words = self.catalogue["subject_correction"]
+        return words.format(site=site, policy=self.policy, day=self.day(written_at, zone))
+
+    def day(self, at: datetime, zone: ZoneInfo) -> str:
+        """The day, like ``April 1, 2026``."""
+        return format_date(at.astimezone(zone), "long", locale=self.locale)
 
     def moment(self, at: datetime, zone: ZoneInfo) -> str:
         """Day, time and the name of the time zone, like ``April 1, 2026, 9:00 AM (Japan Standard Time)``."""
         local = at.astimezone(zone)
         time = format_time(local, "short", tzinfo=zone, locale=self.locale)
         return self.catalogue["moment"].format(
-            day=format_date(local, "long", locale=self.locale),
+            day=self.day(at, zone),
             time=time.replace("\u202f", "\u00a0"),  # many mail fonts lack the narrow one
             zone=get_timezone_name(local, locale=self.locale),
         )
@@ -102,6 +111,8 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         "home": site.home_url,
         "url": address_of(words, public_url),
         "current": own_page if own_page.startswith(("https://", "http://")) else "",
+        "heading": "heading" if telling.correction is None else "heading_correction",
+        "body": "notice" if telling.correction is None else "correction",
     }
 
     def say(key: str, **values: object) -> str:
@@ -119,8 +130,8 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         babel_locale,
         catalogue,
         constant["policy"],
-        notice_html=environment.get_template("notice.html.j2").render(**html),
-        notice_text=environment.get_template("notice.txt.j2").render(**text),
+        notice_html=environment.get_template(f"{shared['body']}.html.j2").render(**html),
+        notice_text=environment.get_template(f"{shared['body']}.txt.j2").render(**text),
         letter_html=css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False).inline(page),
         letter_text=environment.get_template("letter.txt.j2").render(**text),
     )

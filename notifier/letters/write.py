@@ -115,11 +115,21 @@ class Writer:
             marks.published: words.moment(telling.published_at, zone),
             marks.effective: words.moment(telling.effective_at, zone),
         }
+        if telling.correction is not None:
+            dates[marks.written] = words.day(telling.correction.written_at, zone)
         dates_html = {mark: escape(date) for mark, date in dates.items()}
-        subject = " ".join(words.subject(telling.effective_at, zone, clean(telling.site.name(locale))).split())
+        subject = self._subject(words, locale, zone)
         message = Message(subject, _put(words.notice_html, dates_html), _put(words.notice_text, dates))
         letter = _put(words.letter_text, dates), _put(words.letter_html, dates_html)
         return _Page(locale, zone, message, *letter, words.language)
+
+    def _subject(self, words: Rendered, locale: str, zone: ZoneInfo) -> str:
+        telling, site = self.telling, clean(self.telling.site.name(locale))
+        if telling.correction is not None:
+            subject = words.subject_of_correction(telling.correction.written_at, zone, site)
+        else:
+            subject = words.subject(telling.effective_at, zone, site)
+        return " ".join(subject.split())
 
     def _make_sheet(self, channel: str, page: _Page) -> Sheet:
         if channel == "email":
@@ -142,6 +152,7 @@ class Writer:
         telling = self.telling
         words = {
             "campaign_id": telling.campaign_id,
+            "corrects": None if telling.correction is None else telling.correction.campaign_id,
             "policy": telling.policy,
             "label": clean(telling.label),
             "published_at": telling.published_at,

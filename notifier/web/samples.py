@@ -26,6 +26,7 @@ BY_NAME: dict[str, Any] = {
     "materiality": "material",
     "flags": ["new_recipient"],
     "via": "settings page",
+    "words": {"en": "We wrote that messages are kept for one month. It is **one year**."},
     "statement": "I do not agree.",
     "registration_version": "2026-03",
     "campaign_id": 7,

@@ -147,7 +147,9 @@ CREATE TYPE campaign_state AS ENUM ('planned', 'approved', 'sending', 'paused', 
 CREATE TABLE campaign (
     campaign_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     site        text NOT NULL REFERENCES site,
-    version_id  integer NOT NULL UNIQUE REFERENCES version,   -- one campaign per version, whatever races
+    version_id  integer NOT NULL REFERENCES version,
+    corrects    integer REFERENCES campaign,    -- of which notices this is a correction; NULL: it tells of the version
+    words       jsonb,                          -- of a correction: locale → Markdown
     rule        jsonb NOT NULL,                 -- frozen: a later change of the site's rule does not reach it
     safety      jsonb NOT NULL DEFAULT '{}',    -- likewise: how many must approve it
     state       campaign_state NOT NULL DEFAULT 'planned',
@@ -156,8 +158,11 @@ CREATE TABLE campaign (
     opened_at   timestamptz,                    -- sending began; private messages of the plan are visible from here
     closed_at   timestamptz,
     frozen      jsonb,                          -- counts by reason and by channel, as frozen
-    superseded_by integer REFERENCES campaign   -- tells of a newer version: from then on this one sends nothing more
+    superseded_by integer REFERENCES campaign,  -- tells of a newer version: from then on this one sends nothing more
+    CHECK ((corrects IS NULL) = (words IS NULL))
 );
+-- One telling per version, whatever races; corrections of it as many as it takes.
+CREATE UNIQUE INDEX campaign_telling ON campaign (version_id) WHERE corrects IS NULL;
 
 CREATE TABLE campaign_event (
     campaign_id integer NOT NULL REFERENCES campaign,
@@ -214,7 +219,8 @@ CREATE TABLE plan (
 
 CREATE TYPE notice_reason AS ENUM (
     'in_scope', 'unreachable', 'suppressed',                                    -- in scope
-    'erased', 'closed', 'suspended', 'dormant', 'registered_with_it', 'already_accepted', 'outside_rule'   -- left out
+    'erased', 'closed', 'suspended', 'dormant', 'registered_with_it', 'already_accepted', 'outside_rule',
+    'not_reached'                                                               -- left out
 );
 
 -- The promise to tell one person of one version, or why not. Immutable; a partition per campaign.

@@ -35,7 +35,7 @@ SELECT s.person_id, s.campaign_id, c.version_id, s.status, s.tellings,
 FROM unnest(:people::uuid[], :since::timestamptz[]) AS w (person_id, since)
 JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
 JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
-JOIN campaign c ON c.campaign_id = s.campaign_id
+JOIN campaign c ON c.campaign_id = s.campaign_id AND c.corrects IS NULL   -- a correction tells nobody of the version
 LEFT JOIN LATERAL (
     SELECT at, withdrawn
     FROM objection

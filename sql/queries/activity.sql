@@ -4,7 +4,7 @@
 SELECT c.campaign_id, c.version_id, v.effective_at
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id
-WHERE c.site = :site AND c.opened_at IS NOT NULL
+WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
   AND (c.rule ->> 'deems')::boolean AND NOT (c.rule ->> 'explicit')::boolean
 
 -- name: ground

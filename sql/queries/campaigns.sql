@@ -29,6 +29,29 @@ JOIN jsonb_to_recordset(:plans::jsonb) AS k (
     AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
 WHERE p.site = :site
 
+-- fragment: reached
+SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
+       CASE
+           WHEN r.person_id IS NULL THEN 'not_reached'
+           WHEN p.status = 'erased' THEN 'erased'
+           WHEN p.status = 'closed' THEN 'closed'
+           WHEN p.status = 'suspended' THEN 'suspended'
+           WHEN k.channels <> '{}' THEN 'in_scope'
+           WHEN :by_email::boolean AND s.email_mac IS NOT NULL THEN 'suppressed'
+           ELSE 'unreachable'
+       END::notice_reason AS reason
+FROM person p
+LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
+LEFT JOIN (
+    SELECT lane, person_id FROM standing WHERE campaign_id = :corrects AND status = 'told'
+) r ON r.lane = p.lane AND r.person_id = p.person_id
+JOIN jsonb_to_recordset(:plans::jsonb) AS k (
+    plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
+) ON k.requested_locale = p.locale
+    AND k.preference = p.channels
+    AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
+WHERE p.site = :site
+
 -- fragment: counted
 SELECT 'reason' AS dimension, reason::text AS value, reason::text, count(*) FROM considered GROUP BY reason
 UNION ALL
@@ -54,6 +77,14 @@ WITH considered AS MATERIALIZED (
 )
 @counted
 
+-- name: preview_correction
+-- lanes: all
+-- The same counts of a correction: whom the notice that it corrects had reached, and nobody else.
+WITH considered AS MATERIALIZED (
+    @reached
+)
+@counted
+
 -- name: preview_frozen
 -- lanes: all
 -- The same counts of an audience that is frozen.
@@ -74,6 +105,16 @@ SELECT lane, person_id, :campaign_id::integer, reason, plan
 FROM (
     @considered
     OFFSET 0   -- so that the reasons are found before the rows are sorted, and only narrow rows are
+) considered
+ORDER BY lane, person_id
+
+-- name: freeze_correction
+-- lanes: all
+-- A notice for every person of the site: the promise to correct what reached them, or the reason.
+SELECT lane, person_id, :campaign_id::integer, reason, plan
+FROM (
+    @reached
+    OFFSET 0
 ) considered
 ORDER BY lane, person_id
 
@@ -153,12 +194,27 @@ SELECT materiality::text AS materiality, flags FROM version WHERE version_id = :
 -- A planned campaign, unless the version has one.
 INSERT INTO campaign (site, version_id, rule, safety, created_at)
 VALUES (:site, :version_id, :rule, :safety, :now)
-ON CONFLICT (version_id) DO NOTHING
+ON CONFLICT (version_id) WHERE corrects IS NULL DO NOTHING
+RETURNING campaign_id
+
+-- name: correction
+-- lanes: none
+-- The same correction of the same campaign, unless it was cancelled.
+SELECT campaign_id FROM campaign
+WHERE corrects = :corrects AND words = :words::jsonb AND state <> 'cancelled'
+ORDER BY campaign_id LIMIT 1
+
+-- name: create_correction
+-- lanes: none
+-- A planned correction of what a campaign said, by the same rule.
+INSERT INTO campaign (site, version_id, corrects, words, rule, safety, created_at)
+SELECT site, version_id, campaign_id, :words::jsonb, rule, :safety::jsonb, :now FROM campaign WHERE campaign_id = :corrects
 RETURNING campaign_id
 
 -- fragment: campaign
 SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.safety, c.created_at,
-       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by, (
+       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by, c.corrects,
+       c.words, (
            -- Letters name the site as it was last applied: what was approved before is approved again.
            SELECT coalesce(array_agg(e.actor ORDER BY e.at), '{}')
            FROM campaign_event e
@@ -185,14 +241,16 @@ ORDER BY c.campaign_id DESC
 -- name: of_version
 -- lanes: none
 -- The campaign that tells of a version.
-SELECT campaign_id FROM campaign WHERE version_id = :version_id
+SELECT campaign_id FROM campaign WHERE version_id = :version_id AND corrects IS NULL
 
 -- name: next_approved
 -- lanes: none
--- An approved campaign that nobody is freezing, of a site that may send.
+-- An approved campaign that nobody is freezing, of a site that may send. A correction waits while what it corrects is
+-- still being sent.
 SELECT c.campaign_id
 FROM campaign c
 WHERE c.state = 'approved' AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
+  AND NOT EXISTS (SELECT FROM campaign sent WHERE sent.campaign_id = c.corrects AND sent.state = 'sending')
 ORDER BY c.campaign_id
 FOR UPDATE OF c SKIP LOCKED
 LIMIT 1
@@ -209,14 +267,15 @@ WHERE campaign_id = :campaign_id
 -- name: supersede_older
 -- lanes: none
 -- Campaigns about older versions of the same policy tell nobody further. One that is done stays so, and answers no late
--- bounce by another channel.
+-- bounce by another channel. Corrections end nothing and are ended by nothing: what they correct was said.
 WITH older AS (
     UPDATE campaign c SET
         superseded_by = :campaign_id,
         state = CASE c.state WHEN 'done' THEN c.state ELSE 'superseded' END,
         closed_at = CASE c.state WHEN 'done' THEN c.closed_at ELSE :now END
     FROM version old, campaign this JOIN version new ON new.version_id = this.version_id
-    WHERE this.campaign_id = :campaign_id AND old.version_id = c.version_id
+    WHERE this.campaign_id = :campaign_id AND this.corrects IS NULL
+      AND c.corrects IS NULL AND old.version_id = c.version_id
       AND old.site = new.site AND old.policy = new.policy AND old.ordinal < new.ordinal
       AND c.state IN ('planned', 'approved', 'sending', 'paused', 'done') AND c.superseded_by IS NULL
     RETURNING c.campaign_id

@@ -57,15 +57,16 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
                               'recorded_at', recorded_at, 'evidence', evidence)
     FROM acceptance WHERE lane = :lane AND person_id = :person_id
 )
-SELECT f.at, f.kind, v.policy, v.label, f.campaign_id, f.channel, f.attempt, f.detail
+SELECT f.at, f.kind, v.policy, v.label, f.campaign_id, c.corrects, f.channel, f.attempt, f.detail
 FROM facts f
 LEFT JOIN version v ON v.version_id = f.version_id
+LEFT JOIN campaign c ON c.campaign_id = f.campaign_id
 ORDER BY f.at, f.place, f.campaign_id, f.attempt
 
 -- name: notices
 -- lanes: one
 -- Every notice of one person and where it stands, the newest version first.
-SELECT s.campaign_id, v.policy, v.label, v.published_at, v.effective_at, s.reason::text AS reason, s.status,
+SELECT s.campaign_id, c.corrects, v.policy, v.label, v.published_at, v.effective_at, s.reason::text AS reason, s.status,
        s.requested_locale, s.locale, s.channels, s.fallback, s.told_at, s.told_by, s.recipient_at, s.shown_at
 FROM standing s
 JOIN campaign c ON c.campaign_id = s.campaign_id
@@ -122,7 +123,7 @@ SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, (t ->>
 FROM campaign c
 JOIN standing s ON s.campaign_id = c.campaign_id
 CROSS JOIN jsonb_array_elements(s.tellings) t
-WHERE c.version_id = :version_id AND s.lane = :lane AND s.person_id = :person_id
+WHERE c.version_id = :version_id AND c.corrects IS NULL AND s.lane = :lane AND s.person_id = :person_id
   AND (t ->> 'at')::timestamptz < :before::timestamptz
 ORDER BY told_at LIMIT 1
 
@@ -135,7 +136,7 @@ CROSS JOIN LATERAL (SELECT external_id FROM person WHERE lane = s.lane AND perso
 LEFT JOIN LATERAL (
     SELECT kind, grade, accepted_at
     FROM acceptance
-    WHERE lane = s.lane AND person_id = s.person_id AND version_id = c.version_id
+    WHERE lane = s.lane AND person_id = s.person_id AND version_id = c.version_id AND c.corrects IS NULL
     ORDER BY revision DESC LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (

@@ -24,5 +24,5 @@ GROUP BY n.campaign_id, channel
 SELECT v.version_id, c.campaign_id, c.state::text AS campaign_state,
        (SELECT array_agg(t.locale ORDER BY t.locale) FROM version_text t WHERE t.version_id = v.version_id) AS locales
 FROM version v
-LEFT JOIN campaign c USING (version_id)
+LEFT JOIN campaign c ON c.version_id = v.version_id AND c.corrects IS NULL
 WHERE v.site = :site AND v.policy = :policy

@@ -18,6 +18,7 @@ from notifier.acceptance.object import Statement, record_objection, withdraw_obj
 from notifier.activity.record import record
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.campaign import list_campaigns
+from notifier.campaigns.correct import correct
 from notifier.campaigns.steer import STEPS, steer
 from notifier.channels import inbox
 from notifier.channels.channel import Channel, Feedback, Permit, Ready, Sent
@@ -159,6 +160,13 @@ class World:
                 await steer(self.db, "kumo", campaign.campaign_id, action, "test", "", self.clock.now())
         await self.audiences_are_frozen()
 
+    async def somebody_corrects(self) -> None:
+        campaigns = await list_campaigns(self.db, "kumo")
+        if campaigns and len(campaigns) < 12:
+            one = self.dice.choice(campaigns)
+            words = {"en": "Not so.", "ja": "訂正します。"}
+            await correct(self.db, "kumo", one.campaign_id, words, "test", "", self.clock.now())
+
     async def audiences_are_frozen(self) -> None:
         while await freeze_next(self.db, 4, self.clock.now()):
             pass
@@ -233,7 +241,7 @@ class World:
             self.people_come_and_change, self.somebody_is_erased, self.a_version_is_published, self.somebody_steers,
             self.a_worker_works, self.a_worker_works, self.a_worker_works, self.reports_come_back,
             self.somebody_reads_their_messages, self.people_use_the_site, self.somebody_acts, self.time_passes,
-            self.people_without_evidence_are_looked_for,
+            self.people_without_evidence_are_looked_for, self.somebody_corrects,
         ]  # fmt: skip
         thing = self.dice.choice(things)
         try:
@@ -336,9 +344,21 @@ NEVER = {
         WHERE a.kind = 'deemed' AND (a.accepted_at < a.counts_from OR a.counts_from < v.effective_at
             OR a.accepted_at > a.recorded_at OR (a.evidence #>> '{telling,at}')::timestamptz > a.accepted_at)""",
     "use that counted where nobody had promised to tell": """
-        SELECT a.* FROM acceptance a LEFT JOIN campaign c USING (version_id)
+        SELECT a.* FROM acceptance a LEFT JOIN campaign c ON c.version_id = a.version_id AND c.corrects IS NULL
         LEFT JOIN notice n USING (lane, person_id, campaign_id)
         WHERE a.kind = 'deemed' AND n.reason IS DISTINCT FROM 'in_scope'""",
+    "an acceptance that rests on a correction": """
+        SELECT a.* FROM acceptance a JOIN campaign c ON c.campaign_id = (a.evidence ->> 'campaign_id')::integer
+        WHERE c.corrects IS NOT NULL""",
+    "a correction for somebody whom what it corrects never reached": """
+        SELECT n.* FROM notice n JOIN campaign c USING (campaign_id)
+        WHERE c.corrects IS NOT NULL AND n.reason = 'in_scope' AND NOT EXISTS (
+            SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id) = (n.lane, n.person_id, c.corrects)
+            AND o.kind NOT IN ('deferred', 'unknown', 'refused', 'bounced', 'expired', 'withheld'))
+          AND NOT EXISTS (
+            SELECT FROM notice b JOIN plan p USING (campaign_id, plan)
+            WHERE (b.lane, b.person_id, b.campaign_id) = (n.lane, n.person_id, c.corrects)
+            AND b.reason = 'in_scope' AND 'inbox' = ANY (p.channels))""",
     "a later use in the place of an earlier one": """
         SELECT b.* FROM acceptance a JOIN acceptance b USING (lane, person_id, version_id)
         WHERE a.kind = 'deemed' AND b.kind = 'deemed' AND b.revision > a.revision AND b.accepted_at >= a.accepted_at""",

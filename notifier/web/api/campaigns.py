@@ -6,8 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.campaigns.announce import Count, preview
 from notifier.campaigns.campaign import Campaign, list_campaigns, load_campaign
+from notifier.campaigns.correct import correct
 from notifier.campaigns.steer import possible, steer
 from notifier.errors import Conflict
+from notifier.policies.version import Summary
+from notifier.sites.site import Locale
 from notifier.web.api.paths import CampaignPath, SitePath
 from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
@@ -21,7 +24,7 @@ class Approvals(BaseModel):
 
 
 class CampaignSummary(BaseModel):
-    """A campaign: the telling of one version."""
+    """A campaign: the telling of one version, or a correction of what another one said about it."""
 
     campaign_id: int
     version_id: int
@@ -36,6 +39,10 @@ class CampaignSummary(BaseModel):
     closed_at: datetime | None
     published_at: datetime
     effective_at: datetime
+    corrects: int | None = Field(
+        description="The campaign whose notices this one corrects; null: it tells of the version."
+    )
+    superseded_by: int | None = Field(description="The campaign about a newer version that ended this one.")
 
 
 class CampaignList(BaseModel):
@@ -60,6 +67,14 @@ class Step(BaseModel):
     reason: str = Field("", max_length=500)
 
 
+class Correction(Step):
+    """What was wrong and what is right, in every language that letters went out in."""
+
+    words: dict[Locale, Summary] = Field(
+        min_length=1, description="Locale → your words: plain, or with a little Markdown, like a summary."
+    )
+
+
 def summary_of(campaign: Campaign) -> CampaignSummary:
     """What the API says of a campaign."""
     return CampaignSummary(
@@ -76,6 +91,8 @@ def summary_of(campaign: Campaign) -> CampaignSummary:
         closed_at=campaign.closed_at,
         published_at=campaign.published_at,
         effective_at=campaign.effective_at,
+        corrects=campaign.corrects,
+        superseded_by=campaign.superseded_by,
     )
 
 
@@ -118,6 +135,16 @@ async def cancel_campaign(call: Call, path: CampaignPath, grant: Grant, body: St
     return await _steer(call, path, "cancel", grant, body)
 
 
+async def correct_campaign(call: Call, path: CampaignPath, grant: Grant, body: Correction) -> CampaignSummary:
+    """Plan a correction of what a campaign said, for exactly those whom it reached.
+
+    It becomes a campaign of its own, which waits for its approval. It tells nobody of the version: it starts no notice
+    period and amounts to no acceptance. The same words again are the same correction.
+    """
+    planned = await correct(call.db, path.site, path.campaign_id, body.words, grant.name, body.reason, call.now)
+    return summary_of(planned)
+
+
 async def _steer(call: Call, path: CampaignPath, step: str, grant: Grant, body: Step | None) -> CampaignSummary:
     reason = body.reason if body else ""
     return summary_of(await steer(call.db, path.site, path.campaign_id, step, grant.name, reason, call.now))
@@ -131,5 +158,6 @@ ENDPOINTS = (
     Endpoint("POST", _ONE + "/approve", approve_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/pause", pause_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/resume", resume_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/correction", correct_campaign, "send", 201, refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/cancel", cancel_campaign, "send", refusals=(Conflict,), once=True),
 )

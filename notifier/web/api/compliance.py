@@ -47,6 +47,7 @@ class TimelineEvent(BaseModel):
     policy: str | None
     label: str | None
     campaign_id: int | None
+    corrects: int | None = Field(description="The campaign whose notices this one corrects.")
     channel: str | None
     attempt: int | None
     facts: dict[str, Any] = Field(description="What only this kind of fact has.")
@@ -108,7 +109,8 @@ async def person_timeline(call: Call, path: PersonPath) -> Timeline:
         events=[
             TimelineEvent(
                 at=event.at, kind=event.kind, what=event.words.text, policy=event.policy, label=event.label,
-                campaign_id=event.campaign_id, channel=event.channel, attempt=event.attempt, facts=event.detail,
+                campaign_id=event.campaign_id, corrects=event.corrects, channel=event.channel, attempt=event.attempt,
+                facts=event.detail,
             )
             for event in events
         ]

@@ -26,6 +26,7 @@ class InboxEntry(BaseModel):
     """One message, without its words."""
 
     campaign_id: int = Field(description="The message's number.")
+    corrects: int | None = Field(description="The message that this one corrects.")
     site: str
     policy: str
     label: str
@@ -118,6 +119,7 @@ async def _message(call: Call, placed: Placed) -> InboxMessage:
 def _entry(placed: Placed, words: Message) -> InboxEntry:
     return InboxEntry(
         campaign_id=placed.campaign_id,
+        corrects=placed.corrects,
         site=placed.site,
         policy=placed.policy,
         label=placed.label,

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from notifier.compose import Service
-from notifier.web.console import campaign, notices, overview, people, session, step, stop, versions
+from notifier.web.console import campaign, correct, notices, overview, people, session, step, stop, versions
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -19,6 +19,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.get(_CAMPAIGN + "/counts", campaign.show_counts),
         web.get(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.ask_step),
         web.post(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.take_step),
+        web.get(_CAMPAIGN + "/correction", correct.ask_words),
+        web.post(_CAMPAIGN + "/correction", correct.take_words),
         web.get(_CAMPAIGN + "/notices", notices.show_notices),
         web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
         web.get(_STOP, stop.ask),

@@ -5,10 +5,12 @@ from typing import Any
 from aiohttp import web
 
 from notifier.campaigns.announce import preview
-from notifier.campaigns.campaign import Campaign, history, load_campaign
+from notifier.campaigns.campaign import Campaign, history, list_campaigns, load_campaign
+from notifier.campaigns.correct import can_be_corrected
 from notifier.campaigns.rule import Rule
 from notifier.campaigns.steer import possible
 from notifier.compliance.report import campaign_report
+from notifier.letters.render import summary_html
 from notifier.pages import Tongue
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
@@ -32,6 +34,8 @@ async def show_campaign(request: web.Request) -> web.Response:
         **await _counts(request, campaign),
         "plan": tables(counts, lambda dimension, value: _name(tongue, dimension, value), tongue.t("campaign.others")),
         "audience": _audience(tongue, campaign.rule),
+        "words": {locale: summary_html(words) for locale, words in (campaign.words or {}).items()},
+        "corrections": [c for c in await list_campaigns(service.db, site.site) if c.corrects == campaign.campaign_id],
         "events": await history(service.db, campaign.campaign_id),
     }
     return desk(request, "campaign", "overview", values, time_zone=site.time_zone)
@@ -74,6 +78,7 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     counters = await db.many(Counter, "pages.progress", campaigns=ids)
     return {
         "steps": possible(campaign),
+        "correctable": can_be_corrected(campaign),
         "people": in_scope_of(campaign),
         "progress": progress_of(campaign.campaign_id, planned, counters),
     }

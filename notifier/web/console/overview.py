@@ -37,6 +37,7 @@ class CampaignLine:
     """One campaign of a site in one line."""
 
     campaign_id: int
+    corrects: int | None
     title: str
     label: str
     state: str
@@ -106,7 +107,8 @@ async def _lines(request: web.Request, site: Site, language: str) -> list[Campai
     counters = await db.many(Counter, "pages.progress", campaigns=open_ones)
     return [
         CampaignLine(
-            campaign.campaign_id, site.title(campaign.policy, language), campaign.label, campaign.state,
+            campaign.campaign_id, campaign.corrects, site.title(campaign.policy, language), campaign.label,
+            campaign.state,
             campaign.effective_at, campaign.frozen_at is not None, in_scope_of(campaign),
             progress_of(campaign.campaign_id, planned, counters),
         )

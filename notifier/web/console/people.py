@@ -74,6 +74,8 @@ async def _answers(
     service = request.app[SERVICE]
     answers = []
     for notice in await notices(service.db, person):
+        if notice.corrects is not None:
+            continue  # its version's answer says so
         version = await find_version(service.db, site.site, notice.policy, notice.label)
         found = await explain(service.db, person, version, service.clock.now())
         answers.append(

@@ -83,6 +83,8 @@ def _about(tongue: Tongue, event: Event, titles: Mapping[str, str]) -> str:
     parts = []
     if event.policy is not None:
         parts.append(f"{titles.get(event.policy, event.policy)} {event.label}")
+    if event.corrects is not None:
+        parts.append(tongue.t("campaign.correction"))
     if event.channel is not None:
         parts.append(tongue.word("channel", event.channel))
     if event.attempt:
