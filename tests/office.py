@@ -107,15 +107,22 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(db: Db, keys: Keys, site: Site) -> AsyncIterator[Office]:
-    """The site with a relay that is a real SMTP server of this test's own, in-process delivery, a clock that moves."""
+async def open_office(
+    db: Db, keys: Keys, site: Site, relay: Mapping[str, Any] | None = None, batch_size: int = 10
+) -> AsyncIterator[Office]:
+    """The site with a relay that is a real SMTP server of this test's own, in-process delivery, a clock that moves.
+
+    ``relay``: what its entry in the site says otherwise.
+    """
     clock = MovableClock()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(smtp_server())
-        relay = {"host": "127.0.0.1", "port": server.port, "security": "none", "sessions": 2}
-        site = Site.model_validate(site.model_dump() | {"relays": [relay]})
+        named = {"host": "127.0.0.1", "port": server.port, "security": "none", "sessions": 2} | (relay or {})
+        site = Site.model_validate(site.model_dump() | {"relays": [named]})
         await apply(db, site, clock.now())
-        settings = Settings(_env_file=None, mode="test", lease_seconds=60, batch_size=10, webhook_hosts=["127.0.0.1"])
+        settings = Settings(
+            _env_file=None, mode="test", lease_seconds=60, batch_size=batch_size, webhook_hosts=["127.0.0.1"]
+        )
         channels = {
             "email": await stack.enter_async_context(email.open_channel(settings, keys)),
             "inbox": await stack.enter_async_context(inbox.open_channel(settings, keys)),

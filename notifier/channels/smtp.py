@@ -26,6 +26,7 @@ _ONE_ROUND = deque(("dot", "mail", "rcpt", "data"))
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _REPLY_LIMIT = 16 * 1024
 _KEPT_REPLY = 500
+_ADDRESS = re.compile(r"[^\s<>()@,;:\"']+@[^\s<>()@,;\"']+")
 _LEAVE = 2.0  # seconds for the reply to QUIT
 
 
@@ -44,11 +45,15 @@ class Limits:
 
 
 class Trouble(Exception):
-    """Why a relay takes no letters now: a class, and its own words."""
+    """Why a relay takes no letters now: a class, and its own words, without the address of whoever they were about.
+
+    It puts off other people's letters too, and is written down with each of them.
+    """
 
     def __init__(self, class_: str, reply: str, via: str) -> None:
         super().__init__(reply)
-        self.class_, self.reply, self.via = class_, reply[:_KEPT_REPLY], via
+        self.class_, self.via = class_, via
+        self.reply = _ADDRESS.sub("(somebody)", reply)[:_KEPT_REPLY]
 
 
 class Session(asyncio.Protocol):

@@ -128,9 +128,12 @@ class _Conversation:
         if words == DROP:
             raise _Dropped
         if words == SILENCE:
-            await asyncio.Event().wait()
+            while await self.reader.read(4096):
+                pass  # until the client has enough of it
+            raise _Dropped
         while words == ENDLESS:
-            await self.write("250-and " + "so on " * 50 + "\r\n")
+            await self.write("250-and " + "so on " * 500 + "\r\n")
+            await asyncio.sleep(0.001)
         if words.startswith(SLOWLY):
             for character in words.removeprefix(SLOWLY) + "\r\n":
                 await asyncio.sleep(0.002)
@@ -204,9 +207,9 @@ class _Conversation:
         await self.reply(answer)
         if not answer.startswith("220"):
             return
-        if self.server.answer("handshake", "") == DROP:
+        if instead := self.server.answer("handshake", ""):
             await self.reader.read(100)  # the client's first words
-            raise _Dropped
+            await self.reply(instead)
         await self.writer.start_tls(self.server.context)
         self.secured = True
 
@@ -244,7 +247,7 @@ class _Conversation:
             return await self.reply("503 5.5.1 MAIL first")
         address = command.partition("<")[2].partition(">")[0]
         answer = self.server.answer("rcpt", "250 2.1.5 recipient ok", address)
-        if answer.startswith("25"):
+        if answer.removeprefix(SLOWLY).startswith("25"):
             self.rcpt = command
         return await self.reply(answer)
 
@@ -268,7 +271,7 @@ class _Conversation:
             got = Got(self.mail, self.rcpt, await self.content(), self.secured, self.user)
             self.mail = self.rcpt = ""
             answer = self.server.answer("dot", f"250 2.0.0 queued for {address}", address)
-            if answer == KEEP_AND_DROP or answer.startswith("2"):
+            if answer == KEEP_AND_DROP or answer.removeprefix(SLOWLY).startswith("2"):
                 self.server.got.append(got)
             await self.reply(DROP if answer == KEEP_AND_DROP else answer)
         return None
