@@ -10,17 +10,23 @@ from rich.console import Console
 
 @dataclass(frozen=True)
 class Figure:
-    """One ratio and the bar that it has to reach. ``better`` says on which side of the bar it should lie."""
+    """One ratio, the bar that it has to reach and what it aims at. ``better`` says on which side of them it should lie.
+
+    Without a bar it is told for whoever wants to know, and decides nothing.
+    """
 
     name: str
     value: float
-    bar: float
+    bar: float | None
     better: Literal["higher", "lower"]
     detail: str = ""
+    aim: float | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the bar is reached."""
+        """Whether the bar is reached, if there is one."""
+        if self.bar is None:
+            return True
         return self.value >= self.bar if self.better == "higher" else self.value <= self.bar
 
 

@@ -1,6 +1,7 @@
 """The database: named queries in, dataclasses out. Nothing here knows what the rows mean."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -10,7 +11,7 @@ import orjson
 
 from notifier.errors import Unavailable
 from notifier.log import log
-from notifier.queries import all_queries
+from notifier.queries import Query, all_queries
 
 T = TypeVar("T")
 
@@ -60,6 +61,15 @@ async def wait_for_database(url: str, patience: float) -> None:
             if said:
                 log.warning("the database is there")
             return
+
+
+async def _written_out(connection: "Connection", query: Query, arguments: Sequence[object]) -> str:
+    """The text of a query with its parameters as literals, quoted by PostgreSQL itself."""
+    types = [parameter.name for parameter in (await connection.prepare(query.sql)).get_parameters()]
+    quoted = ", ".join(f"quote_nullable(${number}::{type_}::text)" for number, type_ in enumerate(types, start=1))
+    literals = await connection.fetchrow(f"SELECT {quoted}", *arguments)
+    assert literals is not None
+    return re.sub(r"\$(\d+)", lambda match: f"{literals[int(match[1]) - 1]}::{types[int(match[1]) - 1]}", query.sql)
 
 
 @asynccontextmanager
@@ -135,11 +145,15 @@ class Db:
         last = status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
-    async def insert(self, table: str, name: str, /, **parameters: object) -> int:
-        """Insert the rows of a query that selects, into a table whose name is only known now. Returns how many."""
+    async def create(self, table: str, name: str, /, **parameters: object) -> int:
+        """Create a table of the rows of a query that selects. Returns how many.
+
+        Unlike an INSERT of them, PostgreSQL answers this with all its parallel workers; but it takes no parameters.
+        """
         query = all_queries()[name]
         async with self.connection() as connection:
-            status = await connection.execute(f"INSERT INTO {table} {query.sql}", *query.arguments(parameters))
+            sql = await _written_out(connection, query, query.arguments(parameters))
+            status = await connection.execute(f"CREATE TABLE {table} AS {sql}")
         return int(status.rpartition(" ")[2])
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

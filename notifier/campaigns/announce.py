@@ -100,7 +100,6 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         await record_event(tx, campaign_id, now, "notifier", "opened")
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
         await tx.notify("notifier", "campaign")
-    await db.execute(f"ANALYZE notice_{campaign_id}")
     return 1
 
 
@@ -124,16 +123,25 @@ async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
 async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> None:
     """Fill the campaign's partition bare and in key order; its key is built after (docs/decisions/0003)."""
     partition = f"notice_{campaign.campaign_id}"
-    await tx.execute("SET LOCAL work_mem = '256MB'")
-    await tx.execute(f"CREATE TABLE {partition} (LIKE notice, CHECK (campaign_id = {campaign.campaign_id}))")
+    await allow_many_rows(tx)
     if campaign.corrects is None:
         question = await question_of(tx, campaign, plans, now)
-        await tx.insert(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
+        await tx.create(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
     else:
         reached = correction_of(campaign, plans, now)
-        await tx.insert(partition, "campaigns.freeze_correction", campaign_id=campaign.campaign_id, **reached)
-    await tx.execute(f"ALTER TABLE {partition} ADD PRIMARY KEY (lane, person_id, campaign_id)")
+        await tx.create(partition, "campaigns.freeze_correction", campaign_id=campaign.campaign_id, **reached)
+    await tx.execute(
+        f"ALTER TABLE {partition} ALTER reason SET NOT NULL, ALTER plan SET NOT NULL,"
+        f" ADD CHECK (campaign_id = {campaign.campaign_id}), ADD PRIMARY KEY (lane, person_id, campaign_id)"
+    )
     await tx.execute(f"ALTER TABLE notice ATTACH PARTITION {partition} FOR VALUES IN ({campaign.campaign_id})")
+    await tx.execute(f"ANALYZE {partition}")  # the slices are cut along the key, which pays only for many notices
+
+
+async def allow_many_rows(tx: Db) -> None:
+    """Sort in memory, and let several processes answer: the planner shies away from them where many rows come back."""
+    await tx.execute("SET LOCAL work_mem = '128MB'")
+    await tx.execute("SET LOCAL parallel_tuple_cost = 0.01")
 
 
 async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:

@@ -22,7 +22,7 @@ LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.u
 LEFT JOIN (
     SELECT DISTINCT lane, person_id FROM acceptance WHERE version_id = ANY (:versions::integer[])
 ) a ON a.lane = p.lane AND a.person_id = p.person_id
-JOIN jsonb_to_recordset(:plans::jsonb) AS k (
+LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- everybody has one: the notice insists on it
     plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
 ) ON k.requested_locale = p.locale
     AND k.preference = p.channels
@@ -45,7 +45,7 @@ LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.u
 LEFT JOIN (
     SELECT lane, person_id FROM standing WHERE campaign_id = :corrects AND status = 'told'
 ) r ON r.lane = p.lane AND r.person_id = p.person_id
-JOIN jsonb_to_recordset(:plans::jsonb) AS k (
+LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- as above
     plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
 ) ON k.requested_locale = p.locale
     AND k.preference = p.channels
@@ -101,22 +101,20 @@ WITH considered AS MATERIALIZED (
 -- name: freeze
 -- lanes: all
 -- A notice for every person of the site: the promise, or the reason. In key order: so it is read when it is sent.
-SELECT lane, person_id, :campaign_id::integer, reason, plan
+SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan
 FROM (
     @considered
-    OFFSET 0   -- so that the reasons are found before the rows are sorted, and only narrow rows are
 ) considered
-ORDER BY lane, person_id
+ORDER BY int2send(lane) || uuid_send(person_id)   -- the order of the key; one string of bytes is sorted faster
 
 -- name: freeze_correction
 -- lanes: all
 -- A notice for every person of the site: the promise to correct what reached them, or the reason.
-SELECT lane, person_id, :campaign_id::integer, reason, plan
+SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan
 FROM (
     @reached
-    OFFSET 0
 ) considered
-ORDER BY lane, person_id
+ORDER BY int2send(lane) || uuid_send(person_id)
 
 -- name: kinds
 -- lanes: all
@@ -143,26 +141,36 @@ WHERE this.version_id = :version_id
 -- lanes: all
 -- Slices (from, to] of :size notices each for one channel; together they cover every key. Where the channel is only a
 -- fallback there is nothing to walk through: these slices wait for failures elsewhere.
-WITH numbered AS (
-    SELECT row_number() OVER by_key AS number,
-           lag(n.lane) OVER by_key AS lane_before, lag(n.person_id) OVER by_key AS person_before
-    FROM notice n
-    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
-    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
-      AND :channel::text = ANY (CASE WHEN :fallback::boolean THEN p.fallback ELSE p.channels END)
-    WINDOW by_key AS (ORDER BY n.lane, n.person_id)
-), bounds AS (
-    -- The first notice of a slice tells where the one before it ends: so no slice is empty.
-    SELECT lane_before AS lane, person_before AS person_id FROM numbered
-    WHERE number > 1 AND (number - 1) % :size::integer = 0
+WITH RECURSIVE told AS NOT MATERIALIZED (
+    SELECT lane, person_id
+    FROM notice
+    WHERE campaign_id = :campaign_id AND reason = 'in_scope' AND plan = ANY (ARRAY(
+        SELECT p.plan FROM plan p
+        WHERE p.campaign_id = :campaign_id
+          AND :channel::text = ANY (CASE WHEN :fallback::boolean THEN p.fallback ELSE p.channels END)
+    ))
+), stride AS (
+    -- Along the key from one slice's last notice to the next one's, as long as there is another behind it.
+    SELECT -1::smallint AS lane, '00000000-0000-0000-0000-000000000000'::uuid AS person_id
     UNION ALL
-    SELECT 1024, 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    SELECT last.lane, last.person_id
+    FROM stride
+    CROSS JOIN LATERAL (
+        SELECT lane, person_id
+        FROM (
+            SELECT lane, person_id FROM told
+            WHERE (lane, person_id) > (stride.lane, stride.person_id)
+            ORDER BY lane, person_id
+            OFFSET :size::integer - 1 LIMIT 2
+        ) and_the_one_behind
+        ORDER BY lane DESC, person_id DESC
+        OFFSET 1
+    ) last
 ), cut AS (
-    SELECT row_number() OVER by_key AS slice,
-           coalesce(lag(lane) OVER by_key, -1) AS from_lane,
-           coalesce(lag(person_id) OVER by_key, '00000000-0000-0000-0000-000000000000') AS from_person,
-           lane AS to_lane, person_id AS to_person
-    FROM bounds
+    SELECT row_number() OVER by_key AS slice, lane AS from_lane, person_id AS from_person,
+           lead(lane, 1, 1024::smallint) OVER by_key AS to_lane,
+           lead(person_id, 1, 'ffffffff-ffff-ffff-ffff-ffffffffffff') OVER by_key AS to_person
+    FROM stride
     WINDOW by_key AS (ORDER BY lane, person_id)
 )
 INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person,

@@ -159,6 +159,43 @@ async def test_slices_cover_every_notice_exactly_once(
     assert max((row["count"] for row in counts), default=0) <= size
 
 
+async def test_slices_count_only_those_that_their_channel_tells(db: Db, site: Site, now: datetime) -> None:
+    for number in range(250):
+        await add_person(db, "kumo", f"p{number}", **({} if number % 2 else {"email": None}))
+    campaign_id = await opened(db, site, await add_version(db, "kumo", "v1", 1, now), now, 100)
+    async with db.connection() as connection:
+        counts = await connection.fetch(
+            "SELECT count(*) FROM slice s JOIN notice n ON n.campaign_id = s.campaign_id AND n.reason = 'in_scope'"
+            " AND (n.lane, n.person_id) > (s.from_lane, s.from_person)"
+            " AND (n.lane, n.person_id) <= (s.to_lane, s.to_person)"
+            " WHERE s.campaign_id = $1 AND s.channel = 'email' GROUP BY slice ORDER BY slice",
+            campaign_id,
+        )
+    assert [row["count"] for row in counts] == [100, 25]
+
+
+async def test_notices_lie_in_the_order_of_their_key(db: Db, site: Site, now: datetime) -> None:
+    people = [await add_person(db, "kumo", f"p{number}") for number in range(50)]
+    campaign_id = await opened(db, site, await add_version(db, "kumo", "v1", 1, now), now)
+    async with db.connection() as connection:
+        lying = await connection.fetch(
+            "SELECT lane, person_id FROM notice WHERE campaign_id = $1 ORDER BY ctid", campaign_id
+        )
+    keys = [(row["lane"], row["person_id"].bytes) for row in lying]
+    assert keys == sorted(keys)
+    assert {person.bytes for person in people} == {person for _, person in keys}
+
+
+async def test_a_label_with_quotes_and_signs_of_parameters_is_compared_as_it_is(
+    db: Db, site: Site, now: datetime
+) -> None:
+    label = 'it\'s $1, \\ and "$2"'
+    newcomer = await add_person(db, "kumo", "newcomer", registration_version=label)
+    other = await add_person(db, "kumo", "other", registration_version="it's")
+    campaign_id = await opened(db, site, await add_version(db, "kumo", label, 1, now), now)
+    assert await reasons(db, campaign_id) == {newcomer: "registered_with_it", other: "in_scope"}
+
+
 async def test_announcing_twice_at_once_makes_one_campaign(db: Db, site: Site, now: datetime) -> None:
     version = await add_version(db, "kumo", "v1", 1, now)
     ids = await asyncio.gather(*(announce(db, site, version, now, "test") for _ in range(5)))

@@ -9,7 +9,7 @@ import notifier
 from notifier.db import Db
 from notifier.queries import all_queries, parse
 
-VERBS = {"many", "first", "value", "run", "stream", "insert"}
+VERBS = {"many", "first", "value", "run", "stream", "create"}
 PACKAGE = Path(notifier.__file__).parent
 
 
