@@ -20,10 +20,10 @@ from standardwebhooks import Webhook as Signer
 from yarl import URL
 
 from notifier.channels.channel import Feedback, Permit, Ready, Sent, SentKind, held
-from notifier.channels.outward import OutwardResolver, objection_to
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
+from notifier.outward import OutwardResolver, objection_to
 from notifier.settings import Settings
 from notifier.sites.site import Site, Webhook
 

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from yarl import URL
 
 from notifier.campaigns.stop import said, stops
-from notifier.channels.outward import lies_outside, objection_to
 from notifier.channels.signing import read_signer
 from notifier.channels.webhook import endpoint_of
 from notifier.db import Db
 from notifier.doctor.finding import Finding, fail, look, ok
 from notifier.letters.render import catalogues
 from notifier.letters.sign import Signer
+from notifier.outward import lies_outside, objection_to
 from notifier.settings import Settings
 from notifier.sites.preset import PRESETS
 from notifier.sites.site import Site

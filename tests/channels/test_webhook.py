@@ -13,11 +13,11 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from notifier.channels.channel import Sent
-from notifier.channels.outward import OutwardResolver, lies_outside, objection_to
 from notifier.channels.webhook import WebhookChannel, open_channel, seconds_asked
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
+from notifier.outward import OutwardResolver, lies_outside, objection_to
 from notifier.settings import Settings
 from notifier.sites.site import Site
 from tests.channels.endpoint import Endpoint, endpoint

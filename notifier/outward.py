@@ -1,4 +1,4 @@
-"""Where a webhook may go: outside only, by https. The operator may name hosts of their own network as exceptions.
+"""Where our requests may go: outside only, by https. The operator may name hosts of their own network as exceptions.
 
 The address is checked where the connection is made, so that a name cannot answer differently the second time.
 """
@@ -36,7 +36,7 @@ class OutwardResolver(AbstractResolver):
 
 
 def objection_to(url: URL, inside: Collection[str]) -> str:
-    """Why a webhook must not go there, or nothing."""
+    """Why a request must not go there, or nothing."""
     host = url.host or ""
     if host in inside:
         return ""
