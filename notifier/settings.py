@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     webhook_hosts: list[str] = Field(
         [], description="Hosts in one's own network that sites' webhooks may go to, also by plain http."
     )
+    watch_hosts: list[str] = Field(
+        [], description="Hosts in one's own network whose pages may be watched, also by plain http."
+    )
     worker_slices: int = Field(4, ge=1, le=64, description="Slices one worker process works on at a time.")
     slice_size: int = Field(2000, ge=10, le=100_000, description="Most notices in one slice.")
     batch_size: int = Field(250, ge=1, le=1000, description="Notices whose intents are written at once.")

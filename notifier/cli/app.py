@@ -6,7 +6,19 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import campaigns, doctor, letters, people, publish, questions, roles, setup, stop, suppressions
+from notifier.cli import (
+    campaigns,
+    doctor,
+    letters,
+    people,
+    publish,
+    questions,
+    roles,
+    setup,
+    sources,
+    stop,
+    suppressions,
+)
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -42,7 +54,7 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
 }
 FAMILIES = {
     SET_UP: (setup.token, setup.webhook_secret),
-    USE: (people.people, campaigns.campaigns, suppressions.suppressions),
+    USE: (people.people, campaigns.campaigns, sources.sources, suppressions.suppressions),
 }
 
 for group, commands in COMMANDS.items():

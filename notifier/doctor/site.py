@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shutil import which
 from urllib.parse import urlsplit
 
 from yarl import URL
@@ -61,8 +62,14 @@ def examine_settings(site: Site, settings: Settings) -> list[Finding]:
     findings += [fail(f"channel {name}", "is not switched on", "add its module to NOTIFIER_CHANNELS") for name in off]
     if site.webhook and (problem := objection_to(URL(site.webhook.url), frozenset(settings.webhook_hosts))):
         findings.append(fail("webhook", problem, "mend webhook.url, or name its host in NOTIFIER_WEBHOOK_HOSTS"))
-    if site.watch and not Path(site.watch.folder).is_dir():
+    if site.watch and site.watch.folder and not Path(site.watch.folder).is_dir():
         findings.append(look("watched folder", f"{site.watch.folder} is none here", "make it where the workers run"))
+    for source in site.watch.sources if site.watch else ():
+        if problem := objection_to(URL(source.address), frozenset(settings.watch_hosts)):
+            remedy = "mend the address under watch.sources, or name its host in NOTIFIER_WATCH_HOSTS"
+            findings.append(fail(f"source of {source.policy} in {source.locale}", problem, remedy))
+        if source.git and which("git") is None:
+            findings.append(look(f"source of {source.policy} in {source.locale}", "needs git", "install git"))
     return findings
 
 

@@ -44,7 +44,7 @@ async def watch_folders(db: Db, now: datetime) -> int:
     opened = 0
     for watching in await db.many(_Watching, "policies.watching"):
         site = Site.model_validate(watching.settings)
-        if site.watch is not None:
+        if site.watch is not None and site.watch.folder is not None:
             opened += await _look(db, site, Path(site.watch.folder), now)
     return opened
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
+import soupsieve
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -49,6 +50,9 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 Moment = Annotated[AwareDatetime, AfterValidator(_reasonable)]
 Address = Annotated[str, AfterValidator(_address)]
 TimeZone = Annotated[str, AfterValidator(known_time_zone)]
+
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]  # RFC 9110, 5.1
 
 
 class _Part(BaseModel):
@@ -138,10 +142,53 @@ class RuleSettings(_Part):
     audience: Audience = Audience()
 
 
-class Watch(_Part):
-    """A folder whose files ``<policy>.<locale>.md`` or ``.html`` open a pending version when they change."""
+def _selector(value: str) -> str:
+    try:
+        soupsieve.compile(value)
+    except soupsieve.SelectorSyntaxError as error:
+        raise ValueError(f"{value!r} is no CSS selector: {str(error).splitlines()[0]}") from error
+    return value
 
-    folder: str
+
+Selector = Annotated[Line, AfterValidator(_selector)]
+WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#]+$", max_length=2000)]
+
+
+class Source(_Part):
+    """Where one text of a policy is read, to notice when it changes: a page, an Atom feed, or a file under Git."""
+
+    policy: Slug
+    locale: Locale
+    page: WebAddress | None = Field(None, description="A web page, or a Markdown file served over HTTP.")
+    feed: WebAddress | None = Field(None, description="An Atom feed (RFC 4287): its newest entry is the text.")
+    git: WebAddress | None = Field(None, description="A Git repository, read with the command git.")
+    path: Line | None = Field(None, description="The file in the repository.")
+    branch: Line = Field("HEAD", description="Of the repository.")
+    keep: list[Selector] = Field([], description="CSS selectors of what is the text. None: main, article or all.")
+    drop: list[Selector] = Field([], description="CSS selectors of what is not.")
+    headers: dict[HeaderName, Line] = Field({}, description="Sent with each request, like Accept-Language.")
+    every: int = Field(60, ge=1, le=10_080, description="Minutes between two looks.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Source":
+        if sum(place is not None for place in (self.page, self.feed, self.git)) != 1:
+            raise ValueError("name one place: page, feed or git")
+        if (self.git is None) != (self.path is None):
+            raise ValueError("git and path go together: the repository, and the file in it")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The one place that was named; of a repository with what is read there."""
+        return self.page or self.feed or f"{self.git}#{self.branch}:{self.path}"
+
+
+class Watch(_Part):
+    """What is looked at for changes. A change opens a pending version, and a person decides about it."""
+
+    folder: str | None = Field(None, description="Its files `<policy>.<locale>.md` or `.html` are the texts.")
+    sources: list[Source] = Field([], max_length=1000, description="Places elsewhere that the texts are read from.")
+    agree: int = Field(3, ge=1, le=20, description="Looks in a row that must find the same before a change counts.")
 
 
 class Approval(_Part):
@@ -182,6 +229,19 @@ class Site(_Part):
             if default not in given:
                 message = "{field} needs an entry for {default}, the first of locales"
                 raise PydanticCustomError("not_covered", message, {"field": what, "default": default})
+        named: set[tuple[str, str]] = set()
+        for source in self.watch.sources if self.watch else ():
+            if (source.policy, source.locale) in named:
+                message = "{field} names two sources for {policy} in {locale}: keep one"
+                raise PydanticCustomError(
+                    "not_covered", message, {"field": "watch", "policy": source.policy, "locale": source.locale}
+                )
+            named.add((source.policy, source.locale))
+            if source.policy not in self.policies or source.locale not in self.locales:
+                message = "{field} names {policy} in {locale}: use one of policies and one of locales"
+                raise PydanticCustomError(
+                    "not_covered", message, {"field": "watch", "policy": source.policy, "locale": source.locale}
+                )
         if self.webhook is None and "webhook" in (self.rule.channels or ()):
             message = "{field} names webhook: add the section webhook with the url that takes the messages"
             raise PydanticCustomError("not_covered", message, {"field": "rule"})

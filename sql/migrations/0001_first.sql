@@ -64,6 +64,43 @@ CREATE TABLE version_text (
     PRIMARY KEY (version_id, locale)
 );
 
+-- A place that a text is read from (site.yaml, watch.sources), and how it stands with it.
+CREATE TABLE source (
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    address     text NOT NULL,
+    due_at      timestamptz NOT NULL,           -- when it is looked at next
+    looked_at   timestamptz,
+    failures    smallint NOT NULL DEFAULT 0,    -- looks in a row that brought nothing
+    verdict     text,                           -- of the last look, with its reason
+    reason      text NOT NULL DEFAULT '',
+    last_id     bigint,                         -- snapshots: the last one,
+    settled_id  bigint,                         -- the one that counts as the policy's text,
+    candidate_id bigint,                        -- and another one that was seen since,
+    agreed      smallint NOT NULL DEFAULT 0,    -- so many times in a row
+    seen        jsonb NOT NULL DEFAULT '[]',    -- [mark, time] of the steps of the last weeks
+    PRIMARY KEY (site, policy, locale)
+);
+
+-- What a source answered, as it came: the text can be read out of it again. The same bytes again are the same row.
+CREATE TABLE snapshot (
+    snapshot_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    address     text NOT NULL,
+    taken_at    timestamptz NOT NULL,           -- first seen
+    seen_at     timestamptz NOT NULL,           -- last seen
+    times       integer NOT NULL DEFAULT 1,
+    headers     jsonb NOT NULL,
+    body        bytea NOT NULL,
+    sha256      bytea NOT NULL,
+    verdict     text NOT NULL,
+    reason      text NOT NULL,
+    UNIQUE (site, policy, locale, sha256)
+);
+
 CREATE TABLE receipt (
     site        text NOT NULL REFERENCES site,
     webhook_id  text NOT NULL,

@@ -13,6 +13,7 @@ from notifier.web.api import (
     people,
     reports,
     sites,
+    sources,
     stop,
     suppressions,
     versions,
@@ -22,6 +23,7 @@ from notifier.web.endpoint import Endpoint
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *versions.ENDPOINTS,
+    *sources.ENDPOINTS,
     *people.ENDPOINTS,
     *campaigns.ENDPOINTS,
     *stop.ENDPOINTS,

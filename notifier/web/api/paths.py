@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from notifier.sites.site import Slug
+from notifier.sites.site import Locale, Slug
 
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 # An integer column of PostgreSQL.
@@ -25,6 +25,19 @@ class VersionPath(SitePath):
     """A version of a site's policies."""
 
     version_id: Id
+
+
+class SourcePath(SitePath):
+    """A source of a site: the policy and locale whose text is read there."""
+
+    policy: Slug
+    locale: Locale
+
+
+class SnapshotPath(SitePath):
+    """What came from a source once."""
+
+    snapshot_id: Id
 
 
 class CampaignPath(SitePath):
