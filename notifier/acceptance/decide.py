@@ -87,7 +87,8 @@ class Telling:
         if evidence == "relay" or (evidence == "recipient" and self.placed):
             return self.at
         proofs = [self.shown_at] if evidence == "shown" else [self.recipient_at, self.shown_at]
-        return min((at for at in proofs if at is not None), default=None)
+        proof = min((at for at in proofs if at is not None), default=None)
+        return None if proof is None else max(proof, self.at)  # a report may date from before what it reports
 
     def stands(self, window: timedelta, now: datetime) -> bool:
         """Whether a bounce need no longer be waited for."""
