@@ -80,7 +80,7 @@ def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
         posted_at=terms.published_at,
         effective_at=terms.effective_at,
         status=row["status"],
-        tellings=_TELLINGS.validate_python(row["tellings"] or ()),
+        tellings=tellings_of(row["tellings"]),
         act=_act(recorded),
         objection=objection,
         closed_at=row["closed_at"],
@@ -91,6 +91,11 @@ def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
 def recorded_of(row: Mapping[str, Any]) -> Recorded | None:
     """The acceptance in a row's columns kind, accepted_at and revision, if there is one."""
     return None if row["kind"] is None else Recorded(row["kind"], row["accepted_at"], row["revision"])
+
+
+def tellings_of(column: Any) -> tuple[Telling, ...]:
+    """The tellings of a notice, from the column of the view ``standing``."""
+    return _TELLINGS.validate_python(column or ())
 
 
 def _act(recorded: Recorded | None) -> Act | None:

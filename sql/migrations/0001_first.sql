@@ -458,9 +458,9 @@ SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
        p.requested_locale, p.locale, p.channels, p.fallback,
        told.told_at, told.told_by, told.recipient_at, told.shown_at, told.tellings,
        CASE
-           WHEN n.reason IN ('unreachable', 'suppressed') THEN n.reason::text
-           WHEN n.reason <> 'in_scope' THEN 'excluded'
-           WHEN told.told_at IS NOT NULL THEN 'told'
+           WHEN n.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded'
+           WHEN told.told_at IS NOT NULL THEN 'told'   -- also whom nothing of the plan could reach: shown at a login
+           WHEN n.reason <> 'in_scope' THEN n.reason::text
            WHEN told.withheld OR told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
            WHEN c.superseded_by IS NOT NULL THEN 'superseded'
            ELSE 'pending'

@@ -25,8 +25,9 @@ WHERE s.site = :site
 -- lanes: all
 -- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later.
 -- A use may matter to a version that deems acceptance, took effect before, was told by a campaign with this person in
--- scope, and is not accepted since an earlier moment. Rows are touched in key order, and a person whom another batch is
--- just marking as seen is left to that one, so that batches never wait for each other in a circle.
+-- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Rows are touched in
+-- key order, and a person whom another batch is just marking as seen is left to that one, so that batches never wait for
+-- each other in a circle.
 -- Answers with places in the batch: whom we know, which uses may matter, which were kept, and of whom we know that they
 -- were seen that day.
 WITH arrived AS MATERIALIZED (
@@ -62,7 +63,7 @@ WITH arrived AS MATERIALIZED (
         SELECT
         FROM open o
         JOIN notice n ON n.lane = a.lane AND n.person_id = a.person_id AND n.campaign_id = o.campaign_id
-        WHERE n.reason = 'in_scope' AND o.effective_at <= a.occurred_at
+        WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= a.occurred_at
           AND NOT EXISTS (
               SELECT
               FROM acceptance x

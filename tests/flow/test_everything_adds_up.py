@@ -29,13 +29,18 @@ from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
 from notifier.errors import NotifierError
 from notifier.keys import Keys
+from notifier.letters.gather import gather
 from notifier.letters.letter import Letter
+from notifier.letters.write import Writer
 from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages, mark
 from notifier.people.erase import erase_person
 from notifier.people.roster import Person, get_person, import_people
 from notifier.policies.publish import publish
 from notifier.policies.version import Submission
+from notifier.presenting.pending import load_pending
+from notifier.presenting.present import Show
+from notifier.presenting.shown import notice_of, record_shown
 from notifier.settings import Settings
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
@@ -208,6 +213,15 @@ class World:
             how: Any = self.dice.choice(["shown", "acknowledged"])
             await mark(self.db, who.lane, who.person_id, message.campaign_id, how, self.clock.now())
 
+    async def somebody_signs_in(self) -> None:
+        who = f"p{self.dice.randrange(PEOPLE)}"
+        for one in await load_pending(self.db, self.keys, "kumo", who, self.clock.now()):
+            if one.presentation.show is Show.NOTHING and self.dice.random() < 0.8:
+                continue
+            writer = Writer(await gather(self.db, one.campaign_id), self.keys, "http://notices.example")
+            await record_shown(self.db, one, notice_of(writer, one), self.clock.now())
+            assert not await record_shown(self.db, one, notice_of(writer, one), self.clock.now())
+
     async def people_use_the_site(self) -> None:
         await record(self.db, "kumo", self._lines(self._use), self.clock.now())
         await self.uses_are_decided()
@@ -240,8 +254,8 @@ class World:
         things: list[Callable[[], Awaitable[None]]] = [
             self.people_come_and_change, self.somebody_is_erased, self.a_version_is_published, self.somebody_steers,
             self.a_worker_works, self.a_worker_works, self.a_worker_works, self.reports_come_back,
-            self.somebody_reads_their_messages, self.people_use_the_site, self.somebody_acts, self.time_passes,
-            self.people_without_evidence_are_looked_for, self.somebody_corrects,
+            self.somebody_reads_their_messages, self.somebody_signs_in, self.people_use_the_site, self.somebody_acts,
+            self.time_passes, self.people_without_evidence_are_looked_for, self.somebody_corrects,
         ]  # fmt: skip
         thing = self.dice.choice(things)
         try:
@@ -304,10 +318,11 @@ async def standing_is_what_the_outcomes_say(world: World, campaign_id: int, told
 # Each of these finds nothing, ever.
 NEVER = {
     "a try or an outcome without a promise to tell": """
-        SELECT t.* FROM (SELECT lane, person_id, campaign_id FROM intent UNION
-                         SELECT lane, person_id, campaign_id FROM outcome UNION
-                         SELECT lane, person_id, campaign_id FROM retry) t
-        LEFT JOIN notice n USING (lane, person_id, campaign_id) WHERE n.reason IS DISTINCT FROM 'in_scope'""",
+        SELECT t.* FROM (SELECT lane, person_id, campaign_id, channel FROM intent UNION
+                         SELECT lane, person_id, campaign_id, channel FROM outcome UNION
+                         SELECT lane, person_id, campaign_id, channel FROM retry) t
+        LEFT JOIN notice n USING (lane, person_id, campaign_id) WHERE n.reason IS DISTINCT FROM 'in_scope'
+            AND (n.reason IN ('unreachable', 'suppressed') AND t.channel = 'in_app') IS NOT TRUE""",
     "a letter that went out without an intent": """
         SELECT o.* FROM outcome o LEFT JOIN intent i USING (lane, person_id, campaign_id, channel, attempt)
         WHERE i.at IS NULL AND o.channel <> 'inbox' AND o.kind NOT IN ('withheld', 'refused')""",
@@ -328,7 +343,7 @@ NEVER = {
     "a next channel before its turn": """
         SELECT i.* FROM intent i JOIN notice USING (lane, person_id, campaign_id) JOIN plan p USING (campaign_id, plan)
         JOIN campaign c USING (campaign_id), make_interval(hours => (c.rule ->> 'evidence_hours')::integer) AS wait
-        WHERE i.channel <> ALL (p.channels) AND i.attempt = 1
+        WHERE i.channel <> ALL (p.channels) AND i.channel <> 'in_app' AND i.attempt = 1
           AND NOT ('inbox' = ANY (p.channels) AND c.opened_at + wait <= i.at)
           AND NOT EXISTS (
             SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id) = (i.lane, i.person_id, i.campaign_id)
@@ -346,7 +361,9 @@ NEVER = {
     "use that counted where nobody had promised to tell": """
         SELECT a.* FROM acceptance a LEFT JOIN campaign c ON c.version_id = a.version_id AND c.corrects IS NULL
         LEFT JOIN notice n USING (lane, person_id, campaign_id)
-        WHERE a.kind = 'deemed' AND n.reason IS DISTINCT FROM 'in_scope'""",
+        WHERE a.kind = 'deemed' AND n.reason IS DISTINCT FROM 'in_scope'
+            AND (n.reason IN ('unreachable', 'suppressed') AND a.evidence #>> '{telling,channel}' = 'in_app')
+                IS NOT TRUE""",
     "an acceptance that rests on a correction": """
         SELECT a.* FROM acceptance a JOIN campaign c ON c.campaign_id = (a.evidence ->> 'campaign_id')::integer
         WHERE c.corrects IS NOT NULL""",

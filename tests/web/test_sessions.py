@@ -38,7 +38,7 @@ async def _logout(request: web.Request) -> web.Response:
 @pytest.fixture
 async def console(service: Service) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[problems, auth.guard_console])
-    app[SERVICE], app[PAGES] = service, Pages()
+    app[SERVICE], app[PAGES], app[auth.LOOKS] = service, Pages(), auth.Looks(service.db)
     app.add_routes([web.post("/console/login", _login), web.get("/console", _who), web.post("/console/act", _who)])
     app.add_routes([web.post("/console/logout", _logout)])
     async with TestClient(TestServer(app)) as client:

@@ -61,17 +61,21 @@ class Words:
 
     async def of(self, placed: Placed) -> Message:
         """The words of one message. Raises NotFound when its version has no such text."""
-        writer = self._writers.get(placed.campaign_id)
+        try:
+            return (await self.writer(placed.campaign_id)).message(placed.locale, placed.time_zone)
+        except Undeliverable as error:
+            raise NotFound(str(error)) from error
+
+    async def writer(self, campaign_id: int) -> Writer:
+        """Who writes the words of a campaign."""
+        writer = self._writers.get(campaign_id)
         if writer is None:
-            telling = await gather(self._service.db, placed.campaign_id)
+            telling = await gather(self._service.db, campaign_id)
             writer = Writer(telling, self._service.keys, self._service.settings.public_url)
             if len(self._writers) >= MOST_WRITERS:
                 del self._writers[next(iter(self._writers))]
-            self._writers[placed.campaign_id] = writer
-        try:
-            return writer.message(placed.locale, placed.time_zone)
-        except Undeliverable as error:
-            raise NotFound(str(error)) from error
+            self._writers[campaign_id] = writer
+        return writer
 
 
 WORDS = web.AppKey("words", Words)

@@ -1,0 +1,128 @@
+"""What to show a signed-in person of one version now, and why. Pure. The order is explained in docs/login.md."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Show(StrEnum):
+    """How much room the notice takes: none, a strip, a page to be passed once, or a page that needs an act to pass."""
+
+    NOTHING = "nothing"
+    BANNER = "banner"
+    PAGE = "page"
+    GATE = "gate"
+
+
+class Why(StrEnum):
+    """Why it is shown so, or not at all."""
+
+    ACCOUNT_CLOSED = "account_closed"
+    LEFT_OUT = "left_out"
+    SUPERSEDED = "superseded"
+    HELD = "held"
+    ACCEPTED_BY_ACT = "accepted_by_act"
+    ACCEPTED_BY_USE = "accepted_by_use"
+    ACT_REQUIRED = "act_required"
+    ACT_WILL_BE_REQUIRED = "act_will_be_required"
+    OBJECTED = "objected"
+    NOT_REACHED = "not_reached"
+    NOT_YET_TOLD = "not_yet_told"
+    NOT_YET_SHOWN = "not_yet_shown"
+    SHOWN = "shown"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is on record of one person and the version that a campaign tells of.
+
+    ``status`` is the notice's, as the view ``standing`` derives it; ``told_at``: since when there is evidence of the
+    telling that suffices for the rule. ``held``: nothing of the campaign may go out now.
+    ``newer``: a newer version of the policy is published that people are told of.
+    """
+
+    status: str
+    effective_at: datetime
+    explicit: bool
+    deems: bool
+    notice_days: int
+    held: bool = False
+    newer: bool = False
+    closed: bool = False
+    told_at: datetime | None = None
+    shown_at: datetime | None = None
+    accepted: str | None = None  # the kind of the latest acceptance
+    accepted_at: datetime | None = None
+    objected: bool = False  # and did not take it back
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What to show, and why."""
+
+    show: Show
+    why: Why
+
+
+_ACTS = ("explicit", "registration")
+
+
+def present(one: Standing, now: datetime) -> Presentation:
+    """What to show. The first line that fits decides."""
+    if (why := _nothing_for_them(one)) is not None:
+        return Presentation(Show.NOTHING, why)
+    if one.explicit:
+        return _until_they_act(one, now)
+    if one.accepted is not None:
+        return Presentation(Show.NOTHING, Why.ACCEPTED_BY_USE)
+    if one.objected:
+        return Presentation(Show.NOTHING, Why.OBJECTED)
+    if one.status in ("unreachable", "suppressed"):
+        return Presentation(Show.PAGE, Why.NOT_REACHED)
+    if one.told_at is None:
+        return Presentation(Show.BANNER, Why.NOT_YET_TOLD)
+    if one.shown_at is None:
+        return Presentation(Show.BANNER, Why.NOT_YET_SHOWN)
+    return Presentation(Show.NOTHING, Why.SHOWN)
+
+
+def may_be_shown(one: Standing) -> Why | None:
+    """What speaks against telling this person by showing it; None when nothing does."""
+    return None if (why := _nothing_for_them(one)) in (None, Why.ACCEPTED_BY_ACT) else why
+
+
+def counts_from(one: Standing, now: datetime) -> datetime | None:
+    """The person's own date, as told or, where they are not told yet, if they were shown it now; None: it has none."""
+    if one.explicit or not one.deems or _nothing_for_them(one) is not None:
+        return None
+    return max(one.effective_at, (one.told_at or now) + timedelta(days=one.notice_days))
+
+
+def processing_not_before(one: Standing) -> datetime | None:
+    """From when a new purpose may be served, as far as the notice goes; None while the person was not told.
+
+    GDPR 13(3) and 14(4): the person is informed before the further processing. An objection bars it.
+    """
+    if one.closed or one.objected or one.told_at is None:
+        return None
+    if one.explicit:
+        return None if one.accepted not in _ACTS or one.accepted_at is None else max(one.effective_at, one.accepted_at)
+    return max(one.effective_at, one.told_at + timedelta(days=one.notice_days))
+
+
+def _nothing_for_them(one: Standing) -> Why | None:
+    if one.closed:
+        return Why.ACCOUNT_CLOSED
+    if one.status == "excluded":
+        return Why.LEFT_OUT
+    if one.newer or one.status == "superseded":
+        return Why.SUPERSEDED
+    if one.held:
+        return Why.HELD
+    return Why.ACCEPTED_BY_ACT if one.accepted in _ACTS else None
+
+
+def _until_they_act(one: Standing, now: datetime) -> Presentation:
+    if now >= one.effective_at:
+        return Presentation(Show.GATE, Why.ACT_REQUIRED)
+    return Presentation(Show.PAGE if one.shown_at is None else Show.BANNER, Why.ACT_WILL_BE_REQUIRED)

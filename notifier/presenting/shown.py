@@ -1,0 +1,51 @@
+"""Record that a notice was shown to the signed-in person: it tells whom neither mail nor message reached.
+
+The rows it leaves are those of any other attempt: the intent with the SHA-256 of the exact words and the sheet that
+they were written from, and the outcome ``shown`` (E3). The channel is one of its own: no plan has it and nothing sends
+by it.
+"""
+
+from datetime import datetime
+
+from notifier.db import Db
+from notifier.delivery.settle import Tried, add_outcomes
+from notifier.errors import Conflict, Undeliverable
+from notifier.letters.letter import Letter, Recipient
+from notifier.letters.rebuild import Sheets
+from notifier.letters.write import Writer
+from notifier.presenting.pending import Pending
+from notifier.presenting.present import may_be_shown
+
+CHANNEL = "in_app"
+
+
+def notice_of(writer: Writer, one: Pending) -> Letter:
+    """The words that are shown, as the letter that is recorded: its ``sha256`` names the statement.
+
+    Raises Conflict when the version has no text in the person's locale.
+    """
+    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1)
+    (letter,) = writer.write(CHANNEL, [recipient])
+    if isinstance(letter, Undeliverable):
+        raise Conflict(str(letter))
+    return letter
+
+
+async def record_shown(db: Db, one: Pending, letter: Letter, now: datetime) -> bool:
+    """Record that this was shown. Returns False when it was recorded before: the first time counts.
+
+    Raises Conflict for somebody who is not to be told of this version.
+    """
+    if (why := may_be_shown(one.standing)) is not None:
+        raise Conflict(f"nothing was recorded: this person is not to be shown {one.policy} {one.label!r} ({why})")
+    where = {"campaign_id": one.campaign_id, "channel": CHANNEL}
+    async with db.transaction() as tx:
+        (sheet,) = await Sheets(tx).numbers([letter])
+        key = {"lane": one.lane, "person_id": one.person_id}
+        await tx.run("presenting.intend_shown", **where, **key, sha256=letter.sha256, sheet=sheet, now=now)
+        tried = [Tried(one.lane, one.person_id, 1, 0, "shown", via="site")]
+        news = await add_outcomes(tx, one.campaign_id, CHANNEL, tried, now)
+        if news:
+            await tx.run("delivery.add_progress", **where, slot=one.lane % 16, kinds=["shown"])
+            await tx.notify("notifier", "outcome")
+    return bool(news)

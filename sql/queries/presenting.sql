@@ -1,0 +1,51 @@
+-- What a signed-in person is shown, and that it was shown.
+
+-- name: pending
+-- lanes: one
+-- Where one person stands with the newest version that they had to be told of, or were left out of, per policy. Whoever
+-- the site does not know has no rows; somebody whom no open campaign considered has one without a campaign.
+SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspended') AS closed,
+       c.campaign_id, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
+       (c.rule ->> 'explicit')::boolean AS explicit, (c.rule ->> 'notice_days')::integer AS notice_days,
+       (c.rule ->> 'deems')::boolean AS deems, coalesce(c.rule ->> 'evidence', 'relay') AS evidence,
+       s.status, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
+       coalesce(NOT o.withdrawn, false) AS objected
+FROM person p
+LEFT JOIN LATERAL (
+    SELECT DISTINCT ON (v.policy)
+           c.campaign_id, c.rule, v.version_id, v.policy, v.label, v.flags, v.published_at, v.effective_at,
+           t.state NOT IN ('sending', 'done') AS held,
+           EXISTS (
+               SELECT FROM version w
+               WHERE w.site = v.site AND w.policy = v.policy AND w.ordinal > v.ordinal AND w.materiality <> 'editorial'
+           ) AS newer
+    FROM campaign c
+    JOIN version v ON v.version_id = c.version_id
+    JOIN steered t ON t.campaign_id = c.campaign_id
+    WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
+    ORDER BY v.policy, v.ordinal DESC
+) c ON true
+LEFT JOIN LATERAL (
+    -- By key in the campaign's own partition.
+    SELECT status, locale, tellings, shown_at FROM standing
+    WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT kind, accepted_at FROM acceptance
+    WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id
+    ORDER BY revision DESC LIMIT 1
+) a ON true
+LEFT JOIN LATERAL (
+    SELECT withdrawn FROM objection
+    WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id
+    ORDER BY at DESC LIMIT 1
+) o ON true
+WHERE p.lane = :lane AND p.site = :site AND p.external_id = ANY (ARRAY[:external_id, :pseudonym]::text[])
+ORDER BY c.policy
+
+-- name: intend_shown
+-- lanes: one
+-- What is being shown, under the first attempt of its channel; the same again is the same.
+INSERT INTO intent (lane, person_id, campaign_id, channel, attempt, epoch, at, address, sha256, sheet)
+VALUES (:lane, :person_id, :campaign_id, :channel, 1, 0, :now, '', :sha256, :sheet)
+ON CONFLICT DO NOTHING
