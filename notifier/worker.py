@@ -11,6 +11,7 @@ import asyncpg
 
 from notifier.acceptance.accept import accept
 from notifier.campaigns.announce import freeze_next
+from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
@@ -20,6 +21,8 @@ from notifier.policies.watch import watch_folders
 
 # Seconds to wait after a duty failed, before it is tried again.
 AFTER_A_FAILURE = 5.0
+# Seconds between looks of the breaker while letters go out.
+LOOK_AGAIN = 0.1
 # Seconds to wait before listening again, and between looks whether we still hear anything.
 LISTEN_AGAIN, STILL_LISTENING = 1.0, 30.0
 
@@ -30,6 +33,7 @@ class Duty:
 
     ``hands``: how many at a time in one process. ``once``: by one worker of the whole service at a time.
     ``every``: seconds to let pass before the next look, whatever wakes the others; None: as the settings say.
+    ``after_outcomes``: besides, as soon as this worker recorded what came of letters.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Duty:
     hands: int = 1
     once: bool = False
     every: float | None = None
+    after_outcomes: bool = False
 
 
 class Shift:
@@ -47,12 +52,22 @@ class Shift:
         self.worker = worker
         self.stopping = stopping
         self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
-        self.woken = asyncio.Event()
+        self.delivery.settled = self.note_outcomes
+        self.woken, self.settled = asyncio.Event(), asyncio.Event()
+        self._noted = 0.0
 
     def wake(self, *_: Any) -> None:
         """Let every waiting duty look again."""
         self.woken.set()
         self.woken = asyncio.Event()
+
+    def note_outcomes(self) -> None:
+        """Let the breaker look, at most ten times a second: a look costs as much as a small batch."""
+        now = asyncio.get_running_loop().time()
+        if now - self._noted >= LOOK_AGAIN:
+            self._noted = now
+            self.settled.set()
+            self.settled = asyncio.Event()
 
     async def wait(self, seconds: float, *events: asyncio.Event) -> None:
         """Until told to stop, until one of the events, or until ``seconds`` have passed."""
@@ -71,6 +86,8 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("follow the clock", lambda: follow_clock(db, clock)),
         Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
+        Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
+        Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
@@ -94,7 +111,7 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
     while not shift.stopping.is_set():
         wait = duty.every or settings.poll_seconds
         # Taken before the look: what happens while we look must not be missed.
-        wakers = () if duty.every else (shift.woken,)
+        wakers = (shift.settled,) if duty.after_outcomes else () if duty.every else (shift.woken,)
         try:
             if duty.once and not await _is_mine(duty, shift):
                 done = 0

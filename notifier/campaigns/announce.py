@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from notifier.campaigns.campaign import Campaign, load_campaign, record_event
+from notifier.campaigns.canary import ends
 from notifier.campaigns.plan import Kind, Plan, plan_for
 from notifier.campaigns.rule import rule_of
 from notifier.campaigns.safety import Safety
@@ -33,7 +35,7 @@ async def announce(db: Db, site: Site, version_id: int, now: datetime, actor: st
         if version is None:
             raise LookupError(f"version {version_id} is not published")
         rule = rule_of(site.rule, version["materiality"], frozenset(version["flags"]))
-        safety = Safety(approval=site.approval)
+        safety = Safety(approval=site.approval, canary=site.canary)
         created: int | None = await tx.value(
             "campaigns.create",
             site=site.site, version_id=version_id, now=now,
@@ -95,9 +97,10 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         plans = await plans_of(tx, campaign, now)
         await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
         await _load_notices(tx, campaign, plans, now)
-        await _cut_slices(tx, campaign_id, plans, slice_size, now)
-        await tx.run("campaigns.open", campaign_id=campaign_id, now=now)
-        await record_event(tx, campaign_id, now, "notifier", "opened")
+        stage_ends = await _stage_ends(tx, campaign)
+        await _cut_slices(tx, campaign_id, plans, slice_size, stage_ends, now)
+        await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
+        await record_event(tx, campaign_id, now, "notifier", "opened", stages=len(stage_ends) + 1)
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
         await tx.notify("notifier", "campaign")
     return 1
@@ -184,12 +187,32 @@ def _reaching(campaign: Campaign, plans: Sequence[Plan]) -> dict[str, Any]:
     }
 
 
-async def _cut_slices(tx: Db, campaign_id: int, plans: Sequence[Plan], size: int, now: datetime) -> None:
+async def _stage_ends(tx: Db, campaign: Campaign) -> list[tuple[int, UUID]]:
+    """The key of the last person of each stage but the last. Keys begin with a hash of who somebody is."""
+    canary = campaign.safety.canary
+    if canary is None:
+        return []
+    where = {"campaign_id": campaign.campaign_id, "read": FANNED_OUT_ON_READ}
+    counted = await tx.first(dict, "campaigns.sent_to", **where)
+    assert counted is not None, "counts have a row"
+    numbers = ends(canary.stages, counted["sent"], counted["read"])
+    return [(key["lane"], key["person_id"]) for key in await tx.many(dict, "campaigns.nth", **where, ends=numbers)]
+
+
+async def _cut_slices(
+    tx: Db, campaign_id: int, plans: Sequence[Plan], size: int, stage_ends: Sequence[tuple[int, UUID]], now: datetime
+) -> None:
     """Cut the work of each channel that is sent into slices of ``size`` notices; a fallback's wait for failures."""
+    cuts = {
+        "size": size,
+        "end_lanes": [lane for lane, _ in stage_ends],
+        "end_people": [person for _, person in stage_ends],
+    }
     at_once = {channel for plan in plans for channel in plan.channels} - {FANNED_OUT_ON_READ}
     later = {channel for plan in plans for channel in plan.fallback}
     for channel in sorted(at_once | later):
         fallback = channel not in at_once
         where = {"campaign_id": campaign_id, "channel": channel}
-        await tx.run("campaigns.cut_slices", **where, size=size, fallback=fallback, now=now)
-    await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)
+        await tx.run("campaigns.cut_slices", **where, **cuts, fallback=fallback, now=now)
+    if not stage_ends:
+        await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)

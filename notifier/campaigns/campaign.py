@@ -1,7 +1,7 @@
 """A campaign as it is read back: the telling of one version, or a correction of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notifier.campaigns.rule import Rule
@@ -14,7 +14,8 @@ from notifier.errors import NotFound
 class Campaign:
     """One campaign with the version that it is about. ``frozen`` holds the counts of the freeze, by reason.
 
-    ``approved_by`` names whoever approved it, as far as that still holds.
+    ``approved_by`` names whoever approved it, as far as that still holds. Of its ``stages``, those up to ``stage`` may
+    be sent; ``held_at`` is when the last of them was handed over, ``inbox_at`` when private messages became visible.
     """
 
     campaign_id: int
@@ -28,6 +29,10 @@ class Campaign:
     created_at: datetime
     frozen_at: datetime | None
     opened_at: datetime | None
+    stage: int
+    stages: int
+    held_at: datetime | None
+    inbox_at: datetime | None
     closed_at: datetime | None
     published_at: datetime
     effective_at: datetime
@@ -36,6 +41,14 @@ class Campaign:
     words: dict[str, str] | None  # of a correction: locale → Markdown
     superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
     approved_by: list[str]
+
+    @property
+    def goes_on_at(self) -> datetime | None:
+        """When the next stage opens by itself; None when no stage is held, or it waits for somebody's word."""
+        canary = self.safety.canary
+        if self.held_at is None or canary is None or canary.go_on == "by_hand":
+            return None
+        return self.held_at + timedelta(minutes=canary.hold)
 
 
 @dataclass(frozen=True)

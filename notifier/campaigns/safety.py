@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from notifier.sites.site import Approval
+from notifier.sites.site import Approval, Canary
 
 
 class Safety(BaseModel):
@@ -19,6 +19,7 @@ class Safety(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     approval: Approval = Approval()
+    canary: Canary | None = None
 
 
 def missing(safety: Safety, approved_by: Sequence[str]) -> int:

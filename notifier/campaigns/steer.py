@@ -1,9 +1,11 @@
-"""Approve, pause, resume and cancel a campaign. States are a table; every step is recorded with who and why."""
+"""What people do with a campaign. States are a table; every step is recorded with who and why."""
 
 from datetime import datetime
 
 from notifier.campaigns.campaign import Campaign, load_campaign, lock_campaign, record_event
 from notifier.campaigns.safety import missing, objection_to_approval
+from notifier.campaigns.stages import open_stage
+from notifier.campaigns.stop import refuse_if_stopped
 from notifier.db import Db
 from notifier.errors import Conflict
 
@@ -12,6 +14,7 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "approve": (("planned",), "approved"),
     "pause": (("sending",), "paused"),
     "resume": (("paused",), "sending"),
+    "go_on": (("sending",), "sending"),  # with the next stage of a canary, while one is held
     "cancel": (("planned", "approved", "sending", "paused"), "cancelled"),
 }
 
@@ -28,9 +31,19 @@ async def steer(db: Db, site: str, campaign_id: int, action: str, actor: str, re
             raise Conflict(
                 f"campaign {campaign_id} is {campaign.state}; {action} is possible when it is {' or '.join(allowed)}"
             )
+        if action not in possible(campaign):
+            raise Conflict(
+                f"stage {campaign.stage} of {campaign.stages} is being sent; campaign {campaign_id} can go on with the "
+                "next one once it is handed over and held"
+            )
         if action == "approve":
             await _approve(tx, campaign, actor, reason, now)
+        elif action == "go_on":
+            await refuse_if_stopped(tx, site)
+            await open_stage(tx, campaign, now, actor, action, reason)
         else:
+            if action == "resume":
+                await tx.run("campaigns.tally_from_here", campaign_id=campaign_id)
             await record_event(tx, campaign_id, now, actor, action, reason)
             await tx.run("campaigns.step", campaign_id=campaign_id, state=leads_to, now=now)
         await tx.notify("notifier", "campaign")
@@ -50,4 +63,8 @@ async def _approve(tx: Db, campaign: Campaign, actor: str, reason: str, now: dat
 
 def possible(campaign: Campaign) -> list[str]:
     """The steps that can be taken now."""
-    return [action for action, (allowed, _) in STEPS.items() if campaign.state in allowed]
+    return [
+        action
+        for action, (allowed, _) in STEPS.items()
+        if campaign.state in allowed and (action != "go_on" or campaign.held_at is not None)
+    ]

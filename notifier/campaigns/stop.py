@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifier.db import Db
-from notifier.errors import NotFound
+from notifier.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ async def stops(db: Db, site: str | None) -> list[Stop]:
 async def stop_events(db: Db, site: str | None, most: int) -> list[StopEvent]:
     """Who stopped sending and who let it go on, the latest first."""
     return await db.many(StopEvent, "stop.events", site=site, most=most)
+
+
+async def refuse_if_stopped(db: Db, site: str) -> None:
+    """Raise Conflict while nothing may leave for this site."""
+    for found in await stops(db, site):
+        raise Conflict(f"{said(found)}; let it go on first")
 
 
 def said(found: Stop) -> str:

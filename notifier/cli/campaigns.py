@@ -76,6 +76,12 @@ async def resume(site: str, campaign: Number, *, reason: Reason = "", url: Url =
 
 
 @campaigns.command
+async def go_on(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
+    """Go on with the next stage of a canary, without waiting for the end of its hold."""
+    await _steer(url, site, campaign, "go_on", reason)
+
+
+@campaigns.command
 async def cancel(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
     """End a campaign before everybody is told. What was sent and recorded stays."""
     await _steer(url, site, campaign, "cancel", reason)

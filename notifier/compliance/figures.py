@@ -84,16 +84,17 @@ def _gap(name: str, whole: int, parts: str, total: int) -> Iterator[str]:
 
 
 def forecast(
-    counted: Counted, opened_at: datetime | None, effective_at: datetime, notice_days: int, now: datetime
+    counted: Counted, open_since: datetime | None, effective_at: datetime, notice_days: int, now: datetime
 ) -> Forecast | None:
     """What is left at the pace of those told so far. None before anybody was told by a letter that was sent.
 
-    Messages that are simply there from the opening on say nothing about the pace.
+    ``open_since``: since when everybody has their turn; the stages before say nothing about the pace, and neither do
+    messages that are simply there from then on.
     """
     sent, latest = counted.of("sent").get("told", 0), counted.latest_told_at
-    if opened_at is None or latest is None:
+    if open_since is None or latest is None:
         return None
-    pace = sent / max((latest - opened_at) / timedelta(hours=1), 1 / 3600)
+    pace = sent / max((latest - open_since) / timedelta(hours=1), 1 / 3600)
     pending = counted.of("status").get("pending", 0)
     if pending and not pace:
         return None

@@ -37,7 +37,7 @@ async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
             "compliance.report",
             campaign_id=campaign_id,
             version_id=campaign.version_id if campaign.corrects is None else None,  # a correction is not accepted
-            opened_at=campaign.opened_at,
+            inbox_at=campaign.inbox_at,
             by_act=campaign.rule.explicit or not campaign.rule.deems,
         )
         progress = await tx.many(dict, "compliance.progress", campaign_id=campaign_id)
@@ -80,4 +80,4 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
 
 
 def _forecast(campaign: Campaign, counted: Counted, now: datetime) -> Forecast | None:
-    return forecast(counted, campaign.opened_at, campaign.effective_at, campaign.rule.notice_days, now)
+    return forecast(counted, campaign.inbox_at, campaign.effective_at, campaign.rule.notice_days, now)

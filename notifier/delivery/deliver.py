@@ -65,6 +65,7 @@ class Delivery:
     channels: Mapping[str, Channel]
     settings: Settings
     worker: str
+    settled: Callable[[], None] = lambda: None  # called when outcomes were committed
     _writers: dict[int, Writer] = field(default_factory=dict)
     _sheets: Sheets = field(init=False)
     # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
@@ -254,6 +255,7 @@ class Delivery:
             )  # fmt: skip
             slot, held = slice_.slice % 16, state is not None
             await record(tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, new=new)
+        self.settled()
         return state in SENDING
 
     async def _writer(self, campaign_id: int) -> Writer:

@@ -106,7 +106,8 @@ async def record(
         await copy_outcomes(tx, campaign_id, channel, news, now)
     else:
         news = await add_outcomes(tx, campaign_id, channel, news, now)
-    await tx.run("delivery.add_progress", **where, slot=slot, kinds=[o.kind for o in news])
+    kinds, classes = [o.kind for o in news], [o.class_ for o in news]
+    await tx.run("delivery.add_progress", **where, slot=slot, kinds=kinds, classes=classes)
     await fail(tx, campaign_id, rows.failed, now)
     if not held:
         return

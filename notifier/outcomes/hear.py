@@ -58,8 +58,10 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
     news = await add_outcomes(tx, campaign_id, channel, tried, now)
     if news:
         await tx.run(
-            "delivery.add_progress", campaign_id=campaign_id, channel=channel, slot=0, kinds=[t.kind for t in news]
-        )
+            "delivery.add_progress",
+            campaign_id=campaign_id, channel=channel, slot=0,
+            kinds=[t.kind for t in news], classes=[t.class_ for t in news],
+        )  # fmt: skip
     await fail(tx, campaign_id, [t for t in news if t.kind == "bounced"], now)
     await suppress(tx, campaign_id, [t for t in news if t.kind == "complained"], now)
     return len(news)

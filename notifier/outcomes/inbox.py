@@ -59,7 +59,8 @@ async def mark(db: Db, lane: int, person_id: UUID, campaign_id: int, what: Mark,
         if news:
             await tx.run(
                 "delivery.add_progress",
-                campaign_id=campaign_id, channel=CHANNEL, slot=lane % 16, kinds=[one.kind for one in news],
+                campaign_id=campaign_id, channel=CHANNEL, slot=lane % 16,
+                kinds=[one.kind for one in news], classes=[None for _ in news],
             )  # fmt: skip
             await tx.notify("notifier", "outcome")
         return await load_message(tx, lane, person_id, campaign_id)

@@ -1,6 +1,8 @@
 """What a site says about itself: the model of site.yaml, and how it is read back from the database."""
 
+import re
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -49,6 +51,21 @@ def _reasonable(value: datetime) -> datetime:
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 Moment = Annotated[AwareDatetime, AfterValidator(_reasonable)]
 Address = Annotated[str, AfterValidator(_address)]
+
+
+def _percentage(value: str) -> str:
+    digits = value.removesuffix("%").strip()
+    if digits == value or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?", digits) or not 0 < Decimal(digits) <= 100:
+        raise ValueError(f"{value!r} is no percentage; write it like 1% or 0.1%")
+    return f"{digits}%"
+
+
+def share_of(percentage: str) -> Decimal:
+    """What a percentage like ``0.1%`` comes to: a number from 0 to 1."""
+    return Decimal(percentage.removesuffix("%")) / 100
+
+
+Percentage = Annotated[str, AfterValidator(_percentage)]
 TimeZone = Annotated[str, AfterValidator(known_time_zone)]
 
 
@@ -197,6 +214,26 @@ class Approval(_Part):
     people: int = Field(1, ge=0, le=2, description="How many must approve. 0: publishing sends by itself.")
 
 
+class Canary(_Part):
+    """Telling a few people first, then more, then everybody, with a pause after each stage."""
+
+    stages: list[Annotated[int, Field(ge=1, le=10_000_000)] | Percentage] = Field(
+        min_length=1, max_length=5, description="Up to how many people are told by then, or which share of all."
+    )
+    hold: int = Field(60, ge=0, le=14 * 24 * 60, description="Minutes to wait once a stage is handed over.")
+    go_on: Literal["by_itself", "by_hand"] = "by_itself"
+
+
+class Breaker(_Part):
+    """Which rates pause a campaign by themselves. What each is measured over: docs/delivery.md."""
+
+    bounces: Percentage = "5%"
+    complaints: Percentage = "0.1%"
+    deferrals: Percentage = "50%"
+    content: Percentage = "5%"
+    after: int = Field(100, ge=1, le=1_000_000, description="Nothing is judged before so many letters.")
+
+
 class Webhook(_Part):
     """Where the site takes private messages of its own: the channel ``webhook``."""
 
@@ -217,6 +254,8 @@ class Site(_Part):
     policies: dict[Slug, Policy] = Field(min_length=1)
     rule: RuleSettings
     approval: Approval = Approval()
+    canary: Canary | None = Field(None, description="None: everybody is told at once.")
+    breaker: Breaker = Breaker()
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
     dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
     webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")

@@ -22,6 +22,12 @@ class _Stopped:
 
 
 @dataclass(frozen=True)
+class _Trips:
+    site: str
+    count: int
+
+
+@dataclass(frozen=True)
 class _Progress:
     site: str
     campaign_id: int
@@ -58,6 +64,9 @@ class Metrics:
         )
 
         self.stopped = Gauge("notifier_stopped", "1 while all sending is stopped", ["site"], registry=self.registry)
+        self.trips = Gauge(
+            "notifier_breaker_trips", "Times the breaker paused a campaign", ["site"], registry=self.registry
+        )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -79,6 +88,8 @@ class Metrics:
         self.stopped.clear()
         for one in await db.many(_Stopped, "web.stopped_sites"):
             self.stopped.labels(one.site).set(one.stopped)
+        for trips in await db.many(_Trips, "web.breaker_trips"):
+            self.trips.labels(trips.site).set(trips.count)
         return generate_latest(self.registry)
 
 

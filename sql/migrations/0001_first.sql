@@ -188,11 +188,16 @@ CREATE TABLE campaign (
     corrects    integer REFERENCES campaign,    -- of which notices this is a correction; NULL: it tells of the version
     words       jsonb,                          -- of a correction: locale → Markdown
     rule        jsonb NOT NULL,                 -- frozen: a later change of the site's rule does not reach it
-    safety      jsonb NOT NULL DEFAULT '{}',    -- likewise: how many must approve it
+    safety      jsonb NOT NULL DEFAULT '{}',    -- likewise: how many must approve it, and its canary
     state       campaign_state NOT NULL DEFAULT 'planned',
     created_at  timestamptz NOT NULL,
     frozen_at   timestamptz,
-    opened_at   timestamptz,                    -- sending began; private messages of the plan are visible from here
+    opened_at   timestamptz,                    -- sending began
+    stages      smallint NOT NULL DEFAULT 1,    -- in how many the audience was cut; the last is everybody else
+    stage       smallint NOT NULL DEFAULT 1,    -- slices of a later one are not claimed yet
+    held_at     timestamptz,                    -- the stage was handed over, and the next one waits; NULL: it is not yet
+    inbox_at    timestamptz,                    -- the last stage began; private messages of the plan are visible from here
+    tallied     jsonb NOT NULL DEFAULT '[]',    -- the counters when it was last resumed: the breaker looks at what came since
     closed_at   timestamptz,
     frozen      jsonb,                          -- counts by reason and by channel, as frozen
     superseded_by integer REFERENCES campaign,  -- tells of a newer version: from then on this one sends nothing more
@@ -234,7 +239,7 @@ SELECT site.site FROM site WHERE EXISTS (SELECT FROM stop WHERE stop.site IS NUL
 
 -- A campaign as a worker is to take it: its state, unless nothing more is to be sent whatever the state.
 CREATE VIEW steered AS
-SELECT c.campaign_id, c.site, CASE
+SELECT c.campaign_id, c.site, c.stage, CASE
            WHEN EXISTS (SELECT FROM stopped WHERE stopped.site = c.site) THEN 'stopped'
            WHEN c.superseded_by IS NOT NULL THEN 'superseded'
            ELSE c.state::text
@@ -288,6 +293,7 @@ CREATE TABLE slice (
     epoch       integer NOT NULL DEFAULT 0,     -- grows with every lease: a worker that lost it can move nothing
     worker      text,
     leased_until timestamptz,
+    stage       smallint NOT NULL DEFAULT 1,    -- of the campaign's: claimed when it is its turn
     PRIMARY KEY (campaign_id, channel, slice)
 );
 CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
@@ -370,7 +376,8 @@ CREATE TABLE progress (
     kind        outcome_kind NOT NULL,
     slot        smallint NOT NULL,
     count       bigint NOT NULL,
-    PRIMARY KEY (campaign_id, channel, kind, slot)
+    class       text NOT NULL DEFAULT '',       -- as in outcome; empty when accepted
+    PRIMARY KEY (campaign_id, channel, kind, class, slot)
 );
 
 -- ---------------------------------------------------------------- continued use and what it amounts to
@@ -451,7 +458,7 @@ FROM outcome
 GROUP BY lane, person_id, campaign_id, channel, attempt;
 
 -- One row per notice: where it stands, derived from its attempts and from nothing else.
--- A private message of the plan costs no outcome row: it is there for the person from the moment the campaign opened.
+-- A private message of the plan costs no outcome row: it is there for the person from the moment its last stage began.
 -- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/0005-one-lateral-view.md.
 CREATE VIEW standing AS
 SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
@@ -485,7 +492,7 @@ LEFT JOIN LATERAL (
         FROM reached r
         WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = n.campaign_id
         UNION ALL
-        SELECT 'inbox', 0::smallint, c.opened_at, NULL, NULL, NULL, true, false
-        WHERE 'inbox' = ANY (p.channels) AND n.reason = 'in_scope' AND c.opened_at IS NOT NULL
+        SELECT 'inbox', 0::smallint, c.inbox_at, NULL, NULL, NULL, true, false
+        WHERE 'inbox' = ANY (p.channels) AND n.reason = 'in_scope' AND c.inbox_at IS NOT NULL
     ) w
 ) told ON true;

@@ -140,7 +140,8 @@ WHERE this.version_id = :version_id
 -- name: cut_slices
 -- lanes: all
 -- Slices (from, to] of :size notices each for one channel; together they cover every key. Where the channel is only a
--- fallback there is nothing to walk through: these slices wait for failures elsewhere.
+-- fallback there is nothing to walk through: these slices wait for failures elsewhere. No slice reaches over the end of a
+-- stage.
 WITH RECURSIVE told AS NOT MATERIALIZED (
     SELECT lane, person_id
     FROM notice
@@ -166,25 +167,61 @@ WITH RECURSIVE told AS NOT MATERIALIZED (
         ORDER BY lane DESC, person_id DESC
         OFFSET 1
     ) last
+), bounds AS (
+    SELECT lane, person_id FROM stride
+    UNION
+    SELECT lane, person_id FROM unnest(:end_lanes::smallint[], :end_people::uuid[]) AS stage_end (lane, person_id)
 ), cut AS (
     SELECT row_number() OVER by_key AS slice, lane AS from_lane, person_id AS from_person,
            lead(lane, 1, 1024::smallint) OVER by_key AS to_lane,
            lead(person_id, 1, 'ffffffff-ffff-ffff-ffff-ffffffffffff') OVER by_key AS to_person
-    FROM stride
+    FROM bounds
     WINDOW by_key AS (ORDER BY lane, person_id)
 )
-INSERT INTO slice (campaign_id, channel, slice, from_lane, from_person, to_lane, to_person,
+INSERT INTO slice (campaign_id, channel, slice, stage, from_lane, from_person, to_lane, to_person,
                    cursor_lane, cursor_person, due_at)
-SELECT :campaign_id, :channel, slice, from_lane, from_person, to_lane, to_person,
+SELECT :campaign_id, :channel, slice, 1 + (
+           SELECT count(*) FROM unnest(:end_lanes, :end_people) AS stage_end (lane, person_id)
+           WHERE (stage_end.lane, stage_end.person_id) < (cut.to_lane, cut.to_person)
+       ), from_lane, from_person, to_lane, to_person,
        CASE WHEN :fallback THEN to_lane ELSE from_lane END, CASE WHEN :fallback THEN to_person ELSE from_person END,
        CASE WHEN NOT :fallback THEN :now::timestamptz END
 FROM cut
+
+-- name: sent_to
+-- lanes: all
+-- How many people of a frozen audience something is sent to, and how many have a private message to read.
+SELECT count(*) FILTER (WHERE p.sent) AS sent, count(*) FILTER (WHERE p.read) AS read
+FROM notice n
+JOIN (
+    SELECT plan, EXISTS (SELECT FROM unnest(channels) c WHERE c <> :read) AS sent, :read = ANY (channels) AS read
+    FROM plan WHERE campaign_id = :campaign_id
+) p USING (plan)
+WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+
+-- name: nth
+-- lanes: all
+-- The keys of the first, second, … (as :ends says) of the people that something is sent to, in key order.
+WITH sent AS (
+    SELECT n.lane, n.person_id
+    FROM notice n
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+      AND EXISTS (SELECT FROM unnest(p.channels) c WHERE c <> :read)
+    ORDER BY n.lane, n.person_id
+    LIMIT (SELECT max(e) FROM unnest(:ends::bigint[]) e)
+)
+SELECT lane, person_id
+FROM (SELECT lane, person_id, row_number() OVER (ORDER BY lane, person_id) AS number FROM sent) numbered
+WHERE number = ANY (:ends)
+ORDER BY lane, person_id
 
 -- name: look_for_unread
 -- lanes: none
 -- Who reads no private message of the plan is told by the next channel: its slices are looked at when that is due. What
 -- is sent sets this itself when a lease ends; nothing is sent here.
-UPDATE slice s SET second_at = :now::timestamptz + make_interval(hours => (c.rule ->> 'evidence_hours')::integer)
+UPDATE slice s SET
+    second_at = least(s.second_at, :now::timestamptz + make_interval(hours => (c.rule ->> 'evidence_hours')::integer))
 FROM campaign c
 WHERE c.campaign_id = :campaign_id AND s.campaign_id = c.campaign_id AND c.rule ->> 'evidence' = 'shown'
   AND EXISTS (
@@ -221,8 +258,8 @@ RETURNING campaign_id
 
 -- fragment: campaign
 SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.safety, c.created_at,
-       c.frozen_at, c.opened_at, c.closed_at, v.published_at, v.effective_at, c.frozen, c.superseded_by, c.corrects,
-       c.words, (
+       c.frozen_at, c.opened_at, c.stage, c.stages, c.held_at, c.inbox_at, c.closed_at, v.published_at, v.effective_at,
+       c.frozen, c.superseded_by, c.corrects, c.words, (
            -- Letters name the site as it was last applied: what was approved before is approved again.
            SELECT coalesce(array_agg(e.actor ORDER BY e.at), '{}')
            FROM campaign_event e
@@ -266,7 +303,8 @@ LIMIT 1
 -- name: open
 -- lanes: all
 -- The audience is frozen and its counts are kept: sending begins.
-UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, frozen = (
+UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, stages = :stages::integer,
+    inbox_at = CASE WHEN :stages = 1 THEN :now::timestamptz END, frozen = (
     SELECT jsonb_object_agg(reason, count)
     FROM (SELECT reason, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason) counted
 )
@@ -320,7 +358,7 @@ SELECT at, actor, action, reason, detail FROM campaign_event WHERE campaign_id =
 -- Campaigns whose slices have nothing left to do and nobody left to look for are done.
 WITH finished AS (
     UPDATE campaign c SET state = 'done', closed_at = :now
-    WHERE c.state = 'sending'
+    WHERE c.state = 'sending' AND c.stage = c.stages
       AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
       AND NOT EXISTS (
           SELECT FROM slice s
@@ -330,3 +368,64 @@ WITH finished AS (
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action)
 SELECT campaign_id, :now, 'notifier', 'done' FROM finished
+
+-- name: hold_stages
+-- lanes: none
+-- Stages of which every planned letter was tried are held, with the next one waiting.
+WITH held AS (
+    UPDATE campaign c SET held_at = :now
+    WHERE c.state = 'sending' AND c.stage < c.stages AND c.held_at IS NULL
+      AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
+      AND NOT EXISTS (
+          SELECT FROM slice s
+          WHERE s.campaign_id = c.campaign_id AND s.stage <= c.stage
+            AND (s.cursor_lane, s.cursor_person) < (s.to_lane, s.to_person)
+      )
+    RETURNING c.campaign_id, c.stage, c.stages
+)
+INSERT INTO campaign_event (campaign_id, at, actor, action, detail)
+SELECT campaign_id, :now, 'notifier', 'held', jsonb_build_object('stage', stage, 'stages', stages) FROM held
+
+-- name: held
+-- lanes: none
+-- Campaigns that hold a stage and go on by themselves.
+SELECT c.campaign_id
+FROM campaign c
+WHERE c.state = 'sending' AND c.safety -> 'canary' ->> 'go_on' = 'by_itself'
+  AND c.held_at + make_interval(mins => (c.safety -> 'canary' ->> 'hold')::integer) <= :now
+  AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
+
+-- name: next_stage
+-- lanes: none
+-- Let the next stage of a campaign be claimed; with the last one private messages become visible.
+UPDATE campaign SET stage = stage + 1, held_at = NULL,
+    inbox_at = CASE WHEN stage + 1 = stages THEN :now::timestamptz END
+WHERE campaign_id = :campaign_id
+
+-- fragment: tallies
+SELECT coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'kind', kind, 'class_', class, 'count', total)), '[]')
+FROM (
+    SELECT channel, kind, class, sum(count) AS total
+    FROM progress p
+    WHERE p.campaign_id = c.campaign_id
+    GROUP BY channel, kind, class
+) counted
+
+-- name: watched
+-- lanes: none
+-- Campaigns that are being sent (all, or one), with their counters now and at the last resume, and their site's limits.
+SELECT c.campaign_id, c.site, site.settings -> 'breaker' AS limits, c.tallied, (
+    @tallies
+) AS tallies
+FROM campaign c
+JOIN site USING (site)
+WHERE c.state = 'sending' AND (:campaign_id::integer IS NULL OR c.campaign_id = :campaign_id)
+  AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
+
+-- name: tally_from_here
+-- lanes: none
+-- What is counted by now is no concern of the breaker any more.
+UPDATE campaign c SET tallied = (
+    @tallies
+)
+WHERE c.campaign_id = :campaign_id

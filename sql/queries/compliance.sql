@@ -216,7 +216,7 @@ GROUP BY reason
 UNION ALL
 SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL
-SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :opened_at::timestamptz
+SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :inbox_at::timestamptz
 UNION ALL
 SELECT 'told', CASE
            WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'

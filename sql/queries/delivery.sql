@@ -12,6 +12,7 @@ WITH waiting AS (
       AND (s.leased_until IS NULL OR s.leased_until < :real)
       AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
       AND c.site || '/' || s.channel <> ALL (:resting::text[])
+      AND s.stage <= c.stage
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
@@ -45,9 +46,9 @@ WITH lost AS (
     ON CONFLICT DO NOTHING
     RETURNING person_id
 ), counted AS (
-    INSERT INTO progress (campaign_id, channel, kind, slot, count)
-    SELECT :campaign_id, :channel, 'unknown', 0, count(*) FROM said HAVING count(*) > 0
-    ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + excluded.count
+    INSERT INTO progress (campaign_id, channel, kind, class, slot, count)
+    SELECT :campaign_id, :channel, 'unknown', 'unknown', 0, count(*) FROM said HAVING count(*) > 0
+    ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
 )
 INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at)
 SELECT lane, person_id, :campaign_id, :channel, attempt + 1, 0, :due_at FROM lost
@@ -111,9 +112,11 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND e
 
 -- name: give_back
 -- lanes: all
--- End a lease; a slice with nothing fresh (no :due) is next due with the first retry of its stretch.
+-- End a lease; a slice with nothing fresh left (no :due) is next due with the first retry of its stretch.
 UPDATE slice SET worker = NULL, leased_until = NULL,
-    due_at = coalesce(:due::timestamptz, (
+    cursor_lane = CASE WHEN :due::timestamptz IS NULL THEN to_lane ELSE cursor_lane END,
+    cursor_person = CASE WHEN :due IS NULL THEN to_person ELSE cursor_person END,
+    due_at = coalesce(:due, (
         SELECT min(r.due_at) FROM retry r
         WHERE r.campaign_id = :campaign_id AND r.channel = :channel
           AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
@@ -256,12 +259,12 @@ RETURNING lane, person_id, attempt, kind::text
 -- name: add_progress
 -- lanes: none
 -- Count outcomes where nobody else is counting.
-INSERT INTO progress (campaign_id, channel, kind, slot, count)
-SELECT :campaign_id, :channel, kind, :slot, count(*)
-FROM unnest(:kinds::outcome_kind[]) AS kind
-GROUP BY kind
-ORDER BY kind
-ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + excluded.count
+INSERT INTO progress (campaign_id, channel, kind, class, slot, count)
+SELECT :campaign_id, :channel, kind, coalesce(class, ''), :slot, count(*)
+FROM unnest(:kinds::outcome_kind[], :classes::text[]) AS o (kind, class)
+GROUP BY 3, 4
+ORDER BY 3, 4
+ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
 
 -- name: retry_later
 -- lanes: all

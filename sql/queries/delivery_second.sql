@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
         WHERE i.lane = n.lane AND i.person_id = n.person_id AND i.campaign_id = :campaign_id
         GROUP BY i.channel
         UNION ALL
-        SELECT c.opened_at WHERE 'inbox' = ANY (p.channels)
+        SELECT c.inbox_at WHERE 'inbox' = ANY (p.channels)
     ) first
 ) tried
 CROSS JOIN LATERAL (
@@ -58,8 +58,8 @@ WHERE c.campaign_id = :campaign_id AND c.superseded_by IS NULL
 -- A stretch that is to be looked at now.
 SELECT s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_lane, s.to_person
 FROM slice s
-JOIN campaign c USING (campaign_id)
-WHERE s.second_at <= :now AND c.state IN ('sending', 'done') AND c.superseded_by IS NULL
+JOIN steered c USING (campaign_id)
+WHERE s.second_at <= :now AND c.state IN ('sending', 'done')
 ORDER BY s.second_at, s.campaign_id, s.channel, s.slice
 LIMIT 1
 

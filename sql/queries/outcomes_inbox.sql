@@ -2,7 +2,7 @@
 
 -- fragment: messages
 SELECT n.campaign_id, c.corrects, c.site, v.policy, v.label, pl.locale, p.time_zone, v.effective_at,
-       coalesce(o.placed_at, c.opened_at) AS placed_at, o.attempt, o.shown_at, o.acknowledged_at
+       coalesce(o.placed_at, c.inbox_at) AS placed_at, o.attempt, o.shown_at, o.acknowledged_at
 FROM notice n
 JOIN campaign c ON c.campaign_id = n.campaign_id
 JOIN version v ON v.version_id = c.version_id
@@ -16,8 +16,8 @@ CROSS JOIN LATERAL (
     FROM outcome x
     WHERE x.lane = n.lane AND x.person_id = n.person_id AND x.campaign_id = n.campaign_id AND x.channel = 'inbox'
 ) o
-WHERE n.lane = :lane AND n.person_id = :person_id AND n.reason = 'in_scope' AND c.opened_at IS NOT NULL
-  AND ('inbox' = ANY (pl.channels) OR o.placed_at IS NOT NULL)
+WHERE n.lane = :lane AND n.person_id = :person_id AND n.reason = 'in_scope'
+  AND ('inbox' = ANY (pl.channels) AND c.inbox_at IS NOT NULL OR o.placed_at IS NOT NULL)
 
 -- name: list
 -- lanes: one

@@ -40,3 +40,8 @@ GROUP BY c.site, p.campaign_id, p.channel, p.kind
 -- lanes: none
 -- Whether all sending of each site is stopped.
 SELECT site, stopped.site IS NOT NULL AS stopped FROM site LEFT JOIN stopped USING (site)
+
+-- name: breaker_trips
+-- lanes: none
+-- How often the breaker paused campaigns of each site.
+SELECT c.site, count(*) FROM campaign_event e JOIN campaign c USING (campaign_id) WHERE e.action = 'breaker' GROUP BY c.site

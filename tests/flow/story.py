@@ -127,8 +127,8 @@ async def begin(
         site, label, POSTED, effective_at,
     )  # fmt: skip
     story.campaign_id = await story.sql(
-        "INSERT INTO campaign (site, version_id, rule, state, created_at, frozen_at, opened_at)"
-        " VALUES ($1, $2, $3, 'sending', $4, $4, $4) RETURNING campaign_id",
+        "INSERT INTO campaign (site, version_id, rule, state, created_at, frozen_at, opened_at, inbox_at)"
+        " VALUES ($1, $2, $3, 'sending', $4, $4, $4, $4) RETURNING campaign_id",
         site, story.version_id, rule.model_dump(mode="json"), POSTED,
     )  # fmt: skip
     await db.execute(f"CREATE TABLE notice_{story.campaign_id} PARTITION OF notice FOR VALUES IN ({story.campaign_id})")

@@ -17,7 +17,7 @@ from notifier.sites.preset import PRESETS
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS = (
     *(site.Site, site.Sender, site.Policy, site.RuleSettings, site.Audience),
-    *(site.Relay, site.Dkim, site.Webhook, site.Watch, site.Source, site.Approval),
+    *(site.Relay, site.Dkim, site.Webhook, site.Watch, site.Source, site.Approval, site.Canary, site.Breaker),
 )
 
 

@@ -147,7 +147,7 @@ async def tell(db: Db, campaign_id: int, now: datetime, share: float = 0.7) -> N
         await sql(db, "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, $4, $5, $6, $7, 'mx.example')",
                   *who, kind, at, class_, reply)  # fmt: skip
         await sql(db, "INSERT INTO progress VALUES ($1, 'email', $2, 0, 1)"
-                  " ON CONFLICT (campaign_id, channel, kind, slot) DO UPDATE SET count = progress.count + 1",
+                  " ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + 1",
                   campaign_id, kind)  # fmt: skip
 
 

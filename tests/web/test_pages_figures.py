@@ -77,13 +77,13 @@ def test_progress_counts_each_planned_letter_once() -> None:
         ("inbox", "placed", 2),
     ]
     counters = [*(Counter(1, *row) for row in heard), Counter(2, "email", "refused", 9)]
-    progress = progress_of(1, planned, counters)
+    progress = progress_of(1, planned, counters, there=True)
     assert (progress.planned, progress.settled, progress.failed) == (15, 8 + 5, 2)
     assert progress.kinds == ["accepted_by_relay", "placed", "deferred", "refused"]
 
 
 def test_a_letter_sent_twice_because_its_fate_was_unknown_does_not_count_twice() -> None:
-    progress = progress_of(1, [Planned(1, "email", 2)], [Counter(1, "email", "accepted_by_relay", 3)])
+    progress = progress_of(1, [Planned(1, "email", 2)], [Counter(1, "email", "accepted_by_relay", 3)], there=True)
     assert progress.settled == 2
 
 

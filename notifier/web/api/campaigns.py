@@ -23,6 +23,15 @@ class Approvals(BaseModel):
     approved_by: list[str] = Field(description="Who did, by the names of their tokens.")
 
 
+class Stage(BaseModel):
+    """How far a canary is."""
+
+    stage: int = Field(description="Which stage is being sent, from 1.")
+    of: int = Field(description="How many there are; the last is everybody else. 1: no canary.")
+    held_at: datetime | None = Field(description="When it was handed over; the next one waits since.")
+    goes_on_at: datetime | None = Field(description="When the next one opens; null: when somebody says go_on.")
+
+
 class CampaignSummary(BaseModel):
     """A campaign: the telling of one version, or a correction of what another one said about it."""
 
@@ -31,8 +40,9 @@ class CampaignSummary(BaseModel):
     policy: str
     label: str
     state: str = Field(description="planned, approved, sending, paused, done, cancelled or superseded.")
-    steps: list[str] = Field(description="What can be done now: approve, pause, resume, cancel.")
+    steps: list[str] = Field(description="What can be done now: approve, pause, resume, go_on, cancel.")
     approvals: Approvals
+    stage: Stage
     created_at: datetime
     frozen_at: datetime | None = Field(description="When it was settled who is told.")
     opened_at: datetime | None
@@ -85,6 +95,7 @@ def summary_of(campaign: Campaign) -> CampaignSummary:
         state=campaign.state,
         steps=possible(campaign),
         approvals=Approvals(people=campaign.safety.approval.people, approved_by=campaign.approved_by),
+        stage=Stage(stage=campaign.stage, of=campaign.stages, held_at=campaign.held_at, goes_on_at=campaign.goes_on_at),
         created_at=campaign.created_at,
         frozen_at=campaign.frozen_at,
         opened_at=campaign.opened_at,
@@ -130,6 +141,11 @@ async def resume_campaign(call: Call, path: CampaignPath, grant: Grant, body: St
     return await _steer(call, path, "resume", grant, body)
 
 
+async def go_on_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
+    """Go on with the next stage of a canary, without waiting for the end of its hold."""
+    return await _steer(call, path, "go_on", grant, body)
+
+
 async def cancel_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
     """End a campaign before everybody is told. What was sent and recorded stays."""
     return await _steer(call, path, "cancel", grant, body)
@@ -159,5 +175,6 @@ ENDPOINTS = (
     Endpoint("POST", _ONE + "/pause", pause_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/resume", resume_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/correction", correct_campaign, "send", 201, refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/go_on", go_on_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/cancel", cancel_campaign, "send", refusals=(Conflict,), once=True),
 )

@@ -1,11 +1,13 @@
 """One campaign: its state and steps, its letters as they go, its counts, its plan, its rule and its history."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+from babel.numbers import format_percent
 
 from notifier.campaigns.announce import preview
-from notifier.campaigns.campaign import Campaign, history, list_campaigns, load_campaign
+from notifier.campaigns.campaign import Campaign, Event, history, list_campaigns, load_campaign
 from notifier.campaigns.correct import can_be_corrected
 from notifier.campaigns.rule import Rule
 from notifier.campaigns.steer import possible
@@ -79,9 +81,19 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     return {
         "steps": possible(campaign),
         "correctable": can_be_corrected(campaign),
+        "trip": _trip(await history(db, campaign.campaign_id)) if campaign.state == "paused" else None,
         "people": in_scope_of(campaign),
-        "progress": progress_of(campaign.campaign_id, planned, counters),
+        "progress": progress_of(campaign.campaign_id, planned, counters, there=campaign.inbox_at is not None),
     }
+
+
+def _trip(events: Sequence[Event]) -> dict[str, Any] | None:
+    """What the breaker found, if it was the breaker that paused the campaign: the last step that changes its state."""
+    last = next((event for event in reversed(events) if event.action in ("breaker", "pause")), None)
+    if last is None or last.action != "breaker":
+        return None
+    limit = format_percent(last.detail["limit"], format="0.###%")
+    return {**last.detail, "words": f"breaker.{last.detail['rate']}", "limit": limit}
 
 
 async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:

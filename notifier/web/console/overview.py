@@ -110,7 +110,7 @@ async def _lines(request: web.Request, site: Site, language: str) -> list[Campai
             campaign.campaign_id, campaign.corrects, site.title(campaign.policy, language), campaign.label,
             campaign.state,
             campaign.effective_at, campaign.frozen_at is not None, in_scope_of(campaign),
-            progress_of(campaign.campaign_id, planned, counters),
+            progress_of(campaign.campaign_id, planned, counters, there=campaign.inbox_at is not None),
         )
         for campaign in campaigns
     ]  # fmt: skip

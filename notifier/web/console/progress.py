@@ -11,7 +11,7 @@ KINDS = (
     *HANDED_OVER, "accepted_by_recipient", "shown", "acknowledged",
     "deferred", "unknown", *FAILED, "bounced", "complained", "withheld",
 )  # fmt: skip
-# There for the person from the moment the campaign opened: no letter leaves, so none is counted.
+# There for the person from the moment the last stage began: no letter leaves, so none is counted.
 FANNED_OUT_ON_READ = "inbox"
 
 
@@ -41,12 +41,13 @@ class ChannelProgress:
     channel: str
     planned: int
     counts: dict[str, int]
+    there: bool  # private messages are visible
 
     @property
     def settled(self) -> int:
         """Planned letters that nothing more will be done for. An unknown one that was sent twice counts once."""
         if self.channel == FANNED_OUT_ON_READ:
-            return self.planned
+            return self.planned if self.there else 0
         return min(self.planned, sum(self.counts.get(kind, 0) for kind in (*HANDED_OVER, *FAILED)))
 
 
@@ -77,14 +78,14 @@ class Progress:
         return [kind for kind in KINDS if any(channel.counts.get(kind) for channel in self.channels)]
 
 
-def progress_of(campaign_id: int, planned: Iterable[Planned], counters: Sequence[Counter]) -> Progress:
-    """One campaign's progress from the rows of any number of campaigns."""
+def progress_of(campaign_id: int, planned: Iterable[Planned], counters: Sequence[Counter], *, there: bool) -> Progress:
+    """One campaign's progress from the rows of any number of campaigns. ``there``: private messages are visible."""
     plans = {row.channel: row.count for row in planned if row.campaign_id == campaign_id}
     mine = [counter for counter in counters if counter.campaign_id == campaign_id]
     names = sorted(plans.keys() | {counter.channel for counter in mine})
     return Progress(
         tuple(
-            ChannelProgress(name, plans.get(name, 0), {c.kind: c.count for c in mine if c.channel == name})
+            ChannelProgress(name, plans.get(name, 0), {c.kind: c.count for c in mine if c.channel == name}, there)
             for name in names
         )
     )
