@@ -56,8 +56,9 @@ async def work_until(service: Service, stopping: asyncio.Event, workers: int) ->
 async def take_bounces(service: Service) -> AsyncIterator[int | None]:
     """Take by mail what comes back to our return paths, where the settings say; yields the port, None when off."""
 
-    async def take(address: str, message: bytes) -> None:
-        feedback = service.channels["email"].hear({"X-Original-To": address}, message)
+    async def take(sender: str, address: str, message: bytes) -> None:
+        envelope = {"Return-Path": f"<{sender}>", "X-Original-To": address}
+        feedback = service.channels["email"].hear(envelope, message)
         await hear(service.db, feedback, service.clock.now())
 
     async with open_listener(service.settings, service.keys, take) as port:

@@ -12,7 +12,8 @@ Enhanced = tuple[int, int, int]
 
 # The channel is done with the letter; the last two are what a site's own endpoint answers (webhook).
 FINAL = frozenset({
-    "bad_address", "bad_domain", "mailbox_disabled", "unsupported", "expired", "complaint", "declined", "gone",
+    "bad_address", "bad_domain", "mailbox_disabled", "unsupported", "expired", "unclear", "complaint",
+    "declined", "gone",
     "suppressed",  # by our own list: nothing was handed to the channel
 })  # fmt: skip
 PASSING = frozenset({
@@ -71,14 +72,16 @@ _WAIT = re.compile(
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_WAIT = 24 * 3600
+_NOT_SAID = 599  # in the place of the reply code that a report does not quote
 
 
 def classify(phase: Phase, code: int | None, enhanced: Enhanced | None, text: str) -> str:
     """The class of one refusal. ``code`` None: no reply came; ``report``: read from a delivery report."""
     if code is None and enhanced is None:
         return "unknown" if phase == "dot" else "network"
-    if code is None:
-        code = enhanced[0] * 100 + 50 if enhanced else 550
+    if code is None and enhanced is not None:
+        code = _NOT_SAID if phase == "report" and enhanced[0] == 5 else enhanced[0] * 100 + 50
+    assert code is not None
     if code in (530, 534, 535, 538) or (code == 454 and phase in ("connect", "ehlo", "auth")):
         return "session"
     return _soft(phase, code, enhanced, text) if code < 500 else _hard(phase, code, enhanced, text)
@@ -119,6 +122,8 @@ def _hard(phase: Phase, code: int, enhanced: Enhanced | None, text: str) -> str:
 
 
 def _hard_by_code(phase: Phase, code: int) -> str:
+    if code == _NOT_SAID:
+        return "unclear"
     if code == 552:
         return "mailbox_full"
     if code == 556:  # RFC 7504

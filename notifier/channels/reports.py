@@ -15,6 +15,7 @@ from typing import Any
 
 from notifier.channels.channel import Feedback, FeedbackKind
 from notifier.channels.classify import Enhanced, Phase, classify, enhanced_in
+from notifier.channels.returned import Returned, read_returned
 from notifier.errors import Malformed, Unauthenticated
 from notifier.letters.verp import Attempt, find
 
@@ -29,11 +30,11 @@ _GLOBAL = "message/global-delivery-status"  # RFC 6533: of letters to internatio
 _DELIVERY = ("message/delivery-status", _GLOBAL)
 _BLANK_LINE = re.compile(r"(?:\r?\n){2,}")
 _COMPLAINTS = frozenset({"abuse", "fraud", "virus", "other"})
-# How Postfix and Exim say which command was refused.
+# How Postfix, Exim and qmail say which command was refused.
 _PHASES: tuple[tuple[re.Pattern[str], Phase], ...] = (
-    (re.compile(r"(?:reply to|after) RCPT", re.IGNORECASE), "rcpt"),
+    (re.compile(r"(?:reply to|after) RCPT|does not like recipient", re.IGNORECASE), "rcpt"),
     (re.compile(r"(?:reply to|after) MAIL", re.IGNORECASE), "mail"),
-    (re.compile(r"(?:reply to|after) end of DATA", re.IGNORECASE), "dot"),
+    (re.compile(r"(?:reply to|after) end of DATA|after I sent the message", re.IGNORECASE), "dot"),
     (re.compile(r"(?:reply to|after) DATA", re.IGNORECASE), "data"),
 )
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
@@ -60,9 +61,9 @@ def read_report(headers: Mapping[str, str], body: bytes, key: bytes, channel: st
         attempt = _attempt(headers, message, reports, key)
     except RecursionError as error:
         raise Malformed("this message is nested too deep to be a report") from error
-    if message.get_content_type() != "multipart/report":
-        return []
     at = _date(message)
+    if message.get_content_type() != "multipart/report":
+        return _returned(attempt, channel, read_returned(headers, message), at)
     for part in reports:
         blocks = _blocks(part)
         if part.get_content_type() in _DELIVERY and blocks:
@@ -87,8 +88,9 @@ def _places(headers: Mapping[str, str], message: Any, reports: Iterable[Any]) ->
     for part in reports:
         for block in _blocks(part):
             for name in ("Original-Envelope-Id", "Original-Mail-From", "Return-Path"):
-                # An envelope id is our local part, in xtext (RFC 3461, 4.4).
+                # An envelope id is our local part, in xtext (RFC 3461, 4.4); some servers give it back decoded.
                 yield _field(block, name).replace("+2B", "+")
+                yield _field(block, name)
 
 
 def _blocks(part: Any) -> list[Any]:
@@ -101,6 +103,14 @@ def _blocks(part: Any) -> list[Any]:
         # Python parses only the older type into its groups; of this one, the first, with the others as its text.
         blocks += [message_from_string(group) for group in _BLANK_LINE.split(str(blocks[0].get_payload())) if group]
     return blocks
+
+
+def _returned(attempt: Attempt, channel: str, said: Returned | None, at: datetime | None) -> list[Feedback]:
+    """What a bounce comes to that is in no form of a standard."""
+    if said is None:
+        return []
+    words = _printable(said.reason)
+    return [_feedback(attempt, channel, "bounced", class_of("", words), words or _printable(said.subject), "", at)]
 
 
 def _worst_first(recipients: list[Any]) -> list[Any]:
@@ -153,7 +163,10 @@ def _feedback(
 
 def _field(block: Any, name: str) -> str:
     """A field on one line of printable characters; "" when it is not there."""
-    words = " ".join(str(block.get(name, "")).split())
+    return _printable(" ".join(str(block.get(name, "")).split()))
+
+
+def _printable(words: str) -> str:
     return "".join(character if character.isprintable() else " " for character in words)
 
 

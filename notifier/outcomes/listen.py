@@ -17,8 +17,8 @@ from notifier.letters.verp import return_path_key, unseal
 from notifier.log import log, where
 from notifier.settings import Settings
 
-# Records what a message says that came to an address. Raises NotifierError when it is none that can be read.
-Take = Callable[[str, bytes], Awaitable[None]]
+# Records what a message says that came from a sender to an address. Raises NotifierError when it cannot be read.
+Take = Callable[[str, str, bytes], Awaitable[None]]
 
 MESSAGE_BYTES = 2 * 1024 * 1024  # a report quotes at most one of our letters
 LINE_BYTES = 4096  # RFC 5321, 4.5.3.1, has 1,000 at most
@@ -128,8 +128,8 @@ class Session:
         return "250 2.1.5 fine"
 
     async def _data(self) -> str:
-        recipient = self._recipient
-        if recipient is None:
+        sender, recipient = self._sender, self._recipient
+        if sender is None or recipient is None:
             return "503 5.5.1 RCPT comes first"
         self._sender = self._recipient = None
         await self._say("354 end with a dot")
@@ -139,7 +139,7 @@ class Session:
         except _TooLong:
             return "552 5.3.4 too big for a report"
         try:
-            await self._listener.take(recipient, message)
+            await self._listener.take(sender, recipient, message)
         except NotifierError as error:
             # Not for the reply to tell: a sender with no return path would have nobody to pass it on to.
             log.warning("report not understood", error=where(error))

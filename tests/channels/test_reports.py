@@ -127,8 +127,10 @@ def test_a_bounce_names_its_attempt_its_class_and_the_servers_words():
         ("5.4.4", "X-Postfix; Host or domain name not found", "bad_domain"),
         ("5.7.1", "smtp; 550 5.7.1 blocked using zen.spamhaus.org", "policy"),
         ("5.7.1", "smtp; 554 5.7.1 looks like spam (in reply to end of DATA command)", "content"),
-        ("5.0.0", "", "policy"),
-        ("nonsense", "", "policy"),
+        ("5.0.0", "", "unclear"),
+        ("5.1.0", "smtp; delivery failed", "unclear"),
+        ("nonsense", "", "unclear"),
+        ("5.0.0", "smtp; 554 transaction failed", "policy"),
     ],
 )
 def test_a_failure_has_the_class_that_the_same_reply_would_have(status, diagnosis, class_):
@@ -163,6 +165,8 @@ def test_several_groups_about_one_letter_are_one_piece_of_news_and_the_failure_c
         (a_report(to="postmaster@kumo.example"), {"X-Original-To": RETURN_PATH}),
         (a_report(to="postmaster@kumo.example").replace("To: ", f"Delivered-To: {RETURN_PATH}\nTo: "), {}),
         (a_report(to="postmaster@kumo.example", envelope_id=xtext(LOCAL)), {}),
+        (a_report(to="postmaster@kumo.example", envelope_id=LOCAL), {}),
+        (a_report(to="x@kumo.example", envelope_id=xtext(LOCAL)), {"X-Original-To": "postmaster@kumo.example"}),
         (a_report(to="postmaster@kumo.example", quoted=f"Return-Path: <{RETURN_PATH}>\nSubject: x"), {}),
     ],
 )
@@ -179,6 +183,9 @@ FORGED = seal(ATTEMPT, return_path_key(Keys(b"somebody else's secret, long enoug
     [
         a_report(to="postmaster@kumo.example"),
         a_report(to=f"{FORGED}@kumo.example"),
+        a_report(to="postmaster@kumo.example", envelope_id=xtext(FORGED)),
+        a_report(to="postmaster@kumo.example", envelope_id=FORGED),
+        a_report(to="postmaster@kumo.example", envelope_id="b+2B" + "a" * 58),
         a_report(to=f"{LOCAL[:-1]}{'a' if LOCAL[-1] != 'a' else 'b'}@kumo.example"),
         a_report(to="x@kumo.example", quoted=f"Message-ID: <{RETURN_PATH}>"),
         a_complaint(mail_from="b+short@kumo.example"),

@@ -73,6 +73,8 @@ CASES = [
     ("rcpt", "451 4.4.1 no answer from host", "network"),
     ("rcpt", "451 4.3.0 temporary failure", "network"),
     ("data", "451 local error", "network"),
+    ("report", "    5.0.0 delivery failed", "unclear"),
+    ("report", "    5.3.0 other mail system problem", "unclear"),
     ("report", "554 4.4.7 delivery time expired", "expired"),
     ("report", "550 5.4.7 delivery time expired", "expired"),
     ("rcpt", "553 5.6.7 non-ASCII addresses not permitted", "unsupported"),
@@ -82,7 +84,8 @@ CASES = [
 
 @pytest.mark.parametrize(("phase", "reply", "class_"), CASES)
 def test_a_reply_has_its_class(phase, reply, class_):
-    assert classify(phase, int(reply[:3]), enhanced_in(reply[4:]), reply[4:]) == class_
+    code = int(reply[:3]) if reply[:3].strip() else None
+    assert classify(phase, code, enhanced_in(reply[4:]), reply[4:]) == class_
 
 
 def test_no_reply_is_unknown_only_after_the_final_dot():

@@ -76,7 +76,7 @@ async def desk(db: Db, keys: Keys, request: pytest.FixtureRequest) -> AsyncItera
     failing: list[Exception] = []
     email = Email(keys)
 
-    async def take(address: str, message: bytes) -> None:
+    async def take(sender: str, address: str, message: bytes) -> None:
         if failing:
             raise failing.pop()
         taken.append(message)
