@@ -51,18 +51,39 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Whether a channel takes a site's letters now. ``rests``: seconds until it may take some again; 0: it does now."""
+    """Whether a channel takes a site's letters now. ``rests``: seconds until it may take some again; 0: it does now.
+
+    ``routes``: the ways out that take letters now, where a channel has several: names of relays.
+    """
 
     rests: float = 0
     why: str = ""
+    routes: tuple[str, ...] = ()
 
 
 class Permit:
-    """Leave to hand a batch of letters over, until it is withdrawn. ``withdrawn`` says why; empty while it holds."""
+    """Leave to hand a batch of letters over, until it is withdrawn. ``withdrawn`` says why; empty while it holds.
 
-    def __init__(self) -> None:
+    ``granted``: how many by each route; a route that is not named is not limited.
+    """
+
+    def __init__(self, granted: Mapping[str, int] | None = None) -> None:
         self.withdrawn = ""
+        self._left = dict(granted or {})
         self._told: list[Callable[[], None]] = []
+
+    def limits(self, route: str) -> bool:
+        """Whether a route is limited."""
+        return route in self._left
+
+    def allows(self, route: str) -> bool:
+        """Whether one more may go by a route."""
+        return self._left.get(route, 1) > 0
+
+    def use(self, route: str) -> None:
+        """One more begins to go by a route."""
+        if route in self._left:
+            self._left[route] -= 1
 
     def when_withdrawn(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` once, when the leave is taken back."""
@@ -97,6 +118,10 @@ class Channel(Protocol):
 
         Nothing more is sent there, by any process and for any campaign, until the site has another endpoint.
         """
+
+    @property
+    def paced(self) -> bool:
+        """Whether a letter goes somewhere and may disturb somebody: then rates, caps and quiet hours hold."""
 
     async def ready(self, site: Site) -> Ready:
         """Whether letters can be handed over now. Asked before anything is written down about any of them."""

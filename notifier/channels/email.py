@@ -29,6 +29,7 @@ class Email:
     """The email channel. Its sessions live as long as it does, and serve every site and every slice."""
 
     name = "email"
+    paced = True
     batch = 0
 
     def __init__(self, keys: Keys, limits: Limits | None = None) -> None:
@@ -96,9 +97,15 @@ class Email:
     ) -> None:
         """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
         while waiting:
+            allowed = [relay for relay in relays if permit.allows(relay.name)]
+            if not allowed:
+                while waiting:
+                    report(held(waiting.popleft(), "held back: the relays were given as many as they may now"))
+                return
             try:
-                async with self.relays.session(relays) as session:
-                    back = await session.carry(waiting, report)
+                async with self.relays.session(allowed) as session:
+                    taking = _Granted(waiting, permit, session.via) if permit.limits(session.via) else waiting
+                    back = await session.carry(taking, report)
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:
@@ -124,6 +131,20 @@ class Email:
         Raises Unauthenticated when no return path of ours proves which letter it is about.
         """
         return read_report(headers, body, self._key, self.name)
+
+
+class _Granted:
+    """The waiting letters, as far as the permit for one route reaches."""
+
+    def __init__(self, waiting: deque[Letter], permit: Permit, route: str) -> None:
+        self._waiting, self._permit, self._route = waiting, permit, route
+
+    def __len__(self) -> int:
+        return len(self._waiting) if self._permit.allows(self._route) else 0
+
+    def popleft(self) -> Letter:
+        self._permit.use(self._route)
+        return self._waiting.popleft()
 
 
 def _deferred(letter: Letter, trouble: Trouble) -> Sent:

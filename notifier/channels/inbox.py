@@ -17,6 +17,7 @@ class Inbox:
     """Fan-out on read: a letter is placed by there being an outcome that says so."""
 
     name: str = "inbox"
+    paced: bool = False
     batch: int = 0
 
     async def ready(self, site: Site) -> Ready:

@@ -130,11 +130,9 @@ class Relays:
     async def ready(self, relays: Sequence[Relay]) -> Ready:
         """Whether one of the relays takes letters. Where none is known to, a session is opened with one, for later."""
         pools = [self._pool(relay) for relay in relays]
-        if any(pool.proved and not pool.paused for pool in pools):
-            return Ready()
         for relay, pool in zip(relays, pools, strict=True):
-            if await self._prove(relay, pool):
-                return Ready()
+            if any(one.proved and not one.paused for one in pools) or await self._prove(relay, pool):
+                return Ready(routes=tuple(r.name for r, p in zip(relays, pools, strict=True) if not p.paused))
         first = min(pools, key=lambda pool: pool.rests, default=None)
         if first is None or first.trouble is None:
             return Ready(_PAUSE, "the site names no relay")
@@ -200,7 +198,7 @@ async def open_session(relay: Relay, limits: Limits, *, pipelining: bool = True)
     Certificates are verified (against what OpenSSL trusts here; ``SSL_CERT_FILE`` adds a private authority), and
     nothing but EHLO and STARTTLS is sent in the clear where ``starttls`` was asked for.
     """
-    via = f"{relay.host}:{relay.port}"
+    via = relay.name
     secret = await secret_for(relay, via)
     login: dict[str, Any] = {"password": secret}
     if relay.auth == "xoauth2":

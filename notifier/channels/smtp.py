@@ -12,7 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from notifier.channels.channel import Sent, SentKind
 from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
@@ -56,6 +56,14 @@ class Trouble(Exception):
         self.reply = _ADDRESS.sub("(somebody)", reply)[:_KEPT_REPLY]
 
 
+class Waiting(Protocol):
+    """Letters to take from, one by one, while there are any."""
+
+    def __len__(self) -> int: ...
+
+    def popleft(self) -> Letter: ...
+
+
 class Session(asyncio.Protocol):
     """One connection, ready for MAIL. Not for two tasks at once.
 
@@ -90,7 +98,7 @@ class Session(asyncio.Protocol):
         self._starting: Letter | None = None
         self._ending: Letter | None = None
         self._refusal: tuple[Phase, int, str] | None = None
-        self._waiting: deque[Letter] = deque()
+        self._waiting: Waiting = deque[Letter]()
         self._report: Callable[[Sent], None] = lambda sent: None
         self._done: asyncio.Future[Letter | None] | None = None
         self._deadline = 0.0
@@ -123,7 +131,7 @@ class Session(asyncio.Protocol):
         """Whether a new session should take over."""
         return self._started >= self._limits.letters or self._loop.time() >= self._old_at
 
-    async def carry(self, waiting: deque[Letter], report: Callable[[Sent], None]) -> Letter | None:
+    async def carry(self, waiting: Waiting, report: Callable[[Sent], None]) -> Letter | None:
         """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
 
         Returns the letter that was started when the connection was lost, if any: nothing of it was handed over, and it

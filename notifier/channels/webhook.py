@@ -71,6 +71,7 @@ class WebhookChannel:
     """Private messages in the site's own inbox, handed over by a webhook. What the site accepted is placed."""
 
     name = "webhook"
+    paced = True
     batch = MOST_IN_A_BATCH
 
     def __init__(self, keys: Keys, session: aiohttp.ClientSession, inside: frozenset[str]) -> None:

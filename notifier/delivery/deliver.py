@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -21,9 +20,12 @@ import asyncpg
 from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
 from notifier.db import Db
+from notifier.delivery.hand import Hand, Later, Next, Row, queue
 from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
+from notifier.delivery.pace import Shares, asked_to_slow
 from notifier.delivery.settle import Settlement, Tried, lock_onward, record, settle
+from notifier.delivery.take import limits_of, slow_down, take
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter, Recipient
@@ -37,22 +39,8 @@ from notifier.sites.site import Site, load_site
 NOT_TOLD = frozenset({"closed", "erased", "suspended"})
 # A worker stops well before its lease ends, whatever a slow server does.
 SHARE_OF_LEASE = 0.8
-
-
-class Row(NamedTuple):
-    """One notice to try now, with what its letter needs of the person as they are now. Fields in the columns' order."""
-
-    lane: int
-    person_id: UUID
-    locale: str
-    address: str | None
-    time_zone: str
-    external_id: str
-    status: str
-    attempt: int
-    failures: int
-    since: datetime | None  # the first try by this channel
-    suppressed: bool
+# Seconds for which it stays with a slice that has to wait, and the share of a lease that is waited away altogether.
+STAY, SHARE_WAITED = 1.0, 0.25
 
 
 @dataclass
@@ -86,45 +74,80 @@ class Delivery:
             log.warning("slice taken over", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
             slice_ = await recover(self.db, slice_, self.settings.unknown_retry_seconds, self.clock.now())
         try:
-            due = await self._work_off(slice_, stopping)
+            next_ = await self._work_off(slice_, stopping)
         except Exception:
             # Whoever is next settles what was in hand at once, instead of waiting for the lease to run out.
             await let_go(self.db, slice_, self.clock.real())
             raise
-        await give_back(self.db, slice_, due)
+        await give_back(self.db, slice_, next_.due, next_.fresh)
         return 1
 
-    async def _work_off(self, slice_: Slice, stopping: Callable[[], bool]) -> datetime | None:
-        """The fresh notices, then the retries that are due. Returns when to go on; None: with the first retry."""
+    async def _work_off(self, slice_: Slice, stopping: Callable[[], bool]) -> Next:
+        """The fresh notices, then the retries that are due. Returns when to go on."""
+        hand = await self._take_in_hand(slice_)
+        patience = self.settings.lease_seconds * SHARE_WAITED
+        while not stopping():
+            pause = self._paused(hand) or await self._rests(hand)
+            if pause is None:
+                batch = await self._next(hand)
+                if not batch:
+                    pause = await self._next_retry(hand)
+                    if pause is None:
+                        return Next(fresh=hand.fresh_at)
+                else:
+                    going, pause = await self._try(hand, batch)
+                    if not going:
+                        break
+            if pause is not None:
+                seconds = (pause - self.clock.now()).total_seconds()
+                if seconds > min(STAY, patience):
+                    return Next(due=pause)
+                patience -= max(seconds, 0)
+                await asyncio.sleep(max(seconds, 0))
+        return Next(due=self.clock.now())
+
+    async def _take_in_hand(self, slice_: Slice) -> Hand:
         writer = await self._writer(slice_.campaign_id)
         site = await load_site(self.db, writer.telling.site.site)
-        cursor = slice_.cursor_lane, slice_.cursor_person
-        emptied = False
-        while not stopping():
-            if rests_until := await self._rests(site, slice_.channel):
-                return rests_until
-            batch = [] if emptied else await self._fresh(slice_, cursor)
-            if batch:
-                cursor = batch[-1].lane, batch[-1].person_id
-            else:
-                if not emptied:
-                    await self.db.run("delivery.drop_answered", **slice_.stretch)
-                emptied = True
-                batch = await self._due(slice_)
-            if not batch:
-                return None
-            if not await self._try(slice_, batch, cursor, writer, site):
-                break
-        return self.clock.now()
+        paced = self.channels[slice_.channel].paced
+        limits = await limits_of(self.db, site, slice_.campaign_id, self.clock.now()) if paced else None
+        return Hand(slice_, writer, site, (slice_.cursor_lane, slice_.cursor_person), limits)
 
-    async def _rests(self, site: Site, channel: str) -> datetime | None:
+    def _paused(self, hand: Hand) -> datetime | None:
+        """Until when nothing of this goes, as far as this worker knows without asking."""
+        now = self.clock.now()
+        untils = [
+            until
+            for name in (hand.site_channel, hand.campaign_channel)
+            if (until := self._resting.get(name)) and until > now
+        ]
+        return max(untils, default=None)
+
+    async def _rests(self, hand: Hand) -> datetime | None:
         """Until when the channel takes nothing of this site's. Nothing is written down about anybody meanwhile."""
-        ready = await self.channels[channel].ready(site)
+        ready = await self.channels[hand.slice.channel].ready(hand.site)
+        hand.routes = ready.routes
         if not ready.rests:
             return None
-        log.warning("nothing is taken now", site=site.site, channel=channel, reason=ready.why)
-        until = self._resting[f"{site.site}/{channel}"] = self.clock.now() + timedelta(seconds=ready.rests)
+        log.warning("nothing is taken now", site=hand.site.site, channel=hand.slice.channel, reason=ready.why)
+        until = self._resting[hand.site_channel] = self.clock.now() + timedelta(seconds=max(ready.rests, 2 * STAY))
         return until
+
+    async def _next(self, hand: Hand) -> list[Row]:
+        """The next batch: what is fresh, and then the retries that are due."""
+        if not hand.emptied:
+            if batch := await self._fresh(hand.slice, hand.cursor):
+                return batch
+            await self.db.run("delivery.drop_answered", **hand.slice.stretch)
+            hand.emptied = True
+        return await self._due(hand.slice)
+
+    async def _next_retry(self, hand: Hand) -> datetime | None:
+        """When the next retry of a slice without anything else to do is due, if that is worth staying for."""
+        if hand.limits is None or not hand.limits.by_provider:
+            return None
+        due: datetime | None = await self.db.value("delivery_pace.next_retry", **hand.slice.stretch)
+        return due if due and due <= self.clock.now() + timedelta(seconds=STAY) else None
 
     async def _fresh(self, slice_: Slice, cursor: tuple[int, UUID]) -> list[Row]:
         return await self.db.many(
@@ -147,15 +170,50 @@ class Delivery:
     def _most(self, channel: str) -> int:
         return self.channels[channel].batch or self.settings.batch_size
 
-    async def _try(
-        self, slice_: Slice, batch: Sequence[Row], cursor: tuple[int, UUID], writer: Writer, site: Site
+    async def _try(self, hand: Hand, batch: Sequence[Row]) -> tuple[bool, datetime | None]:
+        """As much of a batch as may go: intents, letters out, outcomes.
+
+        Returns whether to go on (else the campaign no longer sends, or the lease is lost), and until when to wait
+        before.
+        """
+        gone = await self._gone(hand.site, hand.slice.channel)
+        shares = await self._share(hand, batch, gone)
+        if not hand.emptied and batch and not shares.now and shares.quiet:
+            # Fresh people of whom none is awake: they stay where they are, until the first of them is.
+            hand.fresh_at, hand.emptied = shares.quiet, True
+            await self.db.run("delivery.drop_answered", **hand.slice.stretch)
+            return True, None
+        if shares.wait and not shares.looked:
+            name = hand.site_channel if shares.by_site else hand.campaign_channel
+            self._resting[name] = shares.wait
+            return True, shares.wait
+        if not hand.emptied:
+            hand.cursor = batch[shares.looked - 1].lane, batch[shares.looked - 1].person_id
+        later = [Later(batch[number], due) for number, due in shares.later]
+        return await self._carry_out(hand, [batch[number] for number in shares.now], later, gone, shares.granted), None
+
+    async def _share(self, hand: Hand, batch: Sequence[Row], gone: datetime | None) -> Shares:
+        """What of the batch may go now."""
+        if hand.limits is None or not hand.limits.any:
+            return Shares(now=list(range(len(batch))), looked=len(batch))
+        now = self.clock.now()
+        asks = [hand.ask(row, now, sent=_not_written_to(row, gone) is None) for row in batch]
+        return await take(self.db, hand.limits, asks, hand.routes, now, fresh=not hand.emptied)
+
+    async def _carry_out(
+        self,
+        hand: Hand,
+        batch: Sequence[Row],
+        later: Sequence[Later],
+        gone: datetime | None,
+        granted: Mapping[str, int],
     ) -> bool:
-        """One batch: intents, letters out, outcomes. False: the campaign no longer sends, or the lease is lost."""
-        tried, letters = self._write(slice_.channel, batch, writer, await self._gone(site, slice_.channel))
-        if not await self._intend(slice_, letters):
+        tried, letters = self._write(hand.slice.channel, batch, hand.writer, gone)
+        if not await self._intend(hand.slice, letters):
             return False
         rows = {(row.lane, row.person_id): row for row in batch}
-        for sent in await self._send(slice_, site, letters):
+        sents = await self._send(hand.slice, hand.site, letters, Permit(granted))
+        for sent in sents:
             one = sent.letter
             row = rows[one.lane, one.person_id]
             tried.append(
@@ -164,7 +222,9 @@ class Delivery:
                     sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since,
                 )
             )  # fmt: skip
-        return await self._settle(slice_, tried, cursor)
+        if hand.limits is not None and (slower := _too_fast(hand, sents)):
+            await slow_down(self.db, hand.limits, slower, self.clock.now())
+        return await self._settle(hand.slice, tried, hand.cursor, later)
 
     async def _gone(self, site: Site, channel: str) -> datetime | None:
         """When what takes the site's letters said that it is gone for good, if it did."""
@@ -214,10 +274,9 @@ class Delivery:
             )  # fmt: skip
         return True
 
-    async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter]) -> list[Sent]:
+    async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
         """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
         answered: dict[tuple[int, UUID], Sent] = {}
-        permit = Permit()
         try:
             async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE), watched(self.db, slice_, permit):
                 async for sent in self.channels[slice_.channel].send(site, letters, permit):
@@ -236,15 +295,19 @@ class Delivery:
             for one in letters
         ]
 
-    async def _settle(self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID]) -> bool:
+    async def _settle(
+        self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], later: Sequence[Later]
+    ) -> bool:
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
         rows = settle(tried, self.clock.now(), self.settings.unknown_retry_seconds, random.random)
         try:
-            return await self._record(slice_, rows, cursor, new=True)
+            return await self._record(slice_, rows, cursor, later, new=True)
         except asyncpg.UniqueViolationError:  # somebody has told of one of these already
-            return await self._record(slice_, rows, cursor, new=False)
+            return await self._record(slice_, rows, cursor, later, new=False)
 
-    async def _record(self, slice_: Slice, rows: Settlement, cursor: tuple[int, UUID], *, new: bool) -> bool:
+    async def _record(
+        self, slice_: Slice, rows: Settlement, cursor: tuple[int, UUID], later: Sequence[Later], *, new: bool
+    ) -> bool:
         now = self.clock.now()
         until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
@@ -255,6 +318,8 @@ class Delivery:
             )  # fmt: skip
             slot, held = slice_.slice % 16, state is not None
             await record(tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, new=new)
+            if later and held:
+                await queue(tx, slice_, later)
         self.settled()
         return state in SENDING
 
@@ -264,6 +329,14 @@ class Delivery:
             telling = await gather(self.db, campaign_id)
             writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
         return writer
+
+
+def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:
+    """Which buckets have to slow down for what was answered."""
+    if hand.limits is None:
+        return set()
+    answers = ((one.class_, one.reply, one.via, one.letter.address) for one in sents if one.class_ == "throttled")
+    return asked_to_slow(hand.site, hand.limits.groups, answers)
 
 
 def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:

@@ -50,7 +50,7 @@ async def claim(
 ) -> Slice | None:
     """Lease one slice that has work due, or None. Two workers never get the same one at once.
 
-    ``resting``: channels (as ``site/channel``) that take nothing now, as far as this worker knows.
+    ``resting``: channels (``site/channel`` or ``campaign/channel``) by which nothing goes now, as far as it knows.
     """
     return await db.first(
         Slice, "delivery.claim", worker=worker, now=now, real=real, until=real + lease, resting=list(resting)
@@ -70,10 +70,11 @@ async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) ->
     return replace(slice_, **moved) if moved else slice_
 
 
-async def give_back(db: Db, slice_: Slice, due: datetime | None) -> None:
-    """End the lease. ``due``: when there is more to do; None: nothing fresh is left, so with the first retry.
+async def give_back(db: Db, slice_: Slice, due: datetime | None, fresh: datetime | None = None) -> None:
+    """End the lease. ``due``: when to go on; None: with the first retry, or with what is ``fresh`` and must wait.
 
-    Then it is also known when to look for people without sufficient evidence (:mod:`notifier.delivery.second`).
+    When nothing fresh is left it is also known when to look for people without sufficient evidence
+    (:mod:`notifier.delivery.second`).
     """
     async with db.transaction() as tx:
         # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
@@ -81,8 +82,8 @@ async def give_back(db: Db, slice_: Slice, due: datetime | None) -> None:
             return
         # Somebody may have been erased between the reading of their address and the writing of the intent.
         await tx.run("delivery.forget_erased", **slice_.stretch)
-        await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due)
-        if due is None:
+        await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due, fresh=fresh)
+        if due is None and fresh is None:
             await tx.run("delivery_second.schedule", **slice_.stretch, slice=slice_.slice)
         await tx.notify("notifier", "slice")
 

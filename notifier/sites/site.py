@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from notifier.db import Db
 from notifier.errors import NotFound
+from notifier.sites.pace import Pace, PerDay, Rate, WarmUp
 from notifier.sites.preset import PRESETS, Evidence
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -102,6 +103,14 @@ class Relay(_Part):
     service: Literal["sendgrid", "postmark", "mailgun"] | None = Field(
         None, description="Whose relay it is: letters carry what its events are known by."
     )
+    limit: Rate | None = Field(None, description="How fast it may be given letters, like 10/s, 600/min or 3600/h.")
+    per_day: PerDay | None = Field(None, description="How many letters it may be given in a day of the site's zone.")
+    warm_up: WarmUp | None = Field(None, description="Fewer on its first days.")
+
+    @property
+    def name(self) -> str:
+        """How its limits and its answers are known."""
+        return f"{self.host}:{self.port}"
 
 
 class Dkim(_Part):
@@ -258,6 +267,7 @@ class Site(_Part):
     breaker: Breaker = Breaker()
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
     dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
+    pace: Pace = Field(Pace(), description="How fast letters may leave.")
     webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")
     watch: Watch | None = None
 

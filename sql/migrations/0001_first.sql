@@ -369,6 +369,21 @@ CREATE TABLE gone_endpoint (
     PRIMARY KEY (site, channel, endpoint)
 );
 
+-- What limits how fast letters leave: a relay, a provider, a site, a campaign. A row per limited thing (delivery/bucket.py).
+CREATE TABLE bucket (
+    site        text NOT NULL REFERENCES site,
+    name        text NOT NULL,                  -- site, campaign/12, relay/host:port, provider/gmail
+    tokens      double precision NOT NULL,      -- letters that may go, as of …
+    at          timestamptz NOT NULL,
+    level       double precision NOT NULL,      -- the share of its speed, as of …; doubles with time until 1
+    level_at    timestamptz NOT NULL,
+    booked_at   timestamptz NOT NULL,           -- until here others wait in the queue already
+    day         date NOT NULL,                  -- in the site's zone
+    today       bigint NOT NULL,                -- letters of that day
+    used        integer NOT NULL,               -- days before it on which there were any
+    PRIMARY KEY (site, name)
+) WITH (fillfactor = 50);
+
 -- Progress, written with the outcomes; spread over slots so that workers do not wait for each other.
 CREATE TABLE progress (
     campaign_id integer NOT NULL REFERENCES campaign,

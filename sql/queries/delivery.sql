@@ -2,8 +2,8 @@
 
 -- name: claim
 -- lanes: none
--- Lease the slice that has waited longest. A lease that ran out is taken over. Left alone: channels (site/channel) that
--- take nothing now.
+-- Lease the slice that has waited longest. A lease that ran out is taken over. Left alone: channels
+-- (site/channel, campaign/channel) by which nothing goes now.
 WITH waiting AS (
     SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over
     FROM slice s
@@ -11,7 +11,7 @@ WITH waiting AS (
     WHERE s.due_at <= :now
       AND (s.leased_until IS NULL OR s.leased_until < :real)
       AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
-      AND c.site || '/' || s.channel <> ALL (:resting::text[])
+      AND NOT ARRAY[c.site || '/' || s.channel, s.campaign_id || '/' || s.channel] && :resting::text[]
       AND s.stage <= c.stage
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
@@ -112,16 +112,17 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND e
 
 -- name: give_back
 -- lanes: all
--- End a lease; a slice with nothing fresh left (no :due) is next due with the first retry of its stretch.
+-- End a lease. Without a time (:due) the slice is due with the first retry of its stretch, or with what is :fresh; without
+-- either nothing fresh is left.
 UPDATE slice SET worker = NULL, leased_until = NULL,
-    cursor_lane = CASE WHEN :due::timestamptz IS NULL THEN to_lane ELSE cursor_lane END,
-    cursor_person = CASE WHEN :due IS NULL THEN to_person ELSE cursor_person END,
-    due_at = coalesce(:due, (
+    cursor_lane = CASE WHEN coalesce(:due::timestamptz, :fresh::timestamptz) IS NULL THEN to_lane ELSE cursor_lane END,
+    cursor_person = CASE WHEN coalesce(:due, :fresh) IS NULL THEN to_person ELSE cursor_person END,
+    due_at = coalesce(:due, least(:fresh, (
         SELECT min(r.due_at) FROM retry r
         WHERE r.campaign_id = :campaign_id AND r.channel = :channel
           AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
           AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
-    ))
+    )))
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased

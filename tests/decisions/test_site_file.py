@@ -83,6 +83,10 @@ def test_the_examples_are_sites(file: Path) -> None:
         ("locales: [en, no]", "? [a]\n: b", 6, "the file: a key must be a plain word"),
         ("Kumo butikk", "Kumo\x07", 2, "the character U+0007 cannot stand in YAML"),
         ("Kumo Store,", '"Kumo\\r\\nBcc: x",', 2, "names.en: "),
+        ("watch:", "pace:\n  limit: 10\nwatch:", 22, "pace.limit: 10 is not a rate; write it like 10/s"),
+        ("watch:", "pace:\n  providers:\n    au:\n      limit: 9/day\nwatch:", 24, "pace.providers.au.limit: '9/day'"),
+        ("watch:", "pace:\n  quiet_hours: 21-8\nwatch:", 22, "pace.quiet_hours: '21-8' are no hours"),
+        ("    port:", "    limit: fast\n    port:", 19, "relays.0.limit: 'fast' is not a rate"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_line_field_and_remedy(old: str, new: str, line: int, words: str) -> None:

@@ -73,6 +73,7 @@ class Dice:
     random: random.Random
     calm: bool = False
     batch: int = 0
+    paced: bool = True
 
     async def ready(self, site: Site) -> Ready:
         """Now and then nothing is taken."""

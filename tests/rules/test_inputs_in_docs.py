@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from notifier.people.person import PersonInput
 from notifier.policies.version import FLAGS, Submission, Text, read_submission
-from notifier.sites import site
+from notifier.sites import pace, site
 from notifier.sites.file import read_site
 from notifier.sites.preset import PRESETS
 
@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PARTS = (
     *(site.Site, site.Sender, site.Policy, site.RuleSettings, site.Audience),
     *(site.Relay, site.Dkim, site.Webhook, site.Watch, site.Source, site.Approval, site.Canary, site.Breaker),
+    *(pace.Pace, pace.Provider),
 )
 
 
