@@ -1,157 +1,157 @@
-"""The whole pipeline into Debian's smtp-sink against smtp-source into the same sink, and a worker's memory."""
+"""The whole pipeline, and our client alone, against others into the same smtp-sink: speed, CPU, memory, log."""
 
-import asyncio
-import os
-import shutil
-import signal
-import socket
-import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+from collections import defaultdict
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from benchmarks.carriers import Carried, aiosmtplib, install_nodemailer, nodemailer, our_client, smtp_source
+from benchmarks.far_side import slow_line, smtp_sink, tool
 from benchmarks.figures import Bench, Figure, median_ratio
-from benchmarks.ground import SECRET, Ground, described, ground
-from notifier.campaigns.announce import announce
-from notifier.campaigns.campaign import load_campaign
-from notifier.campaigns.steer import steer
-from notifier.keys import Keys
-from notifier.letters.gather import gather
-from notifier.letters.letter import Recipient
-from notifier.letters.write import Writer
+from benchmarks.ground import described
+from benchmarks.pipeline import WORKERS, Told, tell
+from notifier.sites.site import Dkim
 
-PEOPLE = 100_000
+PEOPLE = 50_000
 FEW = 10_000
-WORKERS = 2
-SESSIONS = 8
+SLOWLY = 2_000  # letters that aiosmtplib sends over the slow line
+SESSIONS = 8  # of each worker, and of each process of a peer
 ROUNDS = 3
-LONGEST_ROUND = 600  # seconds, before something is called stuck
-
-
-async def measure(bench: Bench) -> list[Figure]:
-    """Interleaved rounds of our two workers and of smtp-source with reused sessions, same count and size."""
-    sink, source = _tool("smtp-sink"), _tool("smtp-source")
-    if sink is None or source is None:
-        bench.missing.append("delivery: smtp-sink and smtp-source are missing (Debian's postfix package has them)")
-        return []
-    ours, peer = [], []
-    async with _sink(sink) as port:
-        small = await _round(bench, FEW, port)
-        for number in range(ROUNDS):
-            done = await _round(bench, PEOPLE, port)
-            ours.append(PEOPLE / done.seconds)
-            peer.append(PEOPLE / await _source(source, port, PEOPLE, done.letter_bytes))
-            bench.say(f"round {number + 1}: pipeline {ours[-1]:,.0f}/s, smtp-source {peer[-1]:,.0f}/s")
-    memory = done.peak_memory / small.peak_memory
-    how = f"{PEOPLE:,} people, {WORKERS} workers, {done.letter_bytes:,} bytes a letter, {ROUNDS} rounds"
-    return [
-        Figure("whole pipeline ÷ smtp-source", median_ratio(ours, peer), 0.2, "higher", how),
-        Figure(
-            "worker memory at 100k ÷ at 10k", memory, 1.2, "lower",
-            f"peak {done.peak_memory / 1024:.0f} MiB against {small.peak_memory / 1024:.0f} MiB",
-        ),
-    ]  # fmt: skip
+LATENCY = 0.02  # seconds that a reply takes on the slow line
+DKIM = "BENCH_DKIM"  # the environment variable with the key
 
 
 @dataclass(frozen=True)
-class _Done:
-    seconds: float
-    letter_bytes: int
-    peak_memory: int  # KiB, of the larger worker
+class Course:
+    """What all rounds share: the sink's port, smtp-source, the letter of the peers, where nodemailer is if it is."""
+
+    bench: Bench
+    port: int
+    source: str
+    letter: Path
+    nodemailer: Path | None
 
 
-async def _round(bench: Bench, people: int, port: int) -> _Done:
-    """One campaign from its approval until every notice has an outcome: freezing included, workers already up."""
-    async with ground(bench.server, people, described(port, sessions=SESSIONS)) as g, AsyncExitStack() as stack:
-        campaign_id = await announce(g.db, g.site, g.version_id, g.now, "bench")
-        workers = [await stack.enter_async_context(_worker(g)) for _ in range(WORKERS)]
-        await asyncio.sleep(1.5)
-        started = time.perf_counter()
-        await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
-        async with asyncio.timeout(LONGEST_ROUND):
-            while (await load_campaign(g.db, None, campaign_id)).state != "done":
-                await asyncio.sleep(0.02)
-        seconds = time.perf_counter() - started
-        await _check(g, people)
-        return _Done(seconds, await _letter_bytes(g, campaign_id), max(_peak(w) for w in workers))
+async def measure(bench: Bench) -> list[Figure]:
+    """Interleaved rounds: same sink, same size of letters, same processes and sessions."""
+    sink, source = tool("smtp-sink"), tool("smtp-source")
+    if sink is None or source is None:
+        bench.missing.append("delivery: smtp-sink and smtp-source are missing (Debian's postfix package has them)")
+        return []
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pn-bench-")))
+        port = await stack.enter_async_context(smtp_sink(sink))
+        small = await tell(bench, FEW, described(port, sessions=SESSIONS))
+        (folder / "letter").write_bytes(small.letter)
+        why_not = await install_nodemailer(folder)
+        if why_not:
+            bench.missing.append(f"nodemailer's pool: {why_not}")
+        course = Course(bench, port, source, folder / "letter", None if why_not else folder)
+        told: dict[str, list[Told]] = defaultdict(list)
+        carried: dict[str, list[Carried]] = defaultdict(list)
+        for number in range(ROUNDS):
+            await _round(course, told, carried)
+            rates = {name: of[-1] for name, of in _rates(told, carried).items()}
+            bench.say(f"round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()))
+        return [*_speeds(told, carried), *_costs(told, carried, small)]
 
 
-async def _check(g: Ground, people: int) -> None:
-    async with g.db.connection() as connection:
-        accepted = await connection.fetchval("SELECT count(*) FROM outcome WHERE kind = 'accepted_by_relay'")
-    if accepted != people:
-        raise RuntimeError(f"{accepted} of {people} letters were accepted: the figure would mean nothing")
+async def _round(course: Course, told: dict[str, list[Told]], carried: dict[str, list[Carried]]) -> None:
+    """Everything once, one after the other."""
+    bench, port, letter = course.bench, course.port, course.letter
+    sessions = SESSIONS * WORKERS
+    told["pipeline"].append(await tell(bench, PEOPLE, described(port, sessions=SESSIONS)))
+    carried["smtp-source"].append(await smtp_source(course.source, port, sessions, PEOPLE, letter))
+    carried["client"].append(await our_client(port, WORKERS, SESSIONS, PEOPLE, letter))
+    carried["aiosmtplib"].append(await aiosmtplib(port, 1, sessions, FEW, letter))
+    carried["aiosmtplib twice"].append(await aiosmtplib(port, WORKERS, SESSIONS, FEW, letter))
+    if course.nodemailer is not None:
+        carried["nodemailer"].append(await nodemailer(course.nodemailer, port, WORKERS, SESSIONS, FEW, letter))
+    key = {DKIM: _key()}
+    site = described(port, sessions=SESSIONS).model_copy(update={"dkim": [_SIGNED]})
+    told["signed"].append(await tell(bench, PEOPLE, site, key))
+    async with slow_line(port, LATENCY) as slow:
+        told["slow pipeline"].append(await tell(bench, FEW, described(slow, sessions=SESSIONS)))
+        carried["slow aiosmtplib"].append(await aiosmtplib(slow, WORKERS, SESSIONS, SLOWLY, letter))
 
 
-async def _letter_bytes(g: Ground, campaign_id: int) -> int:
-    writer = Writer(await gather(g.db, campaign_id), Keys(SECRET.encode()), "http://127.0.0.1:8080")
-    async with g.db.connection() as connection:
-        row = await connection.fetchrow("SELECT lane, person_id, email FROM person LIMIT 1")
-    assert row is not None
-    recipient = Recipient(row["lane"], row["person_id"], row["email"], "en", "Asia/Tokyo", 1)
-    (letter,) = writer.write("email", [recipient])
-    return len(getattr(letter, "body", b""))
+_SIGNED = Dkim(domain="bench.example", selector="bench", algorithm="ed25519-sha256", key_env=DKIM, key_file=None)
 
 
-@asynccontextmanager
-async def _worker(g: Ground) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | {
-        "NOTIFIER_DATABASE_URL": g.url,
-        "NOTIFIER_SECRET_KEY": SECRET,
-        "NOTIFIER_LOG_LEVEL": "warning",
+def _key() -> str:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _rates(told: dict[str, list[Told]], carried: dict[str, list[Carried]]) -> dict[str, list[float]]:
+    return {
+        **{name: [one.rate for one in of] for name, of in told.items()},
+        **{name: [one.rate for one in of] for name, of in carried.items()},
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "notifier.cli", "worker", env=environment, stdout=asyncio.subprocess.DEVNULL
+
+
+def _speeds(told: dict[str, list[Told]], carried: dict[str, list[Carried]]) -> list[Figure]:
+    rates = _rates(told, carried)
+    each = f"{WORKERS} processes of {SESSIONS} sessions"
+    how = f"{PEOPLE:,} people, {each}, {len(told['pipeline'][0].letter):,} bytes a letter, {ROUNDS} rounds"
+    made = "; its bytes were made before"
+    figures = [
+        _against(rates, "pipeline", "smtp-source", 0.6, 1.0, "whole pipeline ÷ smtp-source", how),
+        _against(rates, "signed", "smtp-source", 0.5, 0.7, "… signed with Ed25519 (DKIM) ÷ smtp-source", how),
+        _against(
+            rates, "pipeline", "aiosmtplib", 4, 6,
+            "whole pipeline ÷ pooled aiosmtplib", f"one process of {SESSIONS * WORKERS} sessions{made}",
+        ),
+        _against(
+            rates, "pipeline", "aiosmtplib twice", 2.5, None,
+            "… ÷ pooled aiosmtplib in as many processes", f"{each}{made}",
+        ),
+        _against(
+            rates, "slow pipeline", "slow aiosmtplib", 2, None,
+            f"… both with {LATENCY * 1000:.0f} ms a reply", f"{FEW:,} people, {each}{made}",
+        ),
+        _against(rates, "client", "smtp-source", None, None, "our client alone ÷ smtp-source", f"{each}{made}"),
+    ]  # fmt: skip
+    if "nodemailer" in rates:
+        name = "whole pipeline ÷ nodemailer's pool"
+        figures.append(_against(rates, "pipeline", "nodemailer", None, None, name, f"{each}{made}"))
+    return figures
+
+
+def _against(
+    rates: dict[str, list[float]], ours: str, peer: str, bar: float | None, aim: float | None, name: str, how: str
+) -> Figure:
+    value = median_ratio(rates[ours], rates[peer])
+    seen = f"{median(rates[ours]):,.0f}/s against {median(rates[peer]):,.0f}/s"
+    return Figure(name, value, bar, "higher", f"{seen}; {how}", aim)
+
+
+def _costs(told: dict[str, list[Told]], carried: dict[str, list[Carried]], small: Told) -> list[Figure]:
+    client, source = ([one.cpu_each for one in carried[name]] for name in ("client", "smtp-source"))
+    workers = [one.cpu / one.people * 1e6 for one in told["pipeline"]]
+    largest = max(one.peak for one in told["pipeline"])
+    freeze, send = (
+        median(getattr(one, what) / one.people for one in told["pipeline"]) for what in ("freeze_wal", "send_wal")
     )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
-def _peak(process: asyncio.subprocess.Process) -> int:
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    raise RuntimeError("this system does not say how much memory a process used at most")
-
-
-@asynccontextmanager
-async def _sink(program: str) -> AsyncIterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    # smtp-sink refuses to run as root without being told as whom.
-    user = ("-u", "nobody") if os.geteuid() == 0 else ()
-    process = await asyncio.create_subprocess_exec(program, *user, f"127.0.0.1:{port}", "1000")
-    try:
-        for _ in range(100):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _source(program: str, port: int, count: int, size: int) -> float:
-    """Seconds that smtp-source takes for ``count`` messages over reused sessions (-d)."""
-    started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        program, "-d", "-s", str(SESSIONS * WORKERS), "-m", str(count), "-l", str(size),
-        "-f", "from@bench.example", "-t", "to@bench.example", f"127.0.0.1:{port}",
-    )  # fmt: skip
-    if await process.wait() != 0:
-        raise RuntimeError("smtp-source failed")
-    return time.perf_counter() - started
-
-
-def _tool(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    return [
+        Figure(
+            "client CPU a letter ÷ smtp-source's", median_ratio(client, source), 3, "lower",
+            f"our client alone: {median(client):.0f} µs against {median(source):.0f} µs", 1.5,
+        ),
+        Figure(
+            "whole worker's CPU a letter ÷ smtp-source's", median_ratio(workers, source), None, "lower",
+            f"{median(workers):.0f} µs: reads, writes, hashes, records and sends",
+        ),
+        Figure(
+            "WAL bytes per intent and outcome", send, None, "lower",
+            f"and {freeze:.0f} a notice while freezing: {send + freeze:.0f} a person told", 150,
+        ),
+        Figure(
+            f"worker memory at {PEOPLE // 1000}k ÷ at {FEW // 1000}k", largest / small.peak, 1.2, "lower",
+            f"peak {largest / 1024:.0f} MiB against {small.peak / 1024:.0f} MiB", 1.0,
+        ),
+    ]  # fmt: skip
