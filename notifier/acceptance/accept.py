@@ -1,4 +1,4 @@
-"""Turn facts into acceptances: from use that is due, from registrations, and from explicit acts.
+"""Turn facts into acceptances: from use that is due, from registrations, from explicit acts, and from bounces.
 
 One lane is one transaction: the acceptances, and what becomes of the rows they came from, are one commit. A crash
 before it leaves everything as it was, and the next worker finds the same rows.
@@ -12,26 +12,16 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from notifier.acceptance.append import Acceptance, append, append_all, evidence_of, next_revision
 from notifier.acceptance.decide import Act, Decision, Outcome, decide, decide_act
+from notifier.acceptance.doubts import PEOPLE, settle_doubts
 from notifier.acceptance.facts import Case, Recorded, Somebody, load_cases, recorded_of
 from notifier.activity.activity import SKEW, Use
 from notifier.db import Db
 from notifier.errors import Conflict, Fault, Invalid, NotFound
 
 LANES = 64  # decided in one turn of the duty
-PEOPLE = 2000  # decided in one transaction
 TRIES = 5  # to append behind a revision that somebody else appends meanwhile
-
-
-@dataclass(frozen=True)
-class Acceptance:
-    """One acceptance to append. ``evidence``: the use, the telling and the rule that it rests on, for JSON."""
-
-    person_id: UUID
-    version_id: int
-    revision: int
-    decision: Decision
-    evidence: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class _Judged:
 
 
 async def accept(db: Db, now: datetime) -> int:
-    """Decide what is due in some lanes. Returns how many uses and registrations were dealt with; 0 when none is due.
+    """Decide what is due in some lanes. Returns how many uses, registrations and bounces were dealt with, if any.
 
     Where somebody else recorded an acceptance of the same person meanwhile, the lane is left for the next turn.
     """
@@ -63,6 +53,7 @@ async def accept(db: Db, now: datetime) -> int:
         try:
             async with db.transaction() as tx:
                 dealt_with = await _accept_registrations(tx, due.lane, now)
+                dealt_with += await settle_doubts(tx, due.lane, now)
                 dealt_with += await _accept_uses(tx, due.lane, now)
             done += dealt_with
         except Conflict:
@@ -76,7 +67,7 @@ async def _accept_uses(tx: Db, lane: int, now: datetime) -> int:
     earliest = {person: min(use.occurred_at for use in own) for person, own in uses.items()}
     cases = await load_cases(tx, lane, earliest) if uses else {}
     judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
-    await _append_all(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
+    await append_all(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
     await _put_aside(tx, lane, [(person, use, due) for person, j in judged.items() for use, due in j.again])
     return len(rows)
 
@@ -85,7 +76,7 @@ def judge(uses: Sequence[Use], cases: Sequence[Case], now: datetime) -> _Judged:
     """What one person's uses amount to for every version that waits for them. An earlier use corrects a later one."""
     decided = [(case, decide(case.rule, replace(case.facts, uses=tuple(uses)), now)) for case in cases]
     acceptances = [
-        Acceptance(case.person_id, case.version_id, _next(case.recorded), decision, _evidence(case, decision))
+        Acceptance(case.person_id, case.version_id, next_revision(case.recorded), decision, evidence_of(case, decision))
         for case, decision in decided
         if decision.outcome is Outcome.DEEMED and _is_news(case.recorded, decision)
     ]
@@ -99,28 +90,7 @@ def _asked_again(use: Use, decisions: Sequence[Decision]) -> list[datetime]:
 
 def _is_news(recorded: Recorded | None, decision: Decision) -> bool:
     assert decision.since is not None
-    return recorded is None or decision.since < recorded.accepted_at
-
-
-def _next(recorded: Recorded | None) -> int:
-    return 1 if recorded is None else recorded.revision + 1
-
-
-def _evidence(case: Case, decision: Decision) -> dict[str, Any]:
-    rule = case.rule
-    return {
-        "reason": decision.reason,
-        "campaign_id": case.campaign_id,
-        "use": decision.use,
-        "telling": decision.telling,
-        "rule": {
-            "preset": rule.preset,
-            "literal": rule.literal,
-            "notice_days": rule.notice_days,
-            "bounce_window_hours": rule.bounce_window_hours,
-            "evidence": rule.evidence,
-        },
-    }
+    return recorded is None or recorded.accepted_at is None or decision.since < recorded.accepted_at
 
 
 async def _put_aside(tx: Db, lane: int, uses: Sequence[tuple[UUID, Use, datetime | None]]) -> None:
@@ -139,21 +109,15 @@ async def _accept_registrations(tx: Db, lane: int, now: datetime) -> int:
     acceptances = []
     for row in rows:
         recorded = recorded_of(row)
-        if recorded is None or recorded.kind == "deemed":
+        if recorded is None or recorded.kind in ("deemed", "void"):
             acceptances.append(_of_act(row["person_id"], row["version_id"], recorded, Act(row["at"], "registration")))
-    await _append_all(tx, lane, acceptances, now)
+    await append_all(tx, lane, acceptances, now)
     return len(rows)
-
-
-async def _append_all(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> None:
-    if await _append(tx, lane, acceptances, now) < len(acceptances):
-        # What it came from is put back with the transaction, and found again by the next turn.
-        raise Conflict("somebody else recorded an acceptance of the same person and version just now")
 
 
 def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Act, **evidence: str) -> Acceptance:
     decision = decide_act(act)
-    return Acceptance(person_id, version_id, _next(recorded), decision, {"reason": decision.reason, **evidence})
+    return Acceptance(person_id, version_id, next_revision(recorded), decision, {"reason": decision.reason, **evidence})
 
 
 async def record_explicit(
@@ -172,7 +136,7 @@ async def record_explicit(
         if recorded is not None and recorded.kind == "explicit":
             return False
         acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via)
-        if await _append(db, person.lane, [acceptance], now):
+        if await append(db, person.lane, [acceptance], now):
             return True
     raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")
 
@@ -186,21 +150,3 @@ async def check_moment(db: Db, site: str, version_id: int, at: datetime, now: da
         raise Invalid("nothing was recorded", [Fault("/at", "lies in the future; send the time of the act in UTC")])
     if at < published_at:
         raise Invalid("nothing was recorded", [Fault("/at", f"lies before the publication at {published_at:%F %T %Z}")])
-
-
-async def _append(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> int:
-    if not acceptances:
-        return 0
-    return await tx.run(
-        "acceptance.append",
-        lane=lane,
-        now=now,
-        people=[a.person_id for a in acceptances],
-        versions=[a.version_id for a in acceptances],
-        revisions=[a.revision for a in acceptances],
-        kinds=[a.decision.outcome.value for a in acceptances],
-        grades=[a.decision.grade for a in acceptances],
-        accepted=[a.decision.since for a in acceptances],
-        counts_from=[a.decision.counts_from for a in acceptances],
-        evidence=[a.evidence for a in acceptances],
-    )

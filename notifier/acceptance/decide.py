@@ -17,12 +17,13 @@ Grade = Literal["A", "B", "C", "D", "E"]
 
 
 class Outcome(StrEnum):
-    """What the record amounts to. The three that are not ``none`` are kinds of acceptance."""
+    """What the record amounts to: nothing, a kind of acceptance, or that what was deemed holds no longer."""
 
     NONE = "none"
     DEEMED = "deemed"
     EXPLICIT = "explicit"
     REGISTRATION = "registration"
+    VOID = "void"
 
 
 class Reason(StrEnum):
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     BOUNCE_WINDOW = "bounce_window"
     NO_USE_YET = "no_use_yet"
     USED = "used"
+    TELLING_FAILED = "telling_failed"
 
 
 # The status of a notice (view ``standing``) that told nobody, and what that means here.
@@ -138,6 +140,20 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     if not facts.tellings:
         return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
     return _judge_use(rule, facts, now)
+
+
+def reconsider(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
+    """What is left of a deemed acceptance when a telling bounced; None: it rests on another one, and stands.
+
+    Another telling may carry it, with its own dates; else it is void. ``facts.uses`` are those that are still known.
+    """
+    key = rested_on.channel, rested_on.attempt
+    if any((telling.channel, telling.attempt) == key for telling in facts.tellings):
+        return None
+    decision = decide(rule, facts, now)
+    if decision.outcome is Outcome.DEEMED:
+        return decision
+    return Decision(Outcome.VOID, Reason.TELLING_FAILED, telling=rested_on)
 
 
 def decide_act(act: Act) -> Decision:

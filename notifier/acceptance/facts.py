@@ -28,10 +28,10 @@ class Somebody(Protocol):
 
 @dataclass(frozen=True)
 class Recorded:
-    """The latest acceptance on record of one person and version."""
+    """The latest revision on record of one person and version. ``accepted_at`` is None of one that is void."""
 
     kind: str
-    accepted_at: datetime
+    accepted_at: datetime | None
     revision: int
 
 
@@ -89,7 +89,7 @@ def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
 
 
 def recorded_of(row: Mapping[str, Any]) -> Recorded | None:
-    """The acceptance in a row's columns kind, accepted_at and revision, if there is one."""
+    """The revision in a row's columns kind, accepted_at and revision, if there is one."""
     return None if row["kind"] is None else Recorded(row["kind"], row["accepted_at"], row["revision"])
 
 
@@ -99,6 +99,6 @@ def tellings_of(column: Any) -> tuple[Telling, ...]:
 
 
 def _act(recorded: Recorded | None) -> Act | None:
-    if recorded is None or recorded.kind == "deemed":
+    if recorded is None or recorded.accepted_at is None or recorded.kind == "deemed":
         return None
     return Act(recorded.accepted_at, "registration" if recorded.kind == "registration" else "explicit")

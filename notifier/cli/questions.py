@@ -63,11 +63,11 @@ async def acceptances(site: str, person: Person, *, url: Url = DEFAULT_URL) -> N
     """What is on record as acceptance by one person, with grade and date; every revision."""
     async with service_at(url) as client:
         found = (await client.get(site_path(site, "people", person, "acceptances")))["acceptances"]
-    rows = table("Policy", "Version", "Kind", "Grade", "Accepted", "Use counts from", "Recorded", "Contested")
+    rows = table("Policy", "Version", "Kind", "Grade", "Accepted", "Use counts from", "Recorded")
     for one in found:
         rows.add_row(
             one["policy"], one["label"], one["kind"], one["grade"], moment(one["accepted_at"]),
-            moment(one["counts_from"]), moment(one["recorded_at"]), "yes" if one["contested"] else "",
+            moment(one["counts_from"]), moment(one["recorded_at"]),
         )  # fmt: skip
     console.print(rows if found else "Nothing is on record.")
 

@@ -50,7 +50,8 @@ class Explanation:
 async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> Explanation:
     """Explain one person and one published version."""
     about = [a for a in await acceptances(db, person) if (a.policy, a.label) == (version.policy, version.label)]
-    recorded = about[-1] if about else None
+    recorded = about[-1] if about and about[-1].kind != "void" else None
+    voided = about[-1] if about and about[-1].kind == "void" else None
     cases = (await load_cases(db, person.lane, {person.person_id: _LONG_AGO})).get(person.person_id, [])
     case = next((case for case in cases if case.version_id == version.version_id), None)
     facts = [said(
@@ -66,7 +67,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     attempts = await _attempts(db, person, case.campaign_id)
     decision = decide(case.rule, replace(case.facts, uses=tuple(uses)), now)
     facts += [*_of_notice(notice, case), *_of_attempts(attempts, notice, case), *_of_corrections(about_it)]
-    facts += _of_decision(case, decision, recorded)
+    facts += [*_of_void(voided), *_of_decision(case, decision, recorded)]
     return Explanation(version.policy, version.label, notice.status, recorded, decision, facts)
 
 
@@ -144,6 +145,11 @@ def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | No
     yield from _of_acceptance(recorded)
 
 
+def _of_void(voided: PersonAcceptance | None) -> Iterator[Said]:
+    if voided is not None:
+        yield said("voided", recorded_at=voided.recorded_at)
+
+
 def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:
     if recorded is not None:
         yield said(
@@ -152,5 +158,3 @@ def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:
             grade=recorded.grade,
             recorded_at=recorded.recorded_at,
         )
-        if recorded.contested:
-            yield said("contested")

@@ -74,18 +74,17 @@ class PersonNotice:
 
 @dataclass(frozen=True)
 class PersonAcceptance:
-    """One revision of an acceptance. ``contested``: the telling that it rests on failed afterwards."""
+    """One revision of an acceptance. A ``void`` one has no grade and no date: what stood before it holds no longer."""
 
     policy: str
     label: str
     revision: int
     kind: str
-    grade: str
-    accepted_at: datetime
+    grade: str | None
+    accepted_at: datetime | None
     counts_from: datetime | None
     recorded_at: datetime
     evidence: dict[str, Any]
-    contested: bool
 
 
 async def timeline(db: Db, person: Somebody) -> list[Event]:

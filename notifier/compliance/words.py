@@ -64,7 +64,8 @@ ENGLISH: Mapping[str, str] = {
     "accepted.explicit": "Accepted by an explicit act on {accepted_at}, grade {grade}, recorded on {recorded_at}.",
     "accepted.registration": "Accepted by registering with this version on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
-    "contested": "The telling that this rests on failed afterwards, so this acceptance is contested.",
+    "voided": "What was deemed before is void since {recorded_at}: the telling that it rested on had failed, and no"
+    " other carried it.",
     "event.registered": "Registered",
     "event.account_closed": "Account closed",
     "event.erased": "Erased",
@@ -88,6 +89,7 @@ ENGLISH: Mapping[str, str] = {
     "event.objected": "Objected",
     "event.objection_withdrawn": "Took the objection back",
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",
+    "event.accepted_void": "Deemed acceptance void: the telling that it rested on failed",
     "event.accepted_explicit": "Explicit acceptance, grade {grade}",
     "event.accepted_registration": "Acceptance by registration, grade {grade}",
 }

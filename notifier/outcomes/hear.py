@@ -24,7 +24,8 @@ class AttemptKey(NamedTuple):
 async def hear(db: Db, feedback: Iterable[Feedback], now: datetime) -> int:
     """Record feedback about attempts that we made; anything else changes nothing. Returns how much of it was news.
 
-    A bounce gives the next channel of the person's plan its turn. Feedback about an erased person is dropped.
+    A bounce gives the next channel of the person's plan its turn, and leaves a doubt about what was deemed on the
+    telling that failed. Feedback about an erased person is dropped.
     """
     news = 0
     for (campaign_id, channel), group in groupby(sorted(feedback, key=_where), key=_where):
@@ -62,6 +63,12 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
             campaign_id=campaign_id, channel=channel, slot=0,
             kinds=[t.kind for t in news], classes=[t.class_ for t in news],
         )  # fmt: skip
-    await fail(tx, campaign_id, [t for t in news if t.kind == "bounced"], now)
+    if bounced := [t for t in news if t.kind == "bounced"]:
+        await fail(tx, campaign_id, bounced, now)
+        await tx.run(
+            "outcomes.doubt",
+            campaign_id=campaign_id, channel=channel, lanes=[t.lane for t in bounced],
+            people=[t.person_id for t in bounced], attempts=[t.attempt for t in bounced],
+        )  # fmt: skip
     await suppress(tx, campaign_id, [t for t in news if t.kind == "complained"], now)
     return len(news)

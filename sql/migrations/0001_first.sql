@@ -413,21 +413,33 @@ CREATE TABLE activity (
 );
 CREATE INDEX activity_due ON activity (due_at);
 
-CREATE TYPE acceptance_kind AS ENUM ('deemed', 'explicit', 'registration');
+CREATE TYPE acceptance_kind AS ENUM ('deemed', 'explicit', 'registration', 'void');
 
--- What the record amounts to. Append-only: a correction is the next revision.
+-- What the record amounts to. Append-only: a correction is the next revision. void: what was deemed rested on a telling
+-- that failed afterwards, and nothing else carries it.
 CREATE TABLE acceptance (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,
     version_id  integer NOT NULL,
     revision    smallint NOT NULL DEFAULT 1,
     kind        acceptance_kind NOT NULL,
-    grade       "char" NOT NULL,                -- A … E, see docs/acceptance.md
-    accepted_at timestamptz NOT NULL,
+    grade       "char",                         -- A … E, see docs/acceptance.md
+    accepted_at timestamptz,
     counts_from timestamptz,                    -- the person's own date
     evidence    jsonb NOT NULL,                 -- the use, the notice and the rule that it rests on
     recorded_at timestamptz NOT NULL,
-    PRIMARY KEY (lane, person_id, version_id, revision)
+    PRIMARY KEY (lane, person_id, version_id, revision),
+    CHECK ((kind = 'void') = (grade IS NULL) AND (kind = 'void') = (accepted_at IS NULL))
+);
+
+-- Tellings that bounced, left by the outcomes stage for the acceptance stage: what was deemed on them is decided again.
+CREATE TABLE doubt (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    channel     text NOT NULL,
+    attempt     smallint NOT NULL,
+    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
 
 CREATE TABLE objection (
@@ -471,6 +483,15 @@ SELECT lane, person_id, campaign_id, channel, attempt,
        bool_or(kind = 'placed') AS placed       -- with us, where nothing bounces
 FROM outcome
 GROUP BY lane, person_id, campaign_id, channel, attempt;
+
+-- What a person accepted, as it is on record today: the latest revision, unless that is void.
+CREATE VIEW accepted AS
+SELECT a.lane, a.person_id, a.version_id, a.revision, a.kind, a.grade, a.accepted_at, a.counts_from, a.recorded_at
+FROM acceptance a
+WHERE a.kind <> 'void' AND NOT EXISTS (
+    SELECT FROM acceptance b
+    WHERE b.lane = a.lane AND b.person_id = a.person_id AND b.version_id = a.version_id AND b.revision > a.revision
+);
 
 -- One row per notice: where it stands, derived from its attempts and from nothing else.
 -- A private message of the plan costs no outcome row: it is there for the person from the moment its last stage began.

@@ -8,6 +8,8 @@ FROM (
     (SELECT lane FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
     UNION ALL
     (SELECT lane FROM registration LIMIT 5000)
+    UNION ALL
+    (SELECT lane FROM doubt LIMIT 5000)
 ) due
 GROUP BY lane
 ORDER BY random()
@@ -24,6 +26,58 @@ WHERE a.lane = :lane
   )
 ORDER BY a.person_id, a.day
 FOR UPDATE OF a SKIP LOCKED
+
+-- name: take_doubts
+-- lanes: one
+-- Take the tellings of some people that bounced.
+DELETE FROM doubt d
+USING (
+    SELECT person_id, campaign_id, channel, attempt FROM doubt WHERE lane = :lane
+    ORDER BY person_id, campaign_id, channel, attempt LIMIT :most
+    FOR UPDATE SKIP LOCKED
+) one
+WHERE d.lane = :lane AND d.person_id = one.person_id AND d.campaign_id = one.campaign_id AND d.channel = one.channel
+  AND d.attempt = one.attempt
+RETURNING d.person_id, d.campaign_id, d.channel, d.attempt
+
+-- name: uses_of
+-- lanes: one
+-- All uses on record of some people. Waits for whoever is deciding about them: they do not know of the bounce yet.
+SELECT a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+FROM activity a
+WHERE a.lane = :lane AND a.person_id = ANY (:people::uuid[])
+ORDER BY a.person_id, a.day
+FOR UPDATE OF a
+
+-- name: deemed
+-- lanes: one
+-- Every deemed revision of some people, and what each rests on.
+SELECT person_id, version_id, revision, evidence
+FROM acceptance
+WHERE lane = :lane AND person_id = ANY (:people::uuid[]) AND kind = 'deemed'
+ORDER BY person_id, version_id, revision
+
+-- name: ask_again
+-- lanes: one
+-- Put uses back that an acceptance rested on, and let all uses of these people be decided now.
+WITH back AS (
+    INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, due_at)
+    SELECT DISTINCT ON (person_id, day)
+           :lane::smallint, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, :now
+    FROM unnest(:people::uuid[], :days::date[], :occurred::timestamptz[], :received::timestamptz[], :kinds::text[],
+                :paths::text[], :prefixes::text[], :agents::text[])
+         AS u (person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent)
+    ORDER BY person_id, day, occurred_at
+    ON CONFLICT (lane, person_id, day) DO UPDATE SET
+        occurred_at = excluded.occurred_at, received_at = excluded.received_at, kind = excluded.kind,
+        url_path = excluded.url_path, ip_prefix = excluded.ip_prefix, user_agent = excluded.user_agent,
+        due_at = excluded.due_at
+    WHERE excluded.occurred_at < activity.occurred_at
+    RETURNING person_id, day
+)
+UPDATE activity a SET due_at = :now
+WHERE a.lane = :lane AND a.person_id = ANY (:people) AND a.due_at > :now
+  AND NOT EXISTS (SELECT FROM back b WHERE b.person_id = a.person_id AND b.day = a.day)
 
 -- name: facts
 -- lanes: one

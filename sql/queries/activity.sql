@@ -66,7 +66,7 @@ WITH arrived AS MATERIALIZED (
         WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= a.occurred_at
           AND NOT EXISTS (
               SELECT
-              FROM acceptance x
+              FROM accepted x
               WHERE x.lane = a.lane AND x.person_id = a.person_id AND x.version_id = o.version_id
                 AND (x.kind <> 'deemed' OR x.accepted_at <= a.occurred_at)
           )

@@ -52,7 +52,7 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
            jsonb_build_object('via', via, 'statement', statement, 'recorded_at', recorded_at)
     FROM objection WHERE lane = :lane AND person_id = :person_id
     UNION ALL
-    SELECT accepted_at, 7, 'accepted_' || kind, version_id, NULL, NULL, NULL,
+    SELECT coalesce(accepted_at, recorded_at), 7, 'accepted_' || kind, version_id, NULL, NULL, NULL,
            jsonb_build_object('grade', grade, 'revision', revision, 'counts_from', counts_from,
                               'recorded_at', recorded_at, 'evidence', evidence)
     FROM acceptance WHERE lane = :lane AND person_id = :person_id
@@ -76,18 +76,9 @@ ORDER BY v.published_at DESC, s.campaign_id DESC
 
 -- name: acceptances
 -- lanes: one
--- Every acceptance of one person with all revisions. Contested: the telling that it rests on failed afterwards.
+-- Every acceptance of one person with all revisions.
 SELECT v.policy, v.label, a.revision, a.kind::text AS kind, a.grade::text AS grade, a.accepted_at, a.counts_from,
-       a.recorded_at, a.evidence,
-       a.kind = 'deemed' AND NOT EXISTS (
-           SELECT
-           FROM standing s
-           CROSS JOIN jsonb_array_elements(s.tellings) t
-           WHERE s.lane = :lane AND s.person_id = :person_id
-             AND s.campaign_id = (a.evidence ->> 'campaign_id')::integer
-             AND t ->> 'channel' = a.evidence #>> '{telling,channel}'
-             AND t ->> 'attempt' = a.evidence #>> '{telling,attempt}'
-       ) AS contested
+       a.recorded_at, a.evidence
 FROM acceptance a
 JOIN version v ON v.version_id = a.version_id
 WHERE a.lane = :lane AND a.person_id = :person_id
@@ -135,9 +126,9 @@ JOIN campaign c ON c.campaign_id = s.campaign_id
 CROSS JOIN LATERAL (SELECT external_id FROM person WHERE lane = s.lane AND person_id = s.person_id LIMIT 1) p
 LEFT JOIN LATERAL (
     SELECT kind, grade, accepted_at
-    FROM acceptance
+    FROM accepted
     WHERE lane = s.lane AND person_id = s.person_id AND version_id = c.version_id AND c.corrects IS NULL
-    ORDER BY revision DESC LIMIT 1
+    LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (
     SELECT class, reply
@@ -176,18 +167,14 @@ ORDER BY s.lane, s.person_id
 
 -- name: version_acceptances
 -- lanes: all
--- One page of who accepted a version, after a key, each with the latest revision.
+-- One page of who accepted a version, after a key, as it is on record today.
 SELECT a.lane, a.person_id, p.external_id, a.revision, a.kind::text AS kind, a.grade::text AS grade, a.accepted_at,
        a.counts_from, a.recorded_at
-FROM acceptance a
+FROM accepted a
 CROSS JOIN LATERAL (SELECT external_id FROM person WHERE lane = a.lane AND person_id = a.person_id LIMIT 1) p
 WHERE a.version_id = :version_id
   AND (:kind::text IS NULL OR a.kind = :kind::acceptance_kind)
   AND (:grade::text IS NULL OR a.grade = :grade::text::"char")
-  AND NOT EXISTS (
-      SELECT FROM acceptance b
-      WHERE b.lane = a.lane AND b.person_id = a.person_id AND b.version_id = a.version_id AND b.revision > a.revision
-  )
   AND (a.lane, a.person_id) > (:after_lane::smallint, :after_person::uuid)
 ORDER BY a.lane, a.person_id
 LIMIT :most
@@ -197,10 +184,8 @@ LIMIT :most
 -- The counts of a campaign in parts, each counted by itself so that comparing them proves something.
 WITH standings AS MATERIALIZED (
     SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
-), accepted AS MATERIALIZED (
-    SELECT DISTINCT ON (lane, person_id) lane, person_id, kind
-    FROM acceptance WHERE version_id = :version_id
-    ORDER BY lane, person_id, revision DESC
+), by_person AS MATERIALIZED (
+    SELECT lane, person_id, kind FROM accepted WHERE version_id = :version_id
 ), objected AS MATERIALIZED (
     SELECT lane, person_id
     FROM (
@@ -228,12 +213,12 @@ SELECT 'told', CASE
        END, count(*), NULL
 FROM standings s
 JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
-LEFT JOIN accepted a ON a.lane = s.lane AND a.person_id = s.person_id
+LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
 LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
 WHERE s.told_at IS NOT NULL
 GROUP BY 2
 UNION ALL
-SELECT 'accepted', kind::text, count(*), NULL FROM accepted GROUP BY kind
+SELECT 'accepted', kind::text, count(*), NULL FROM by_person GROUP BY kind
 UNION ALL
 SELECT 'objections', 'standing', count(*), NULL FROM objected
 UNION ALL

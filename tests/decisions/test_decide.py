@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.acceptance.decide import Act, Facts, Objection, Outcome, Reason, Telling, decide
+from notifier.acceptance.decide import Act, Facts, Objection, Outcome, Reason, Telling, decide, reconsider
 from notifier.activity.activity import Use
 from notifier.campaigns.rule import NEVER_USE, Rule
 from notifier.sites.site import Audience
@@ -279,3 +279,60 @@ def test_decide_forgetting_what_may_no_longer_count_changes_no_later_answer(
         kept = tuple(u for u in given_.uses if first.may_still_count(u) or u.occurred_at > now)
         later = now + 200 * DAY
         assert decide(rule, replace(given_, uses=kept), later).since == decide(rule, given_, later).since
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A letter that was told at TOLD, and on which a use was deemed, bounced. ``facts`` are those after the bounce."""
+
+    says: str
+    facts: Facts
+    outcome: Outcome | None  # None: it stands as it is
+    reason: Reason | None = None
+    since: datetime | None = None
+    rule: Rule = RULE
+    now: datetime = LATER
+
+
+VOID = Outcome.VOID
+DOUBTS = [
+    Doubt("another letter bounced: what rests on this one stands", facts(tellings=(email(),)), None),
+    Doubt("nothing else told the person: void", facts(status="unreachable", tellings=()), VOID, Reason.TELLING_FAILED),
+    Doubt("the next channel is still to come: void", facts(status="pending", tellings=()),
+          VOID, Reason.TELLING_FAILED),
+    Doubt("a private message before the use carries it, with its own date",
+          facts(tellings=(inbox(TOLD - HOUR),)), Outcome.DEEMED, Reason.USED, DATE + DAY),
+    Doubt("a private message too late for the first use carries it from the next one that is known",
+          facts(tellings=(inbox(TOLD + 2 * DAY),), uses=(use(DATE + DAY), use(DATE + 3 * DAY))),
+          Outcome.DEEMED, Reason.USED, DATE + 3 * DAY),
+    Doubt("a private message too late for every use that is known carries nothing",
+          facts(tellings=(inbox(TOLD + 2 * DAY),)), VOID, Reason.TELLING_FAILED),
+    Doubt("a second letter that may still bounce carries nothing yet",
+          facts(effective_at=POSTED, tellings=(replace(email(TOLD), attempt=2),), uses=(use(TOLD + HOUR),)),
+          VOID, Reason.TELLING_FAILED, rule=AT_ONCE, now=TOLD + 2 * HOUR),
+    Doubt("after its window the second letter carries it",
+          facts(effective_at=POSTED, tellings=(replace(email(TOLD), attempt=2),), uses=(use(TOLD + HOUR),)),
+          Outcome.DEEMED, Reason.USED, TOLD + HOUR, rule=AT_ONCE, now=TOLD + 72 * HOUR),
+    Doubt("another telling with too little evidence carries nothing",
+          facts(tellings=(replace(email(), attempt=2),)), VOID, Reason.TELLING_FAILED, rule=BY_RECIPIENT),
+    Doubt("who objected meanwhile is deemed nothing by another telling",
+          facts(tellings=(inbox(),), objection=Objection(DATE + 2 * DAY, False)), VOID, Reason.TELLING_FAILED),
+    Doubt("nor is who closed their account meanwhile",
+          facts(tellings=(inbox(),), closed_at=DATE + 2 * DAY), VOID, Reason.TELLING_FAILED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=lambda doubt: "reconsider: " + doubt.says)
+def test_the_table_of_bounces_after_an_acceptance(doubt: Doubt) -> None:
+    decision = reconsider(doubt.rule, doubt.facts, email(), doubt.now)
+    if doubt.outcome is None:
+        assert decision is None
+    else:
+        assert decision is not None
+        assert (decision.outcome, decision.reason, decision.since) == (doubt.outcome, doubt.reason, doubt.since)
+
+
+def test_a_void_revision_names_the_telling_that_failed_and_has_no_grade() -> None:
+    decision = reconsider(RULE, facts(tellings=()), email(), LATER)
+    assert decision is not None
+    assert (decision.telling, decision.grade, decision.counts_from) == (email(), None, None)

@@ -96,6 +96,14 @@ class Story:
             who.lane, who.person_id, self.campaign_id, channel, attempt, kind, at, class_,
         )  # fmt: skip
 
+    async def bounced(self, who: Somebody, at: datetime, attempt: int = 1, channel: str = "email") -> None:
+        """A letter came back: what a report leaves."""
+        await self.heard(who, "bounced", at, channel, attempt, "bad_address")
+        await self.sql(
+            "INSERT INTO doubt VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            who.lane, who.person_id, self.campaign_id, channel, attempt,
+        )  # fmt: skip
+
     async def told(self, *people: Somebody, at: datetime = POSTED + HOUR) -> None:
         """Our relay accepted a letter to each."""
         for who in people:

@@ -83,9 +83,11 @@ async def test_a_private_message_of_the_plan_is_on_the_timeline_although_it_has_
 
 def test_every_kind_of_event_decision_and_reason_has_words() -> None:
     outcomes = ["accepted_by_relay", "deferred", "unknown", "refused", "bounced", "expired", "complained", "withheld"]
-    assert {f"decision.{reason}" for reason in Reason} <= ENGLISH.keys()
+    decisions = {f"decision.{reason}" for reason in Reason if reason is not Reason.TELLING_FAILED}  # that one: "voided"
+    assert {*decisions, "voided"} <= ENGLISH.keys()
     assert {f"event.{kind}" for kind in outcomes} <= ENGLISH.keys()
-    assert {f"left_out.{reason}" for reason in REASONS[3:]} <= ENGLISH.keys()
+    of_a_version = set(REASONS[3:]) - {"not_reached"}  # of corrections, which are explained with what they correct
+    assert {f"left_out.{reason}" for reason in of_a_version} <= ENGLISH.keys()
 
 
 async def test_no_answer_calls_acceptance_consent_or_a_handover_delivery() -> None:
@@ -111,15 +113,25 @@ async def test_was_somebody_validly_told_before_a_day(story: Story) -> None:
     assert await told_before(story.db, ben, story.version_id, NOW) is None
 
 
-async def test_an_acceptance_whose_letter_bounced_afterwards_is_contested(story: Story) -> None:
+async def test_an_acceptance_whose_letter_bounced_afterwards_is_void_in_every_answer(story: Story) -> None:
     ann = await story.person("ann", plan=2)
     await story.told(ann)
     await used(story, ann)
-    assert [a.contested for a in await acceptances(story.db, ann)] == [False]
-    await story.heard(ann, "bounced", NOW, class_="bad_address")
-    (acceptance,) = await acceptances(story.db, ann)
-    assert acceptance.contested
-    assert codes(await explained(story, ann))[-2:] == ["accepted.deemed", "contested"]
+    assert [a.kind for a in await acceptances(story.db, ann)] == ["deemed"]
+    await story.bounced(ann, NOW)
+    while await accept(story.db, NOW):
+        pass
+    deemed, void = await acceptances(story.db, ann)
+    assert (deemed.kind, deemed.revision, void.kind, void.revision, void.grade) == ("deemed", 1, "void", 2, None)
+    answer = await explained(story, ann)
+    assert answer.recorded is None
+    assert codes(answer)[-2:] == ["voided", "decision.unreachable"]
+    assert [e.kind for e in await timeline(story.db, ann)][-1] == "accepted_void"
+    assert (await version_acceptances(story.db, story.version_id)).rows == []
+    (row,) = (await campaign_notices(story.db, story.campaign_id, Filters())).rows
+    assert (row.accepted, row.status) == (None, "unreachable")
+    report = await campaign_report(story.db, story.campaign_id, NOW)
+    assert (report.accepted["deemed"], report.gaps) == (0, ())
 
 
 async def test_explaining_an_acceptance_names_the_telling_the_date_and_the_grade(story: Story) -> None:

@@ -379,7 +379,24 @@ NEVER = {
             AND b.reason = 'in_scope' AND 'inbox' = ANY (p.channels))""",
     "a later use in the place of an earlier one": """
         SELECT b.* FROM acceptance a JOIN acceptance b USING (lane, person_id, version_id)
-        WHERE a.kind = 'deemed' AND b.kind = 'deemed' AND b.revision > a.revision AND b.accepted_at >= a.accepted_at""",
+        WHERE a.kind = 'deemed' AND b.kind = 'deemed' AND b.revision > a.revision AND b.accepted_at >= a.accepted_at
+          AND NOT EXISTS (
+            SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id, o.channel, o.attempt::text)
+                = (a.lane, a.person_id, (a.evidence ->> 'campaign_id')::integer, a.evidence #>> '{telling,channel}',
+                   a.evidence #>> '{telling,attempt}') AND o.kind = 'bounced')""",
+    "an acceptance whose telling failed, once everything is decided": """
+        SELECT a.* FROM accepted x JOIN acceptance a USING (lane, person_id, version_id, revision)
+        WHERE a.kind = 'deemed' AND NOT EXISTS (
+            SELECT FROM standing s CROSS JOIN jsonb_array_elements(s.tellings) t
+            WHERE (s.lane, s.person_id, s.campaign_id) = (a.lane, a.person_id, (a.evidence ->> 'campaign_id')::integer)
+            AND t ->> 'channel' = a.evidence #>> '{telling,channel}'
+            AND t ->> 'attempt' = a.evidence #>> '{telling,attempt}')
+          AND NOT EXISTS (SELECT FROM doubt d WHERE (d.lane, d.person_id) = (a.lane, a.person_id))""",
+    "something void although its telling stands": """
+        SELECT a.* FROM acceptance a WHERE a.kind = 'void' AND NOT EXISTS (
+            SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id, o.channel, o.attempt::text)
+                = (a.lane, a.person_id, (a.evidence ->> 'campaign_id')::integer, a.evidence #>> '{telling,channel}',
+                   a.evidence #>> '{telling,attempt}') AND o.kind = 'bounced')""",
     "a revision without the one before": """
         SELECT a.* FROM acceptance a WHERE a.revision > 1 AND NOT EXISTS (
             SELECT FROM acceptance b WHERE (b.lane, b.person_id, b.version_id, b.revision)

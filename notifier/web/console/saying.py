@@ -35,6 +35,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "objection_withdrawn": ("no", ""),
     "accepted_deemed": ("check", "good"),
     "accepted_explicit": ("pen", "good"),
+    "accepted_void": ("return", "bad"),
     "accepted_registration": ("check", "good"),
     "account_closed": ("no", ""),
     "erased": ("cross", ""),
