@@ -46,6 +46,6 @@ async def record_shown(db: Db, one: Pending, letter: Letter, now: datetime) -> b
         tried = [Tried(one.lane, one.person_id, 1, 0, "shown", via="site")]
         news = await add_outcomes(tx, one.campaign_id, CHANNEL, tried, now)
         if news:
-            await tx.run("delivery.add_progress", **where, slot=one.lane % 16, kinds=["shown"])
+            await tx.run("delivery.add_progress", **where, slot=one.lane % 16, kinds=["shown"], classes=[None])
             await tx.notify("notifier", "outcome")
     return bool(news)

@@ -31,9 +31,9 @@ LEFT JOIN LATERAL (
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 LEFT JOIN LATERAL (
-    SELECT kind, accepted_at FROM acceptance
+    SELECT kind, accepted_at FROM accepted
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id
-    ORDER BY revision DESC LIMIT 1
+    LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (
     SELECT withdrawn FROM objection
