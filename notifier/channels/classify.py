@@ -72,7 +72,7 @@ _WAIT = re.compile(
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_WAIT = 24 * 3600
-_NOT_SAID = 599  # in the place of the reply code that a report does not quote
+_NOT_SAID = 999  # in the place of the reply code that a report does not quote; no reply can have it
 
 
 def classify(phase: Phase, code: int | None, enhanced: Enhanced | None, text: str) -> str:

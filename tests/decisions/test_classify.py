@@ -112,6 +112,39 @@ def test_anything_has_a_class_and_a_passing_reply_never_ends_an_address(phase, c
         assert class_ not in FINAL
 
 
+PHASES = ["connect", "ehlo", "auth", "mail", "rcpt", "data", "dot", "report"]
+CODES, ENHANCED = st.integers(400, 599), st.tuples(st.sampled_from([4, 5]), st.integers(0, 15), st.integers(0, 80))
+WORDS = st.lists(st.sampled_from([
+    "user unknown", "spam", "spamhaus", "mailbox full", "too many connections", "disabled account", "no such user",
+    "try again in 5 minutes", "relaying denied", "host not found", "over quota", "virus", "x",
+]), max_size=4).map(" ".join)  # fmt: skip
+ABOUT_THE_ADDRESS = {"bad_address", "bad_domain", "mailbox_disabled"}
+
+
+@given(st.sampled_from(PHASES[:-1]), CODES, st.none() | ENHANCED, WORDS)
+def test_only_a_refusal_for_good_at_the_recipient_or_the_content_is_about_the_address(phase, code, enhanced, text):
+    class_ = classify(phase, code, enhanced, text)
+    if class_ in ABOUT_THE_ADDRESS:
+        assert code >= 500
+        # Before RCPT no address was named; only a status that says so by itself can be about it.
+        assert phase in ("rcpt", "data", "dot") or (enhanced is not None and enhanced[1] not in (1, 2, 7))
+    assert class_ not in ("unknown", "unclear", "complaint", "declined", "gone", "suppressed", "endpoint", "held")
+
+
+@given(st.sampled_from(PHASES), CODES, st.none() | ENHANCED, WORDS)
+def test_a_refusal_of_the_session_is_never_laid_upon_a_person(phase, code, enhanced, text):
+    if phase in ("connect", "ehlo", "auth") and enhanced is None:
+        assert classify(phase, code, enhanced, text) in ("session", "throttled", "network", "content", "mailbox_full")
+
+
+@given(ENHANCED, WORDS)
+def test_a_report_without_a_code_has_a_class_and_a_passing_one_is_no_dead_address(enhanced, text):
+    class_ = classify("report", None, enhanced, text)
+    assert class_ in CLASSES
+    if enhanced[0] == 4 and enhanced[1] != 1 and "unknown" not in text and "disabled" not in text:
+        assert class_ not in ("bad_address", "unclear")
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

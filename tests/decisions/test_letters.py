@@ -121,6 +121,32 @@ def test_a_filled_slot_changes_nothing_around_it(content, value):
     assert b"\n." not in letter
 
 
+atoms = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=20)
+letters_of_the_world = st.text(st.characters(categories=["Ll", "Lo"], min_codepoint=0xE0), min_size=1, max_size=12)
+local_parts = st.one_of(st.lists(atoms, min_size=1, max_size=3).map(".".join), letters_of_the_world)
+domains = st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True), min_size=1, max_size=3).map(
+    lambda labels: ".".join([*labels, "example"])
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(local=local_parts, domain=domains, locale=locales, zone=zones)
+def test_an_address_is_read_back_as_it_is_or_refused_in_words(local, domain, locale, zone):
+    known = locale if locale in ("en", "ja") else "en"
+    recipient = a_recipient(address=f"{local}@{domain}", locale=known, time_zone=zone)
+    [letter] = Writer(a_telling(), KEYS, PUBLIC).write("email", [recipient])
+    if not isinstance(letter, Letter):
+        assert str(letter)
+        return
+    message, _, _ = parsed(letter)
+    read_back = message["To"].addresses[0].addr_spec.encode("utf-8", "surrogateescape").decode()
+    assert read_back == letter.address
+    assert letter.address.rpartition("@")[0] == local
+    assert len(message["To"].addresses) == 1
+    assert "\r" not in letter.address + letter.return_path
+    assert hashlib.sha256(letter.body).digest() == letter.sha256
+
+
 @pytest.mark.parametrize(
     ("address", "envelope", "header"),
     [

@@ -87,3 +87,50 @@ def test_a_try_that_expires_keeps_what_was_observed_and_says_that_it_expired() -
     one = Tried(1, PERSON, 4, 3, "deferred", "greylisted", "451 4.7.1 later", "relay", since=OPENED)
     rows = settle([one], OPENED + GIVE_UP_AFTER, 1800, lambda: 0.0)
     assert [(o.kind, o.reply) for o in rows.outcomes] == [("deferred", one.reply), ("expired", one.reply)]
+
+
+PASSING_CLASSES = st.sampled_from([
+    "network", "greylisted", "mailbox_full", "throttled", "session", "policy", "content", "unknown", "endpoint", "new",
+])  # fmt: skip
+
+
+@given(
+    class_=PASSING_CLASSES.filter(lambda name: name != "unknown"),
+    failures=st.integers(0, 300),
+    asked=st.floats(0, 20 * 86400),
+    jitter=st.floats(0, 1),
+    age=st.timedeltas(timedelta(), timedelta(days=6)),
+)
+def test_nobody_is_asked_again_earlier_than_they_said(
+    class_: str, failures: int, asked: float, jitter: float, age: timedelta
+) -> None:
+    now = OPENED + age
+    next_try = again(class_, failures, asked, jitter, now, OPENED, 1800)
+    unasked = again(class_, failures, None, jitter, now, OPENED, 1800)
+    if next_try is not None:
+        assert next_try.due_at >= now + timedelta(seconds=asked)
+        assert unasked is not None
+        assert next_try.due_at >= unasked.due_at
+        assert next_try.failures == unasked.failures
+
+
+@given(class_=PASSING_CLASSES, failures=st.integers(0, 20), more=st.integers(0, 20), jitter=st.floats(0, 1))
+def test_who_failed_more_often_never_waits_less(class_: str, failures: int, more: int, jitter: float) -> None:
+    sooner, later = (again(class_, f, None, jitter, OPENED, OPENED, 1800) for f in (failures, failures + more))
+    if later is not None:
+        assert sooner is not None
+        assert sooner.due_at <= later.due_at
+
+
+@given(classes=st.lists(PASSING_CLASSES, min_size=1, max_size=12), jitter=st.floats(0, 1))
+def test_whatever_a_server_answers_tries_end_before_the_deadline_and_are_not_too_many(
+    classes: list[str], jitter: float
+) -> None:
+    now, failures, tries = OPENED, 0, 1
+    while (next_try := again(classes[tries % len(classes)], failures, None, jitter, now, OPENED, 1800)) is not None:
+        assert next_try.due_at > now
+        assert next_try.failures in (failures, failures + 1)
+        now, failures, tries = next_try.due_at, next_try.failures, tries + 1
+        assert now < OPENED + GIVE_UP_AFTER
+    # Every 15 minutes for five days, and the short waits that every schedule begins with.
+    assert tries <= 5 * 24 * 4 + 8

@@ -19,7 +19,7 @@ from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
-from tests.channels.smtp_server import SILENCE
+from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE
 from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
 
@@ -223,6 +223,24 @@ async def test_an_intent_without_an_outcome_becomes_unknown_and_the_same_bytes_g
     assert await office.rows(
         "SELECT count(*) FROM (SELECT FROM intent GROUP BY person_id HAVING count(DISTINCT sha256) > 1) differing"
     ) == [(0,)]
+
+
+async def test_a_letter_of_unknown_fate_is_not_sent_again_when_the_recipients_server_said_it_has_it(
+    office: Office,
+) -> None:
+    await office.person("kept")
+    await office.person("lost")
+    for name, fate in (("kept", KEEP_AND_DROP), ("lost", DROP)):
+        office.server.say("dot", fate, "", to=f"{name}@people.example")
+    await office.open()
+    await office.deliver()
+    assert {kind for *_, kind in await office.outcomes()} == {"unknown"}
+    await hear(office.db, [await office.feedback("kept", "accepted_by_recipient")], office.clock.now())
+    office.clock.move(timedelta(minutes=31))
+    await office.deliver()
+    assert sorted(office.server.addresses) == ["kept@people.example", "lost@people.example"]
+    assert await office.statuses() == {"kept": "told", "lost": "told"}
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
 
 
 async def test_a_worker_that_lost_its_lease_keeps_its_outcomes_and_moves_nothing(office: Office) -> None:
