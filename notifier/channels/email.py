@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from notifier.channels.channel import Feedback, Permit, Ready, Sent, held
 from notifier.channels.relays import Relays
@@ -45,20 +44,19 @@ class Email:
         """Hand letters to the site's relays. A 250 is the relay's word, and no word of the recipient's server."""
         permit = permit or Permit()
         try:
-            signed = await self._signing.sign(site.dkim, letters) if site.dkim else letters
+            signatures = await self._signing.sign(site.dkim, letters) if site.dkim else {}
         except Trouble as problem:
             for letter in letters:
                 yield _deferred(letter, problem)
             return
         loop = asyncio.get_running_loop()
-        waiting, done, wake = deque(signed), deque[Sent](), asyncio.Event()
-        given = {id(one): letter for one, letter in zip(signed, letters, strict=True)} if site.dkim else {}
+        waiting, done, wake = deque(letters), deque[Sent](), asyncio.Event()
         tries: Counter[int] = Counter()
 
         def report(sent: Sent) -> None:
             if not done:
                 loop.call_later(_TELL_AFTER, wake.set)
-            done.append(replace(sent, letter=given[id(sent.letter)]) if given else sent)
+            done.append(sent)
 
         def hold_back() -> None:
             while waiting:
@@ -68,7 +66,10 @@ class Email:
         shared = sum(relay.sessions for relay in site.relays if relay.weight)
         most = shared or max((relay.sessions for relay in site.relays), default=1)
         count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
-        tasks = [asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit)) for _ in range(count)]
+        tasks = [
+            asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit, signatures))
+            for _ in range(count)
+        ]
         for task in tasks:
             task.add_done_callback(lambda _: wake.set())
         missing = len(letters)
@@ -94,6 +95,7 @@ class Email:
         tries: Counter[int],
         report: Callable[[Sent], None],
         permit: Permit,
+        signatures: Mapping[int, bytes],
     ) -> None:
         """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
         while waiting:
@@ -105,7 +107,7 @@ class Email:
             try:
                 async with self.relays.session(allowed) as session:
                     taking = _Granted(waiting, permit, session.via) if permit.limits(session.via) else waiting
-                    back = await session.carry(taking, report)
+                    back = await session.carry(taking, report, signatures)
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:

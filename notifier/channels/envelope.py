@@ -28,14 +28,14 @@ def envelope(letter: Letter, extensions: AbstractSet[str]) -> tuple[bytes, bytes
     return f"MAIL FROM:<{letter.return_path}>{mail}\r\n".encode(), f"RCPT TO:<{address}>{rcpt}\r\n".encode()
 
 
-def content(letter: Letter, reference: bytes = b"") -> bytes:
+def content(letter: Letter, headers: bytes = b"") -> bytes:
     """What follows DATA, with its final dot. Lines that begin with a dot get another (RFC 5321, 4.5.2).
 
-    ``reference``: headers of ours that stand before the letter.
+    ``headers``: whole lines that stand before the letter.
     """
     if not letter.dotted:
-        return b"%b%b.\r\n" % (reference, letter.body)
-    body = reference + letter.body
+        return b"%b%b.\r\n" % (headers, letter.body)
+    body = headers + letter.body
     return b"%b%b.\r\n" % (b"." if body.startswith(b".") else b"", body.replace(b"\r\n.", b"\r\n.."))
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from notifier.channels.smtp import Trouble
 from notifier.letters.letter import Letter
-from notifier.letters.sign import Signer, signer_of
+from notifier.letters.sheet import Sheet, email_slots
+from notifier.letters.sign import Signer, Stamp, signer_of
 from notifier.sites.site import Dkim
 
 _AT_ONCE = 2  # threads a batch: more of them wait for each other
@@ -20,9 +20,10 @@ class Signing:
 
     def __init__(self) -> None:
         self._signers: dict[Dkim, Signer] = {}
+        self._stamps: dict[tuple[Signer, Sheet], Stamp] = {}
 
-    async def sign(self, keys: Sequence[Dkim], letters: Sequence[Letter]) -> list[Letter]:
-        """The same letters, in order, signed by every key that vouches for their domain.
+    async def sign(self, keys: Sequence[Dkim], letters: Sequence[Letter]) -> dict[int, bytes]:
+        """What stands before each letter, by its id(): a header of every key that vouches for its domain.
 
         Raises Trouble when a key cannot be read: a letter that should be signed does not leave without.
         """
@@ -30,8 +31,27 @@ class Signing:
         parts = min(_AT_ONCE, 1 + len(letters) // _WORTH_A_THREAD)
         size = -(-len(letters) // parts) or 1
         slices = [letters[start : start + size] for start in range(0, len(letters), size)]
-        signed = await asyncio.gather(*(asyncio.to_thread(_sign_all, signers, some) for some in slices))
-        return [letter for some in signed for letter in some]
+        signed = await asyncio.gather(*(asyncio.to_thread(self._sign_all, signers, some) for some in slices))
+        return {id(letter): signature for some in signed for letter, signature in some}
+
+    def _sign_all(self, signers: Sequence[Signer], letters: Sequence[Letter]) -> list[tuple[Letter, bytes]]:
+        return [(letter, b"".join(self._signatures(signers, letter))) for letter in letters]
+
+    def _signatures(self, signers: Sequence[Signer], letter: Letter) -> Iterator[bytes]:
+        domain = letter.return_path.rpartition("@")[2]
+        values = email_slots(letter.address, letter.message_id)
+        usual = letter.sheet.skeleton.fill(values) == letter.body and not any(
+            b" " in value for value in values.values()
+        )
+        for signer in signers:
+            if signer.vouches_for(domain):
+                yield self._stamp(signer, letter.sheet).sign(values) if usual else signer.sign(letter.body)
+
+    def _stamp(self, signer: Signer, sheet: Sheet) -> Stamp:
+        stamp = self._stamps.get((signer, sheet))
+        if stamp is None:
+            stamp = self._stamps[signer, sheet] = signer.stamp(sheet.skeleton)
+        return stamp
 
     def _signer(self, key: Dkim) -> Signer:
         if key not in self._signers:
@@ -51,13 +71,3 @@ def read_signer(key: Dkim) -> Signer:
         if not text:
             raise ValueError(f"the environment variable {key.key_env} is not set")
     return signer_of(key.domain, key.selector, key.algorithm, text)
-
-
-def _sign_all(signers: Sequence[Signer], letters: Sequence[Letter]) -> list[Letter]:
-    return [_signed(signers, letter) for letter in letters]
-
-
-def _signed(signers: Sequence[Signer], letter: Letter) -> Letter:
-    domain = letter.return_path.rpartition("@")[2]
-    signatures = [signer.sign(letter.body) for signer in signers if signer.vouches_for(domain)]
-    return replace(letter, body=b"".join([*signatures, letter.body]))

@@ -10,8 +10,9 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, cast
 
 from notifier.channels.channel import Sent, SentKind
@@ -99,6 +100,7 @@ class Session(asyncio.Protocol):
         self._ending: Letter | None = None
         self._refusal: tuple[Phase, int, str] | None = None
         self._waiting: Waiting = deque[Letter]()
+        self._signatures: Mapping[int, bytes] = {}
         self._report: Callable[[Sent], None] = lambda sent: None
         self._done: asyncio.Future[Letter | None] | None = None
         self._deadline = 0.0
@@ -131,8 +133,15 @@ class Session(asyncio.Protocol):
         """Whether a new session should take over."""
         return self._started >= self._limits.letters or self._loop.time() >= self._old_at
 
-    async def carry(self, waiting: Waiting, report: Callable[[Sent], None]) -> Letter | None:
+    async def carry(
+        self,
+        waiting: Waiting,
+        report: Callable[[Sent], None],
+        signatures: Mapping[int, bytes] = MappingProxyType({}),
+    ) -> Letter | None:
         """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
+
+        ``signatures``: headers to stand before some of the letters, by the letter's id().
 
         Returns the letter that was started when the connection was lost, if any: nothing of it was handed over, and it
         is not reported. ``trouble`` then says why. When cancelled, the connection is destroyed and reports end.
@@ -140,7 +149,7 @@ class Session(asyncio.Protocol):
         if not self.usable:
             return None
         self._done = self._loop.create_future()
-        self._waiting, self._report = waiting, report
+        self._waiting, self._report, self._signatures = waiting, report, signatures
         self._start_next()
         self._go_on()
         try:
@@ -236,7 +245,10 @@ class Session(asyncio.Protocol):
         assert letter is not None
         if code == 354 and refusal is None:
             self._starting, self._ending = None, letter
-            self._unsent.append(("dot", content(letter, self._reference(letter) if self._reference else b"")))
+            headers = self._signatures.get(id(letter), b"")
+            if self._reference:
+                headers = self._reference(letter) + headers
+            self._unsent.append(("dot", content(letter, headers)))
             self._start_next()
         elif code == 354 or code >= 400:
             # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.

@@ -41,7 +41,7 @@ class Sheet:
     def fill(self, address: str, message_id: str) -> bytes:
         """The exact bytes of one letter. ``address`` as it stands in the envelope."""
         if self.channel == "email":
-            return self.skeleton.fill(_email_slots(address, message_id))
+            return self.skeleton.fill(email_slots(address, message_id))
         if self.channel == "webhook":
             slots = {"id": orjson.dumps(message_id[1:-1]), "external_id": orjson.dumps(address)}
             return self.skeleton.fill(slots)
@@ -91,7 +91,8 @@ def _is_plain(address: str) -> bool:
     return _PLAIN.fullmatch(address) is not None and address.index("@") <= _PLAIN_LOCAL_LIMIT
 
 
-def _email_slots(address: str, message_id: str) -> dict[str, bytes]:
+def email_slots(address: str, message_id: str) -> dict[str, bytes]:
+    """What is filled into a letter by email."""
     raw = in_text = in_html = address.encode()
     if not _is_plain(address):
         in_text, in_html = quoted_printable(address), quoted_printable(escape(address))

@@ -8,7 +8,7 @@ letter has the same signature on every try.
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_pem_private_key,
 )
+
+from notifier.letters.skeleton import Skeleton
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 
@@ -65,25 +67,48 @@ class Signer:
 
     def sign(self, message: bytes) -> bytes:
         """The whole ``DKIM-Signature`` header of a message (CRLF line ends), to stand before it."""
-        head, _, body = message.partition(b"\r\n\r\n")
+        return self.stamp(Skeleton((message,), ())).sign({})
+
+    def stamp(self, skeleton: Skeleton) -> "Stamp":
+        """What signs all that a skeleton is filled into."""
+        head, _, body = _marked(skeleton).partition(b"\r\n\r\n")
         fields = _fields(head)
-        body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
         names, signed = _chosen(fields)
         at = _seconds(next((value for name, value in fields if name == b"date"), b""))
-        unsigned = (
+        before = (
             f"DKIM-Signature: v=1; a={self.algorithm}; c=relaxed/relaxed; d={self.domain};\r\n"
             f"\ts={self.selector};{at}\r\n\th=".encode()
             + b":\r\n\t ".join(names)
-            + b";\r\n\tbh=" + body_hash + b";\r\n\tb="
+            + b";\r\n\tbh="
         )  # fmt: skip
-        name, _, value = unsigned.partition(b":")
-        signature = self._sign(signed + relaxed_header(name, value))
-        return unsigned + b"\r\n\t ".join(_pieces(base64.b64encode(signature))) + b"\r\n"
+        name, _, value = before.partition(b":")
+        signed, body = signed + relaxed_header(name, value), relaxed_body(body)
+        return Stamp(self, before, _unmarked(signed, skeleton.slots), _unmarked(body, skeleton.slots))
 
-    def _sign(self, data: bytes) -> bytes:
+    def raw(self, data: bytes) -> bytes:
+        """The signature alone."""
         if isinstance(self.key, RSAPrivateKey):
             return self.key.sign(data, PKCS1v15(), hashes.SHA256())
         return self.key.sign(hashlib.sha256(data).digest())  # RFC 8463, 3: the hash is what is signed
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One key's signature on all that one skeleton is filled into.
+
+    What they share is made canonical once: for each letter anew it took 45 µs of the 70 that are not Ed25519 itself.
+    """
+
+    signer: Signer
+    before: bytes  # of the header, up to the hash of the body
+    signed: Skeleton  # the canonical headers, up to the same place
+    body: Skeleton  # the canonical body
+
+    def sign(self, values: Mapping[str, bytes]) -> bytes:
+        """The whole header. ``values`` fill the slots, and hold no space or tab: those would not be canonical."""
+        ending = base64.b64encode(hashlib.sha256(self.body.fill(values)).digest()) + b";"
+        signature = self.signer.raw(self.signed.fill(values) + ending + b" b=")
+        return self.before + ending + b"\r\n\tb=" + b"\r\n\t ".join(_pieces(base64.b64encode(signature))) + b"\r\n"
 
 
 def signer_of(domain: str, selector: str, algorithm: Algorithm, key: str) -> Signer:
@@ -146,6 +171,15 @@ def _seconds(date: bytes) -> str:
         return f" t={int(parsedate_to_datetime(date.decode('ascii').strip()).timestamp())};"
     except (ValueError, TypeError, OverflowError):
         return ""
+
+
+def _marked(skeleton: Skeleton) -> bytes:
+    return skeleton.fill({slot: b"\1%b\1" % slot.encode() for slot in skeleton.slots})
+
+
+def _unmarked(text: bytes, slots: Sequence[str]) -> Skeleton:
+    pieces = re.split(b"\1(%b)\1" % "|".join(slots).encode(), text) if slots else [text]
+    return Skeleton(tuple(pieces[::2]), tuple(slot.decode() for slot in pieces[1::2]))
 
 
 def _pieces(text: bytes) -> list[bytes]:

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifier.keys import Keys
+from notifier.letters.letter import Letter
+from notifier.letters.sheet import email_slots
 from notifier.letters.sign import Signer, relaxed_body, signer_of
 from notifier.letters.write import Writer
 from tests.telling import a_recipient, a_telling
@@ -117,3 +119,16 @@ def test_a_signer_vouches_for_its_domain_and_those_below():
     assert RSA.vouches_for("kumo.example")
     assert RSA.vouches_for("mail.kumo.example")
     assert not RSA.vouches_for("notkumo.example")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(summary=st.text(st.sampled_from(" \t\n.=<b>*a\x01、"), max_size=300), number=st.integers(1, 10**6))
+def test_what_is_worked_out_once_for_a_sheet_signs_as_each_letter_alone(summary, number):
+    writer = Writer(
+        a_telling(None, summary), Keys(b"a secret that only tests know and that is long enough"), "https://n.ex"
+    )
+    for address in (f"person{number}@example.net", f"o'neil+{number}=b@example.net"):
+        (written,) = writer.write("email", [a_recipient(number, address=address)])
+        assert isinstance(written, Letter)
+        stamp = ED25519.stamp(written.sheet.skeleton)
+        assert stamp.sign(email_slots(written.address, written.message_id)) == ED25519.sign(written.body)
