@@ -8,6 +8,7 @@ from cyclopts import App, Group
 
 from notifier.cli import (
     campaigns,
+    diff,
     doctor,
     letters,
     people,
@@ -36,7 +37,7 @@ app = App(
 app["--help"].group = app["--version"].group = ABOUT
 
 COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
-    TRY: (roles.demo, roles.catch_mail),
+    TRY: (roles.demo, roles.catch_mail, diff.diff),
     RUN: (roles.serve, roles.worker, roles.postfix_log),
     SET_UP: (setup.migrate, setup.apply, doctor.doctor),
     USE: (

@@ -200,6 +200,10 @@ class _Comparing:
         elif self.new.side.keys[position] == self.old.side.keys[before]:
             made = Wording((Piece("same", clause.text),), 0, 0, 0)
             self.noise.update(noise.steps_between(earlier.text, clause.text, heading=self.new.titles[position]))
+        elif self.new.titles[position]:
+            number, title = noise.parted_number(clause.text)
+            made = wording(noise.parted_number(earlier.text)[1], title, self.locale)
+            made = made._replace(pieces=(Piece("same", number), *made.pieces) if number else made.pieces)
         else:
             made = wording(earlier.text, clause.text, self.locale)
         self._note(earlier, clause, made)

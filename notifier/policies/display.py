@@ -21,6 +21,10 @@ _TAGS = {
 _ATTRIBUTES = {
     "*": {"lang", "dir"}, "a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"},
 }  # fmt: skip
+# Markdown that is nested deeper is not read; the parser's own 20 would leave out what real lists in quotes have.
+NESTING = 100
+# What a browser does not show in a page either.
+_NOT_SHOWN = {"script", "style", "title", "template"}
 _ABSOLUTE = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _HEADING = re.compile(r"<h([1-6])((?: [^>]*)?)>(.*?)(?=</h\1>)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
@@ -42,10 +46,11 @@ def html_of(media_type: str, body: bytes) -> str:
     """The text as HTML that can stand inside any page: cleaned by nh3, each heading with an id (``text-…``)."""
     text = body.decode("utf-8")
     if media_type == MARKDOWN:
-        text = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+        text = MarkdownIt("commonmark", {"maxNesting": NESTING}).enable(["table", "strikethrough"]).render(text)
     clean = nh3.clean(
         text,
         tags=_TAGS,
+        clean_content_tags=_NOT_SHOWN,
         attributes=_ATTRIBUTES,
         attribute_filter=_keep_attribute,
         url_schemes={"http", "https", "mailto", "tel"},

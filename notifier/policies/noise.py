@@ -108,9 +108,16 @@ def without_decoration(text: str) -> str:
     return "" if _DECORATION.fullmatch(text) else text
 
 
+def parted_number(title: str) -> tuple[str, str]:
+    """The number of a heading (3., 4.1, 第5条, Article 6) and its words; no number where it is all there is."""
+    found = _NUMBER.match(title)
+    end = found.end() if found and found.end() < len(title) else 0
+    return title[:end], title[end:]
+
+
 def without_number(title: str) -> str:
-    """Without the number of a heading: 3., 4.1, 第5条, Article 6."""
-    return _NUMBER.sub("", title) or title
+    """Without the number of a heading."""
+    return parted_number(title)[1]
 
 
 def one_case(title: str) -> str:

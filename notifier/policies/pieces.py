@@ -69,15 +69,30 @@ def _glued(text: str, locale: str) -> list[tuple[str, str]]:
 
 
 def _runs(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> Iterator[_Run]:
+    """What stayed and what changed, in turns."""
     before = after = 0
-    for i, j in [*matches([key for _, key in old], [key for _, key in new]), (len(old), len(new))]:
+    for i, j, length in _stretches(matches([key for _, key in old], [key for _, key in new]), len(old), len(new)):
         if i > before or j > after:
             gone, come = old[before:i], new[after:j]
             same = "".join(key for _, key in gone) == "".join(key for _, key in come)
-            yield _Run(same, tuple(word for word, _ in gone), tuple(word for word, _ in come))
-        if i < len(old):
-            yield _Run(True, (old[i][0],), (new[j][0],))
-        before, after = i + 1, j + 1
+            yield _Run(same, _words(gone), _words(come))
+        if length:
+            yield _Run(True, _words(old[i : i + length]), _words(new[j : j + length]))
+        before, after = i + length, j + length
+
+
+def _stretches(pairs: Sequence[tuple[int, int]], old_end: int, new_end: int) -> Iterator[tuple[int, int, int]]:
+    """Pairs in a row as (old start, new start, length); an empty one at the end."""
+    start = 0
+    for place, (i, j) in enumerate(pairs):
+        if place + 1 == len(pairs) or pairs[place + 1] != (i + 1, j + 1):
+            yield *pairs[start], place + 1 - start
+            start = place + 1
+    yield old_end, new_end, 0
+
+
+def _words(keyed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(word for word, _ in keyed)
 
 
 def _is_hidden(run: _Run) -> bool:
