@@ -254,7 +254,8 @@ class _Comparing:
         what, moved, origin = _judge(outcomes)
         name = self.new.named(number)
         was = None if origin is None else self.old.named(origin)
-        if was is not None and (was == name or what in ("same", "moved")):
+        first = outcomes[0].clause
+        if was == name or first.kind != "heading" or first.change not in ("added", "edited"):
             was = None
         return SectionChange(
             name,

@@ -7,8 +7,9 @@ Each step has a name, so that a result can say which ones it took. A text's byte
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 from notifier.policies.clauses import Clause
 from notifier.policies.dates import only_says_when, without_copyright_year
@@ -201,27 +202,30 @@ def _is_widget(key: str) -> bool:
 
 
 def contents(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
-    """The table of contents: lines in a row that repeat headings, and the title above them."""
-    keys = [key(clause.text, heading=True) if len(clause.text) <= _LINE else "" for clause in clauses]
-    headings = {keys[n] for n, clause in enumerate(clauses) if clause.kind == "heading"}
+    """The table of contents: lines in a row that repeat headings; under a title that says so, most of them do."""
+    titles = [key(clause.text, heading=True) if len(clause.text) <= _LINE else "" for clause in clauses]
+    headings = {titles[n] for n, clause in enumerate(clauses) if clause.kind == "heading"} - {""}
+    repeats = [clause.kind != "heading" and titles[n] in headings for n, clause in enumerate(clauses)]
     found: set[int] = set()
-    run: list[int] = []
+    for run in _runs(clauses, titles):
+        repeated = [position for position in run if repeats[position]]
+        if run.start and _CONTENTS_TITLE.fullmatch(titles[run.start - 1]) and 2 * len(repeated) > len(run):
+            found |= {run.start - 1, *run}
+        for _, row in groupby(run, lambda position: repeats[position] or _is_widget(keys[position])):
+            positions = list(row)
+            if sum(repeats[position] for position in positions) >= _CONTENTS_LENGTH:
+                found |= set(positions)
+    return found
+
+
+def _runs(clauses: Sequence[Clause], titles: Sequence[str]) -> Iterator[range]:
+    """Short lines in a row, none of them a heading or a title of contents."""
+    start = 0
     for position, clause in enumerate(clauses):
-        if clause.kind != "heading" and keys[position] and keys[position] in headings:
-            run.append(position)
-            continue
-        found |= _contents_with_title(run, keys)
-        if not (run and _is_widget(keys[position])):
-            run = []
-    return found | _contents_with_title(run, keys)
-
-
-def _contents_with_title(run: Sequence[int], keys: Sequence[str]) -> set[int]:
-    before = run[0] - 1 if run else -1
-    titled = before >= 0 and _CONTENTS_TITLE.fullmatch(keys[before]) is not None
-    if len(run) < _CONTENTS_LENGTH and not titled:
-        return set()
-    return {*run, before} if titled else set(run)
+        if clause.kind == "heading" or not titles[position] or _CONTENTS_TITLE.fullmatch(titles[position]):
+            yield range(start, position)
+            start = position + 1
+    yield range(start, len(clauses))
 
 
 ASIDE_STEPS: tuple[tuple[str, Callable[[Sequence[Clause], Sequence[str]], set[int]]], ...] = (

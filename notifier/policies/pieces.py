@@ -143,15 +143,20 @@ def _is_wide(run: _Run) -> bool:
 def _pieces(runs: Sequence[_Run]) -> Iterator[Piece]:
     """Spaces at the end of a change stand behind it: no line is drawn through or under them."""
     for run in runs:
-        if run.same:
-            yield Piece("same", "".join(run.new))
-            continue
         gone, come = "".join(run.old), "".join(run.new)
+        if run.same:
+            # A space that only the older text had parts the words from what went behind them.
+            yield Piece("same", come + _space(gone) if not _space(come) and run is not runs[-1] else come)
+            continue
         if gone.strip():
             yield Piece("removed", gone.rstrip())
-        if gone.strip() and come.strip():
-            yield Piece("same", " " if gone != gone.rstrip() else "")
+        if gone.strip() and come.strip() and _space(gone):
+            yield Piece("same", " ")
         if come.strip():
             yield Piece("added", come.rstrip())
-        if (come or gone) != (come or gone).rstrip():
+        if _space(come or gone):
             yield Piece("same", " ")
+
+
+def _space(text: str) -> str:
+    return " " if text != text.rstrip() else ""

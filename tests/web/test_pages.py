@@ -203,7 +203,7 @@ async def test_no_page_scrolls_sideways_on_a_phone(
         "/", "/console", f"/console/campaigns/{campaign}", f"/console/campaigns/{campaign}/pause",
         f"/console/campaigns/{campaign}/notices", "/console/people", f"/console/people?{person}",
         "/console/sites/kumo/policies/privacy", "/p/kumo", "/p/kumo/privacy", "/p/kumo/privacy/versions",
-        f"/p/kumo/privacy/2026-03/{language}", "/nowhere",
+        f"/p/kumo/privacy/2026-03/{language}", f"/p/kumo/privacy/2026-03/{language}/since/2025-11", "/nowhere",
     ):  # fmt: skip
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") == 360, path

@@ -16,7 +16,7 @@ WORDS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load((FOLDER / "words" / f"{name}.yaml").read_text("utf-8")) for name in LANGUAGES
 }
 TEMPLATES = [file for part in ("console", "public") for file in (FOLDER / part).glob("*.j2")] + [
-    FOLDER / "base.html.j2", FOLDER / "parts.html.j2",
+    FOLDER / "base.html.j2", FOLDER / "parts.html.j2", FOLDER / "redline.html.j2",
 ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_every_key_that_a_template_names_is_in_the_catalogue(template: Any) -> N
 COMPOSED = (
     "state", "count", "reason", "channel", "via", "class", "outcome", "materiality", "flag", "error", "event", "said",
     "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
-    "public.changed", "mailbox.count", "verdict", "breaker",
+    "public.changed", "noise", "mailbox.count", "verdict", "breaker",
 )  # fmt: skip
 
 

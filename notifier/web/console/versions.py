@@ -14,6 +14,7 @@ from notifier.campaigns.announce import announce
 from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
 from notifier.policies.pending import confirm, discard
 from notifier.policies.publish import Version, latest_of, list_versions, load_version, texts_of
+from notifier.policies.redline import shown as changed_sections
 from notifier.policies.version import Details
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
@@ -130,7 +131,12 @@ async def _texts(request: web.Request, version: Version) -> list[dict[str, Any]]
         found = None
         if old is not None:
             found = await asyncio.to_thread(compared, old.media_type, old.body, text.media_type, text.body, text.locale)
-        shown.append({"locale": text.locale, "html": made.html, "changes": found.changes if found else ()})
+        differs = {
+            "changes": found.changes if found else (),
+            "sections": changed_sections(found) if found else (),
+            "noise": found.noise if found else None,
+        }
+        shown.append({"locale": text.locale, "html": made.html, **differs})
     return shown
 
 

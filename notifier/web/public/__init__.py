@@ -5,7 +5,7 @@ from aiohttp import web
 from notifier.compose import Service
 from notifier.web.context import PAGES, request_id
 from notifier.web.page import choose_language, language_of, page
-from notifier.web.public import texts
+from notifier.web.public import redlines, texts
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -16,8 +16,11 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.get("/p/{site}", texts.show_policies),
         web.get("/p/{site}/{policy}", texts.show_current),
         web.get("/p/{site}/{policy}/versions", texts.show_history),
+        web.get("/p/{site}/{policy}/compare", redlines.choose_versions),
         web.get("/p/{site}/{policy}/{label}/{locale}", texts.show_version),
         web.get("/p/{site}/{policy}/{label}/{locale}/raw", texts.send_bytes),
+        web.get("/p/{site}/{policy}/{label}/{locale}/since/{old}", redlines.show_redline),
+        web.get("/p/{site}/{policy}/{label}/{locale}/since/{old}/json", redlines.send_redline),
     ]
 
 

@@ -24,35 +24,39 @@ async def show_policies(request: web.Request) -> web.Response:
     site = await load_site(request.app[SERVICE].db, request.match_info["site"])
     language = language_of(request)
     policies = [{"policy": policy, "title": site.title(policy, language)} for policy in site.policies]
-    return page(request, "public/policies.html.j2", {**_frame(site, language), "policies": policies})
+    return page(request, "public/policies.html.j2", {**frame(site, language), "policies": policies})
 
 
 async def show_history(request: web.Request) -> web.Response:
     """Every published version of a policy."""
     service = request.app[SERVICE]
     site = await load_site(service.db, request.match_info["site"])
-    policy = _policy(request, site)
+    policy = policy_of(request, site)
     published = await _published(request, site)
     now, language = service.clock.now(), language_of(request)
+    texts = {v.version_id: [text.locale for text in await texts_of(service.db, v.version_id)] for v in published}
     versions = [
         {
             "label": version.label,
             "standing": standing_of(version, published, now),
             "published_at": version.published_at,
             "effective_at": version.effective_at,
-            "locales": [text.locale for text in await texts_of(service.db, version.version_id)],
+            "locales": texts[version.version_id],
+            "before": _before(version, published),
+            "compared": [at for at in texts[version.version_id] if at in texts.get(version.previous_id or 0, ())],
         }
         for version in published
     ]
-    values = {"versions": versions, "policy": policy, "title": site.title(policy, language)}
-    return page(request, "public/history.html.j2", {**_frame(site, language), **values}, time_zone=site.time_zone)
+    locales = list(dict.fromkeys(locale for some in texts.values() for locale in some))
+    values = {"versions": versions, "locales": locales, "policy": policy, "title": site.title(policy, language)}
+    return page(request, "public/history.html.j2", {**frame(site, language), **values}, time_zone=site.time_zone)
 
 
 async def show_current(request: web.Request) -> web.Response:
     """The text in force (or, before the first takes effect, the newest one) in the reader's language."""
     service = request.app[SERVICE]
     site = await load_site(service.db, request.match_info["site"])
-    _policy(request, site)
+    policy_of(request, site)
     published = await _published(request, site)
     if not published:
         return await show_history(request)
@@ -68,7 +72,7 @@ async def show_version(request: web.Request) -> web.Response:
     """The permanent page of one version in one locale."""
     service = request.app[SERVICE]
     site = await load_site(service.db, request.match_info["site"])
-    version = await find_version(service.db, site.site, _policy(request, site), request.match_info["label"])
+    version = await find_version(service.db, site.site, policy_of(request, site), request.match_info["label"])
     published = await _published(request, site)
     texts = await texts_of(service.db, version.version_id)
     return await _show(request, site, version, published, request.match_info["locale"], texts)
@@ -78,7 +82,7 @@ async def send_bytes(request: web.Request) -> web.Response:
     """The exact bytes of a text, as they were published; a browser must not run anything in them."""
     db, at = request.app[SERVICE].db, request.match_info
     version = await find_version(db, at["site"], at["policy"], at["label"])
-    text = _text(await texts_of(db, version.version_id), at["locale"])
+    text = text_in(await texts_of(db, version.version_id), at["locale"])
     suffix = _SUFFIXES[text.media_type]
     response = web.Response(
         body=text.body,
@@ -91,7 +95,7 @@ async def send_bytes(request: web.Request) -> web.Response:
         },
     )
     response.last_modified = version.published_at
-    return _unless_known(request, response, text.sha256.hex())
+    return unless_known(request, response, text.sha256.hex())
 
 
 async def _show(
@@ -103,7 +107,7 @@ async def _show(
     texts: Sequence[VersionText],
 ) -> web.Response:
     service = request.app[SERVICE]
-    text = _text(texts, locale)
+    text = text_in(texts, locale)
     shown = await asyncio.to_thread(readable, text.media_type, text.body)
     base = f"/p/{site.site}/{version.policy}"
     language = locale if locale in LANGUAGES else locale.partition("-")[0]
@@ -122,14 +126,15 @@ async def _show(
         "address": f"{service.settings.public_url.rstrip('/')}{base}/{version.label}/{locale}",
         "summary": text.summary,
         "changes": await _changes(request, version, text),
+        "before": _before(version, published),
         "contents": shown.contents,
         "html": shown.html,
         "sha256": text.sha256.hex(),
-        **_frame(site, locale),
+        **frame(site, locale),
     }
     response = page(request, "public/version.html.j2", values, language=language, time_zone=site.time_zone)
     response.headers["Cache-Control"] = "public, max-age=300"
-    return _unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
+    return unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
 
 
 async def _changes(request: web.Request, version: Version, text: VersionText) -> tuple[Change, ...]:
@@ -144,11 +149,18 @@ async def _changes(request: web.Request, version: Version, text: VersionText) ->
     return ()
 
 
-def _frame(site: Site, language: str) -> Mapping[str, object]:
+def _before(version: Version, published: Sequence[Version]) -> str | None:
+    """The label of the version that this one followed."""
+    return next((other.label for other in published if other.version_id == version.previous_id), None)
+
+
+def frame(site: Site, language: str) -> Mapping[str, object]:
+    """What the frame of every public page says."""
     return {"site": site.site, "site_name": site.name(language), "home_url": site.home_url}
 
 
-def _policy(request: web.Request, site: Site) -> str:
+def policy_of(request: web.Request, site: Site) -> str:
+    """The policy in the address. Raises NotFound when the site has none of that name."""
     policy = request.match_info["policy"]
     if policy not in site.policies:
         raise NotFound(f"{site.site} has no policy {policy!r}")
@@ -160,14 +172,15 @@ async def _published(request: web.Request, site: Site) -> list[Version]:
     return [version for version in versions if version.state == "published"]
 
 
-def _text(texts: Sequence[VersionText], locale: str) -> VersionText:
+def text_in(texts: Sequence[VersionText], locale: str) -> VersionText:
+    """The text in a locale. Raises NotFound, naming those there are."""
     for text in texts:
         if text.locale == locale:
             return text
     raise NotFound(f"this version has no text in {locale!r}; it has {', '.join(text.locale for text in texts)}")
 
 
-def _unless_known(request: web.Request, response: web.Response, tag: str) -> web.Response:
+def unless_known(request: web.Request, response: web.Response, tag: str) -> web.Response:
     """304 for a reader who has exactly this already (RFC 9110, 13.1.2)."""
     response.etag = tag
     known = request.if_none_match or ()
