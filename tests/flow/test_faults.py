@@ -233,7 +233,8 @@ async def test_nothing_leaves_over_a_connection_that_is_not_secure_and_nobody_is
         office.server._said.clear()
         office.server.context = good
         await deliver_all(office, timedelta(hours=5), 18)
-        assert (await check(office)).copies == PEOPLE
+        accounts = await check(office)
+        assert accounts.copies == PEOPLE + accounts.doubles <= PEOPLE + accounts.unknown
         assert all(got.secured for got in office.server.got)
 
 
@@ -245,7 +246,8 @@ async def test_what_was_said_before_tls_began_is_no_answer_to_anything_said_in_i
         office.server.context = authority.context()
         office.server.say("starttls", "220 2.0.0 ready\r\n250 2.0.0 queued for somebody")
         await deliver_all(office, timedelta(hours=5), 18)
-        assert (await check(office)).copies == PEOPLE
+        accounts = await check(office)
+        assert accounts.copies == PEOPLE + accounts.doubles <= PEOPLE + accounts.unknown
         assert all(got.secured for got in office.server.got)
 
 
