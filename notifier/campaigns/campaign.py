@@ -41,6 +41,7 @@ class Campaign:
     words: dict[str, str] | None  # of a correction: locale → Markdown
     superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
     approved_by: list[str]
+    tested: bool  # a relay took a test letter, written with the site as it is
 
     @property
     def goes_on_at(self) -> datetime | None:

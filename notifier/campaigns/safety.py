@@ -27,8 +27,13 @@ def missing(safety: Safety, approved_by: Sequence[str]) -> int:
     return max(0, safety.approval.people - len(set(approved_by)))
 
 
-def objection_to_approval(safety: Safety, approved_by: Sequence[str], actor: str) -> str | None:
-    """Why this actor cannot approve now, and what to do; None when they can."""
+def objection_to_approval(safety: Safety, approved_by: Sequence[str], actor: str, *, tested: bool) -> str | None:
+    """Why this actor cannot approve now, and what to do; None when they can.
+
+    ``tested``: a test letter was sent, or the campaign has no letters.
+    """
+    if safety.approval.test_send and not tested:
+        return "send a test letter first and read it (notifier campaigns test); this site approves nothing unseen"
     if actor in approved_by:
         return (
             f"{actor} approved this campaign already: {len(set(approved_by))} of {safety.approval.people}; "

@@ -52,13 +52,19 @@ async def steer(db: Db, site: str, campaign_id: int, action: str, actor: str, re
 
 async def _approve(tx: Db, campaign: Campaign, actor: str, reason: str, now: datetime) -> None:
     """Record one approval; the last that is needed lets the campaign begin."""
-    if objection := objection_to_approval(campaign.safety, campaign.approved_by, actor):
+    if objection := objection_of(campaign, actor):
         raise Conflict(objection)
     approved_by = [*campaign.approved_by, actor]
     counted = {"approvals": len(approved_by), "people": campaign.safety.approval.people}
     await record_event(tx, campaign.campaign_id, now, actor, "approve", reason, **counted)
     if not missing(campaign.safety, approved_by):
         await tx.run("campaigns.step", campaign_id=campaign.campaign_id, state="approved", now=now)
+
+
+def objection_of(campaign: Campaign, actor: str) -> str | None:
+    """Why somebody cannot approve a campaign now, and what to do; None when they can."""
+    tested = campaign.tested or "email" not in campaign.rule.channels
+    return objection_to_approval(campaign.safety, campaign.approved_by, actor, tested=tested)
 
 
 def possible(campaign: Campaign) -> list[str]:

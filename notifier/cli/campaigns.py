@@ -57,6 +57,27 @@ async def preview(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> Non
     console.print(rows)
 
 
+@campaigns.command(name="test")
+async def send_test(
+    site: str,
+    campaign: Number,
+    addresses: Annotated[list[str], Parameter(help="Whom to send it, up to ten.")],
+    /,
+    *,
+    locale: Annotated[list[str] | None, Parameter(help="Only in this locale; may be given again.", negative="")] = None,
+    url: Url = DEFAULT_URL,
+) -> int:
+    """Send a few addresses the letters of a campaign, marked as a test. Ends with status 1 when the relay took none."""
+    async with service_at(url) as client:
+        order = {"addresses": addresses, "locales": locale or []}
+        letters = (await client.post(site_path(site, "campaigns", campaign, "test"), order))["letters"]
+    rows = table("Address", "Locale", "Outcome", "Reply", "Said by")
+    for one in letters:
+        rows.add_row(one["address"], one["locale"], _words(one["outcome"]), one["reply"], one["via"])
+    console.print(rows)
+    return 0 if any(one["outcome"] == "accepted_by_relay" for one in letters) else 1
+
+
 @campaigns.command
 async def approve(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
     """Approve a planned campaign: with the last approval the audience is frozen, then the letters go out."""

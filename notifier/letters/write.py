@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from html import escape
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -18,6 +19,9 @@ from notifier.letters.sheet import Sheet, envelope_address, message_id_key, mess
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
 from notifier.letters.verp import return_path_key, seal_facts
 from notifier.sites.site import Sender
+
+# Only test letters have it: whoever filters mail can tell them.
+TEST_HEADER = "X-Notifier-Test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,24 @@ class Writer:
     def message(self, locale: str, time_zone: str) -> Message:
         """The same words without an envelope, for private messages. Raises Undeliverable when there is no such text."""
         return self._page(locale, time_zone).message
+
+    def test_letter(self, address: str, locale: str, serial: str) -> Letter:
+        """The letter that people of a locale get, in the site's time zone, marked as a test and about nobody.
+
+        Its return path is the sender's own address: whatever comes back of it is no report about a notice. ``serial``
+        tells it from every other. Raises Undeliverable as letters do.
+        """
+        page = self._page(locale, "")
+        subject = self._rendered[locale].catalogue["test"].format(subject=page.message.subject)
+        marked = replace(page, message=replace(page.message, subject=subject))
+        sheet = self._email_sheet(marked, header(TEST_HEADER, f"campaign {self.telling.campaign_id}"))
+        to = envelope_address(address)
+        message_id = f"<test.{self.telling.campaign_id}.{serial}@{sheet.domain}>"
+        body = sheet.fill(to, message_id)
+        return Letter(
+            0, UUID(int=0), self.telling.campaign_id, "email", 0,
+            to, message_id, self._sender(locale)[1], body, hashlib.sha256(body).digest(), sheet,
+        )  # fmt: skip
 
     def _letter(self, channel: str, to: Recipient) -> Letter:
         sheet = self._sheets.get((channel, to.locale, to.time_zone)) or self._sheet(channel, to.locale, to.time_zone)
@@ -133,18 +155,25 @@ class Writer:
 
     def _make_sheet(self, channel: str, page: _Page) -> Sheet:
         if channel == "email":
-            skeleton = build(
-                self._headers(page),
-                {"To": "to", "Message-ID": "message_id"},
-                page.letter_text,
-                page.letter_html,
-                {self._marks.text_address: "text", self._marks.html_address: "html"},
-            )
-        elif channel == "webhook":
+            return self._email_sheet(page)
+        if channel == "webhook":
             fixed = (b'{"id":', b',"external_id":', b"," + self._json(page.locale, page.message))
             skeleton = Skeleton(fixed, ("id", "external_id"))
         else:
             skeleton = Skeleton((page.message.html.encode(),), ())
+        return self._sheet_with(channel, page, skeleton)
+
+    def _email_sheet(self, page: _Page, *more_headers: bytes) -> Sheet:
+        skeleton = build(
+            [*self._headers(page), *more_headers],
+            {"To": "to", "Message-ID": "message_id"},
+            page.letter_text,
+            page.letter_html,
+            {self._marks.text_address: "text", self._marks.html_address: "html"},
+        )
+        return self._sheet_with("email", page, skeleton)
+
+    def _sheet_with(self, channel: str, page: _Page, skeleton: Skeleton) -> Sheet:
         domain = self._sender(page.locale)[1].rpartition("@")[2]
         return Sheet(self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton)
 

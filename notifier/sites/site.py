@@ -221,6 +221,13 @@ class Approval(_Part):
     """Whose word a campaign waits for before anything is sent."""
 
     people: int = Field(1, ge=0, le=2, description="How many must approve. 0: publishing sends by itself.")
+    test_send: bool = Field(False, description="Whether a test letter must have been sent before.")
+
+    @model_validator(mode="after")
+    def _somebody_reads_it(self) -> "Approval":
+        if self.test_send and not self.people:
+            raise ValueError("test_send needs somebody who reads the test letter: set people to 1 or 2")
+        return self
 
 
 class Canary(_Part):

@@ -266,7 +266,11 @@ SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS 
            JOIN site ON site.site = c.site
            WHERE e.campaign_id = c.campaign_id AND e.action = 'approve'
              AND (c.state <> 'planned' OR e.at >= site.applied_at)
-       ) AS approved_by
+       ) AS approved_by, EXISTS (
+           SELECT FROM campaign_event e
+           JOIN site ON site.site = c.site
+           WHERE e.campaign_id = c.campaign_id AND e.action = 'test_sent' AND e.at >= site.applied_at
+       ) AS tested
 FROM campaign c
 JOIN version v USING (version_id)
 

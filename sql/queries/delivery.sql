@@ -354,3 +354,8 @@ WITH added AS (
 INSERT INTO suppression_event (site, email_mac, at, action, actor, reason, until)
 SELECT site, email_mac, since, 'added', 'a report', reason, until FROM added
 ON CONFLICT DO NOTHING
+
+-- name: suppressed
+-- lanes: none
+-- Which of some addresses are not written to.
+SELECT email_mac FROM suppression WHERE site = :site AND email_mac = ANY (:macs::bytea[]) AND until > :now

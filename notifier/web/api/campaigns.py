@@ -8,9 +8,10 @@ from notifier.campaigns.announce import Count, preview
 from notifier.campaigns.campaign import Campaign, list_campaigns, load_campaign
 from notifier.campaigns.correct import correct
 from notifier.campaigns.steer import possible, steer
+from notifier.delivery.test_send import MOST_ADDRESSES, send_test
 from notifier.errors import Conflict
 from notifier.policies.version import Summary
-from notifier.sites.site import Locale
+from notifier.sites.site import Address, Locale
 from notifier.web.api.paths import CampaignPath, SitePath
 from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
@@ -30,6 +31,32 @@ class Stage(BaseModel):
     of: int = Field(description="How many there are; the last is everybody else. 1: no canary.")
     held_at: datetime | None = Field(description="When it was handed over; the next one waits since.")
     goes_on_at: datetime | None = Field(description="When the next one opens; null: when somebody says go_on.")
+
+
+class TestOrder(BaseModel):
+    """Whom to send test letters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    addresses: list[Address] = Field(min_length=1, max_length=MOST_ADDRESSES)
+    locales: list[Locale] = Field([], max_length=100, description="In which of the version's locales; none: in all.")
+
+
+class TestAnswer(BaseModel):
+    """What became of one test letter."""
+
+    address: str
+    locale: str
+    outcome: str = Field(description="accepted_by_relay, deferred, refused or unknown.")
+    failure: str | None = Field(description="The class of a failure, like bad_address.")
+    reply: str = Field(description="The relay's own words.")
+    via: str = Field(description="Which relay said them.")
+
+
+class TestAnswers(BaseModel):
+    """What became of each test letter."""
+
+    letters: list[TestAnswer]
 
 
 class CampaignSummary(BaseModel):
@@ -131,6 +158,21 @@ async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: S
     return await _steer(call, path, "approve", grant, body)
 
 
+async def test_campaign(call: Call, path: CampaignPath, grant: Grant, body: TestOrder) -> TestAnswers:
+    """Send a few addresses the letters of a campaign, marked as a test.
+
+    Works before the approval. Nothing of it is a notice, and what bounces changes nothing; the campaign's history says
+    what the relay answered. Sent again, it is sent again: at most ten times in ten minutes. Suppressed addresses get
+    nothing.
+    """
+    service = call.service
+    answers = await send_test(
+        call.db, service.keys, service.channels["email"], service.settings.public_url, path.site, path.campaign_id,
+        list(dict.fromkeys(body.addresses)), body.locales, grant.name, call.now,
+    )  # fmt: skip
+    return TestAnswers(letters=[TestAnswer.model_validate(one, from_attributes=True) for one in answers])
+
+
 async def pause_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:
     """Hold a campaign. Letters that a relay already has cannot be called back."""
     return await _steer(call, path, "pause", grant, body)
@@ -172,6 +214,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/sites/{site}/campaigns", all_campaigns, "read"),
     Endpoint("GET", _ONE + "/preview", preview_campaign, "read"),
     Endpoint("POST", _ONE + "/approve", approve_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/test", test_campaign, "send", refusals=(Conflict,)),
     Endpoint("POST", _ONE + "/pause", pause_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/resume", resume_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/correction", correct_campaign, "send", 201, refusals=(Conflict,), once=True),

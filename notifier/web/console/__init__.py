@@ -3,7 +3,18 @@
 from aiohttp import web
 
 from notifier.compose import Service
-from notifier.web.console import campaign, correct, notices, overview, people, session, step, stop, versions
+from notifier.web.console import (
+    campaign,
+    correct,
+    notices,
+    overview,
+    people,
+    session,
+    step,
+    stop,
+    test_letter,
+    versions,
+)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -21,6 +32,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_CAMPAIGN + f"/{{step:{step.STEP}}}", step.take_step),
         web.get(_CAMPAIGN + "/correction", correct.ask_words),
         web.post(_CAMPAIGN + "/correction", correct.take_words),
+        web.get(_CAMPAIGN + "/test", test_letter.ask),
+        web.post(_CAMPAIGN + "/test", test_letter.send),
         web.get(_CAMPAIGN + "/notices", notices.show_notices),
         web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
         web.get(_STOP, stop.ask),

@@ -80,6 +80,7 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     counters = await db.many(Counter, "pages.progress", campaigns=ids)
     return {
         "steps": possible(campaign),
+        "testable": campaign.state in ("planned", "approved", "sending", "paused"),
         "correctable": can_be_corrected(campaign),
         "trip": _trip(await history(db, campaign.campaign_id)) if campaign.state == "paused" else None,
         "people": in_scope_of(campaign),

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from notifier.campaigns.announce import preview
 from notifier.campaigns.campaign import Campaign, load_campaign
-from notifier.campaigns.safety import missing, objection_to_approval
-from notifier.campaigns.steer import STEPS, possible, steer
+from notifier.campaigns.safety import missing
+from notifier.campaigns.steer import STEPS, objection_of, possible, steer
 from notifier.errors import Conflict
 from notifier.sites.site import load_site
 from notifier.web.auth import grant_of
@@ -25,7 +25,7 @@ async def ask_step(request: web.Request) -> web.Response:
         raise Conflict(f"campaign {campaign.campaign_id} is {campaign.state}; this step is not possible now")
     if step == "approve":
         who = grant_of(request).name
-        if objection := objection_to_approval(campaign.safety, campaign.approved_by, who):
+        if objection := objection_of(campaign, who):
             raise Conflict(objection)
     site = await load_site(service.db, campaign.site)
     language = language_of(request)
