@@ -100,7 +100,7 @@ class Email:
         """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
         while waiting:
             allowed = [relay for relay in relays if permit.allows(relay.name)]
-            if not allowed:
+            if relays and not allowed:
                 while waiting:
                     report(held(waiting.popleft(), "held back: the relays were given as many as they may now"))
                 return
