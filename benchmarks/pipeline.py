@@ -26,12 +26,16 @@ SAMPLE = 5.0  # seconds between two points of the curve
 LONGEST = 3600  # seconds, before something is called stuck
 
 
+Point = tuple[float, int, float]
+Worker = asyncio.subprocess.Process
+
+
 @dataclass(frozen=True)
 class Told:
     """What one campaign took. ``cpu`` is the workers' own, in seconds; ``peak`` the larger worker's memory, in KiB.
 
     ``freeze_wal`` and ``send_wal`` are bytes of write-ahead log: until sending began, and from then on. ``curve``:
-    seconds since sending began, and how many letters had been accepted by then.
+    seconds since sending began, how many letters had been accepted by then, and the workers' CPU.
     """
 
     people: int
@@ -40,7 +44,7 @@ class Told:
     peak: int
     freeze_wal: int
     send_wal: int
-    curve: list[tuple[float, int]]
+    curve: list[Point]
     letter: bytes
 
     @property
@@ -59,7 +63,7 @@ async def tell(bench: Bench, people: int, site: Site, environment: Mapping[str, 
         await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
         async with asyncio.timeout(LONGEST):
             await _until(g, campaign_id, "sending", "done")
-            frozen, curve = await _wal(g), asyncio.create_task(_curve(g))
+            frozen, curve = await _wal(g), asyncio.create_task(_curve(g, workers))
             await _until(g, campaign_id, "done")
         seconds = time.perf_counter() - started
         curve.cancel()
@@ -75,14 +79,14 @@ async def _until(g: Ground, campaign_id: int, *states: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _curve(g: Ground) -> list[tuple[float, int]]:
-    points, started = [(0.0, 0)], time.perf_counter()
+async def _curve(g: Ground, workers: list[Worker]) -> list[Point]:
+    points, started = [(0.0, 0, sum(map(_cpu, workers)))], time.perf_counter()
     try:
         while True:
             await asyncio.sleep(SAMPLE)
             async with g.db.connection() as connection:
                 count = await connection.fetchval("SELECT coalesce(sum(count), 0)::bigint FROM progress")
-            points.append((time.perf_counter() - started, count))
+            points.append((time.perf_counter() - started, count, sum(map(_cpu, workers))))
     except asyncio.CancelledError:
         return points
 
@@ -112,7 +116,7 @@ async def _letter(g: Ground, campaign_id: int) -> bytes:
 
 
 @asynccontextmanager
-async def _worker(g: Ground, environment: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _worker(g: Ground, environment: Mapping[str, str]) -> AsyncIterator[Worker]:
     environment = os.environ | environment | {
         "NOTIFIER_DATABASE_URL": g.url,
         "NOTIFIER_SECRET_KEY": SECRET,
@@ -128,12 +132,12 @@ async def _worker(g: Ground, environment: Mapping[str, str]) -> AsyncIterator[as
         await process.wait()
 
 
-def _cpu(process: asyncio.subprocess.Process) -> float:
+def _cpu(process: Worker) -> float:
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak(process: asyncio.subprocess.Process) -> int:
+def _peak(process: Worker) -> int:
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1])
