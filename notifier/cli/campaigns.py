@@ -43,6 +43,7 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
     _add(rows, "told, then", report["told_split"])
     _add(rows, "accepted", report["accepted"])
     console.print(rows)
+    _foresee(report["forecast"])
 
 
 @campaigns.command
@@ -55,6 +56,7 @@ async def preview(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> Non
     for count in answer["counts"]:
         rows.add_row(count["dimension"], count["value"], _words(count["reason"]), f"{count['count']:,}")
     console.print(rows)
+    _foresee(answer["forecast"])
 
 
 @campaigns.command(name="test")
@@ -144,6 +146,17 @@ async def _steer(url: str, site: str, campaign: int, step: str, reason: str) -> 
 def _label(campaign: Mapping[str, Any]) -> str:
     label = str(campaign["label"])
     return label if campaign["corrects"] is None else f"{label}, correction of campaign {campaign['corrects']}"
+
+
+def _foresee(forecast: Mapping[str, Any] | None) -> None:
+    if forecast is None:
+        return
+    console.print(
+        f"The last person is told {moment(forecast['last_told_at'])}, at {forecast['per_hour']:,} an hour;"
+        f" the last notice period ends {moment(forecast['notice_ends_at'])}."
+    )
+    if forecast["too_late"]:
+        console.print(f"[bold]{forecast['too_late']:,} people[/bold] are told too late for the effective date.")
 
 
 def _add(rows: Any, title: str, counts: Mapping[str, int]) -> None:

@@ -1,23 +1,15 @@
-"""The counts of a campaign, whether they add up, and when the last person will be told. Pure."""
+"""The counts of a campaign, and whether they add up. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+
+from notifier.compliance.forecast import Forecast
 
 IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
 STATUSES = ("told", "unreachable", "suppressed", "superseded", "pending")
 ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
 ACCEPTED = ("deemed", "explicit", "registration")
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """When the last person is told at the pace so far, and when their notice period is over."""
-
-    last_told_at: datetime
-    notice_ends_at: datetime
-    per_hour: float
-    late: bool  # some people's notice period ends after the version took effect
 
 
 @dataclass(frozen=True)
@@ -81,23 +73,3 @@ def gaps(population: int, counted: Counted, *, is_correction: bool = False) -> I
 def _gap(name: str, whole: int, parts: str, total: int) -> Iterator[str]:
     if whole != total:
         yield f"{name} is {whole}, but {parts} is {total}"
-
-
-def forecast(
-    counted: Counted, open_since: datetime | None, effective_at: datetime, notice_days: int, now: datetime
-) -> Forecast | None:
-    """What is left at the pace of those told so far. None before anybody was told by a letter that was sent.
-
-    ``open_since``: since when everybody has their turn; the stages before say nothing about the pace, and neither do
-    messages that are simply there from then on.
-    """
-    sent, latest = counted.of("sent").get("told", 0), counted.latest_told_at
-    if open_since is None or latest is None:
-        return None
-    pace = sent / max((latest - open_since) / timedelta(hours=1), 1 / 3600)
-    pending = counted.of("status").get("pending", 0)
-    if pending and not pace:
-        return None
-    last = max(latest, now) + timedelta(hours=pending / pace) if pending else latest
-    ends = last + timedelta(days=notice_days)
-    return Forecast(last, ends, round(pace, 1), ends > effective_at)

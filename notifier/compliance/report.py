@@ -1,9 +1,11 @@
 """One campaign in numbers that must add up."""
 
 from collections import defaultdict
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
+from notifier.campaigns.announce import Count
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.compliance.figures import (
     ACCEPTED,
@@ -11,13 +13,15 @@ from notifier.compliance.figures import (
     IN_SCOPE,
     STATUSES,
     Counted,
-    Forecast,
     Report,
-    forecast,
     gaps,
 )
+from notifier.compliance.forecast import Forecast, Sofar, ceilings, forecast, pace_of
 from notifier.db import Db
+from notifier.delivery.bucket import Bucket
+from notifier.delivery.pace import provider_of, terms_of
 from notifier.log import log
+from notifier.sites.site import load_site
 
 # For 100,000 notices: compiling takes longer than it saves, remembering never hits, and sorts fit in memory.
 _FOR_BULK = "SET LOCAL jit = off; SET LOCAL enable_memoize = off; SET LOCAL work_mem = '64MB'"
@@ -39,9 +43,12 @@ async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
             version_id=campaign.version_id if campaign.corrects is None else None,  # a correction is not accepted
             inbox_at=campaign.inbox_at,
             by_act=campaign.rule.explicit or not campaign.rule.deems,
+            in_time=campaign.effective_at - timedelta(days=campaign.rule.notice_days),
         )
         progress = await tx.many(dict, "compliance.progress", campaign_id=campaign_id)
-    report = _report(campaign, _counted(rows), progress, now)
+        counted = _counted(rows)
+        seen = None if campaign.corrects is not None else await _forecast(tx, campaign, counted, now)
+    report = _report(campaign, counted, progress, seen)
     if not report.adds_up:
         log.error("counts do not add up", campaign=campaign_id, site=campaign.site, reason="; ".join(report.gaps))
     return report
@@ -54,7 +61,7 @@ def _counted(rows: list[dict[str, Any]]) -> Counted:
     return Counted(parts, next((r["latest"] for r in rows if (r["part"], r["name"]) == ("status", "told")), None))
 
 
-def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], now: datetime) -> Report:
+def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], seen: Forecast | None) -> Report:
     reasons, statuses = counted.of("reason"), counted.of("status")
     population = sum(campaign.frozen.values()) if campaign.frozen is not None else sum(reasons.values())
     is_correction = campaign.corrects is not None
@@ -73,11 +80,50 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         objections=counted.of("objections").get("standing", 0),
         by_channel=by_channel,
         failures=dict(sorted(counted.of("failure").items(), key=lambda item: -item[1])),
-        forecast=None if is_correction else _forecast(campaign, counted, now),
+        forecast=seen,
         adds_up=not broken,
         gaps=broken,
     )
 
 
-def _forecast(campaign: Campaign, counted: Counted, now: datetime) -> Forecast | None:
-    return forecast(counted, campaign.inbox_at, campaign.effective_at, campaign.rule.notice_days, now)
+async def _forecast(tx: Db, campaign: Campaign, counted: Counted, now: datetime) -> Forecast | None:
+    """At the pace since everybody has their turn: the stages before say nothing about it, nor do private messages."""
+    sent, latest, since = counted.of("sent").get("told", 0), counted.latest_told_at, campaign.inbox_at
+    site = await load_site(tx, campaign.site)
+    known = since is not None and latest is not None and sent > 0
+    pace = pace_of(sent, since, latest, site.pace.quiet_hours) if known and since and latest else None
+    pending = counted.of("status").get("pending", 0)
+    providers = await _pending_by_provider(tx, campaign) if pending and site.pace.providers else {}
+    buckets = await tx.many(Bucket, "compliance.buckets", site=campaign.site)
+    waiting = ceilings(site, campaign.campaign_id, pending, providers, {one.name: one for one in buckets}, now)
+    late = counted.of("late").get("told", 0)
+    sofar = Sofar(pace, latest if since is not None else None, late)
+    return forecast(waiting, sofar, campaign.effective_at, campaign.rule.notice_days, now)
+
+
+def letters_of(counts: Iterable[Count]) -> int:
+    """How many letters leave at first, of a preview: private messages of our own are simply there."""
+    return sum(
+        one.count
+        for one in counts
+        if one.dimension == "channel" and one.reason == "in_scope" and one.value not in ("", "inbox")
+    )
+
+
+async def planned_forecast(db: Db, campaign: Campaign, letters: int, now: datetime) -> Forecast | None:
+    """For so many letters of a campaign whose audience is not frozen, if it began now. None: nothing is limited."""
+    site = await load_site(db, campaign.site)
+    buckets = await db.many(Bucket, "compliance.buckets", site=campaign.site)
+    waiting = ceilings(site, campaign.campaign_id, letters, {}, {one.name: one for one in buckets}, now)
+    return forecast(waiting, Sofar(), campaign.effective_at, campaign.rule.notice_days, now)
+
+
+async def _pending_by_provider(tx: Db, campaign: Campaign) -> dict[str, int]:
+    site = await load_site(tx, campaign.site)
+    terms, groups = terms_of(site, campaign.campaign_id), site.pace.groups
+    found: dict[str, int] = defaultdict(int)
+    for row in await tx.many(dict, "compliance.pending_domains", campaign_id=campaign.campaign_id):
+        provider = provider_of(row["domain"], groups)
+        if provider in terms:
+            found[provider] += row["count"]
+    return found

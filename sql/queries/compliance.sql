@@ -203,6 +203,8 @@ SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL
 SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :inbox_at::timestamptz
 UNION ALL
+SELECT 'late', 'told', count(*), NULL FROM standings WHERE told_at > :in_time::timestamptz
+UNION ALL
 SELECT 'told', CASE
            WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
            WHEN a.kind = 'deemed' THEN 'deemed'
@@ -233,6 +235,20 @@ SELECT 'failure', coalesce(class, 'unknown'), count(*), NULL
 FROM outcome
 WHERE campaign_id = :campaign_id AND kind IN ('refused', 'bounced', 'expired', 'withheld')
 GROUP BY class
+
+-- name: buckets
+-- lanes: none
+-- What is left of a site's limits.
+SELECT name, tokens, at, level, level_at, booked_at, day, today, used FROM bucket WHERE site = :site
+
+-- name: pending_domains
+-- lanes: all
+-- Whom nobody has told yet, by the domain of their address.
+SELECT lower(substring(p.email FROM '[^@]*$')) AS domain, count(*) AS count
+FROM standing s
+JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
+WHERE s.campaign_id = :campaign_id AND s.status = 'pending' AND p.email IS NOT NULL
+GROUP BY 1
 
 -- name: progress
 -- lanes: none

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from notifier.campaigns.announce import announce, freeze_next, preview
+from notifier.campaigns.campaign import load_campaign
+from notifier.campaigns.steer import steer
 from notifier.channels.channel import Permit
 from notifier.channels.email import Email
+from notifier.compliance.report import campaign_report, letters_of, planned_forecast
 from notifier.db import Db, open_database
 from notifier.delivery import deliver as module
 from notifier.delivery.deliver import Delivery
@@ -212,3 +216,43 @@ async def test_no_more_leaves_through_a_relay_than_it_was_granted_also_when_anot
         kinds = Counter((one.kind, one.class_) for one in sent)
         assert kinds["accepted_by_relay", None] == len(first.got) + len(second.got)
         assert kinds["deferred", "held"] >= 20
+
+
+async def test_the_forecast_says_before_and_while_it_is_sent_when_the_limits_let_the_last_letter_go(
+    office: Office,
+) -> None:
+    await limited(office, per_day=10, providers={"gmail": {"per_day": 2}})
+    await people(office, 20)
+    await people(office, 6, "gmail.com")
+    soon = office.clock.now() + timedelta(days=31)
+    await office.publish("one", {"en": {"body": "# one"}})
+    version = await office.publish("two", {"en": {"body": "# two"}}, effective_at=soon.isoformat())
+    campaign_id = await announce(office.db, office.site, version, office.clock.now(), "test")
+    campaign = await load_campaign(office.db, "kumo", campaign_id)
+    counts = await preview(office.db, campaign_id, office.clock.now())
+    planned = await planned_forecast(office.db, campaign, letters_of(counts), office.clock.now())
+    assert planned is not None
+    assert 1 < (planned.last_told_at - office.clock.now()) / timedelta(days=1) < 2
+    assert planned.late
+    assert planned.too_late == 6
+    await steer(office.db, "kumo", campaign_id, "approve", "test", "", office.clock.now())
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    await office.deliver()
+    seen = (await campaign_report(office.db, campaign_id, office.clock.now())).forecast
+    assert seen is not None
+    assert len(office.server.got) == 10
+    gmail = sum("gmail" in address for address in office.server.addresses)
+    assert 1 < (seen.last_told_at - office.clock.now()) / timedelta(days=1) < 3.1
+    assert seen.too_late >= 6 - gmail - 2
+    for _ in range(5):
+        office.clock.move(timedelta(days=1))
+        await office.deliver()
+    done = (await campaign_report(office.db, campaign_id, office.clock.now())).forecast
+    assert done is not None
+    assert done.last_told_at < office.clock.now()
+    late = await office.rows(
+        "SELECT count(*)::int FROM standing JOIN campaign USING (campaign_id) JOIN version USING (version_id)"
+        " WHERE told_at > effective_at - interval '30 days'"
+    )
+    assert late == [(done.too_late,)]
+    assert sorted(Counter(office.server.addresses).values()) == [1] * 26

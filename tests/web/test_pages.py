@@ -17,6 +17,7 @@ from playwright.async_api import Browser, ConsoleMessage, Dialog, Page, Request,
 from notifier.compose import Service
 from notifier.policies.publish import publish
 from notifier.policies.version import Submission
+from notifier.sites.apply import apply
 from notifier.sites.site import Site
 from notifier.web.app import build_app
 from tests.web import scene
@@ -141,6 +142,22 @@ async def test_a_campaign_is_approved_by_keyboard_and_its_page_follows_by_itself
     await scene.finish(service.db, campaign, service.clock.now())
     await expect(page.locator("#live .badge")).to_have_text("Done", timeout=10_000)
     await expect(page.locator("#live[hx-get]")).to_have_count(0)
+
+
+async def test_before_the_first_letter_the_page_says_when_the_last_one_leaves_within_the_limits(
+    visit: Visit, token: Token, campaign: int, service: Service, site: Site
+) -> None:
+    limited = Site.model_validate(site.model_dump() | {"pace": {"per_day": 10}})
+    await apply(service.db, limited, service.clock.now())
+    key = await token()
+    for locale, words, late in (
+        ("en", "If it began now", "People told too late"), ("ja", "今始めた場合", "予告期間が終わらない人数"),
+    ):  # fmt: skip
+        page = await visit.page(locale=locale)
+        await sign_in(page, key)
+        await page.goto(f"/console/campaigns/{campaign}")
+        await expect(page.locator("#counted")).to_contain_text(words)
+        await expect(page.locator("#counted")).to_contain_text(late)
 
 
 async def test_a_campaign_shows_every_count_and_that_they_add_up(

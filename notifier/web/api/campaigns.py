@@ -8,6 +8,8 @@ from notifier.campaigns.announce import Count, preview
 from notifier.campaigns.campaign import Campaign, list_campaigns, load_campaign
 from notifier.campaigns.correct import correct
 from notifier.campaigns.steer import possible, steer
+from notifier.compliance.forecast import Forecast
+from notifier.compliance.report import letters_of, planned_forecast
 from notifier.delivery.test_send import MOST_ADDRESSES, send_test
 from notifier.errors import Conflict
 from notifier.policies.version import Summary
@@ -94,6 +96,9 @@ class CampaignPreview(BaseModel):
     campaign_id: int
     frozen: bool
     counts: list[Count] = Field(description="People by reason, country, role, locale and channel.")
+    forecast: Forecast | None = Field(
+        description="When the last person would be told if it began now, by the limits; null where nothing is limited."
+    )
 
 
 class Step(BaseModel):
@@ -146,7 +151,9 @@ async def preview_campaign(call: Call, path: CampaignPath) -> CampaignPreview:
     """
     campaign = await load_campaign(call.db, path.site, path.campaign_id)
     counts = await preview(call.db, path.campaign_id, call.now)
-    return CampaignPreview(campaign_id=path.campaign_id, frozen=campaign.frozen_at is not None, counts=counts)
+    frozen = campaign.frozen_at is not None
+    seen = None if frozen else await planned_forecast(call.db, campaign, letters_of(counts), call.now)
+    return CampaignPreview(campaign_id=path.campaign_id, frozen=frozen, counts=counts, forecast=seen)
 
 
 async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:

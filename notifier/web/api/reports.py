@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from notifier.acceptance.decide import Grade
 from notifier.campaigns.campaign import load_campaign
 from notifier.compliance.export import notices_csv
-from notifier.compliance.figures import Forecast
+from notifier.compliance.forecast import Forecast
 from notifier.compliance.report import campaign_report
 from notifier.compliance.search import LONGEST_PAGE, Filters, Reason, Status, campaign_notices, version_acceptances
 from notifier.policies.publish import load_version
@@ -35,7 +35,9 @@ class CampaignReport(CampaignSummary):
     objections: int
     by_channel: dict[str, dict[str, int]] = Field(description="Planned, and outcomes so far, by channel.")
     failures: dict[str, int] = Field(description="Why letters failed, by class.")
-    forecast: Forecast | None = Field(description="When the last person is told at this pace.")
+    forecast: Forecast | None = Field(
+        description="When the last person is told at this pace and by the limits, and how many too late."
+    )
     adds_up: bool
     gaps: list[str]
 

@@ -11,7 +11,7 @@ from notifier.campaigns.campaign import Campaign, Event, history, list_campaigns
 from notifier.campaigns.correct import can_be_corrected
 from notifier.campaigns.rule import Rule
 from notifier.campaigns.steer import possible
-from notifier.compliance.report import campaign_report
+from notifier.compliance.report import campaign_report, letters_of, planned_forecast
 from notifier.letters.render import summary_html
 from notifier.pages import Tongue
 from notifier.sites.site import Site, load_site
@@ -101,10 +101,11 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
     service = request.app[SERVICE]
     now = service.clock.now()
     if campaign.frozen_at is None:
-        reasons = by_reason(await preview(service.db, campaign.campaign_id, now))
+        counts = await preview(service.db, campaign.campaign_id, now)
+        reasons = by_reason(counts)
         return {
             "levels": planned_levels(reasons), "adds_up": True, "gaps": (), "reasons": left_out(reasons),
-            "failures": [], "forecast": None,
+            "failures": [], "forecast": await planned_forecast(service.db, campaign, letters_of(counts), now),
         }  # fmt: skip
     report = await campaign_report(service.db, campaign.campaign_id, now)
     notices = f"/console/campaigns/{campaign.campaign_id}/notices?status="
