@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import delivery, freezing, million, reading, using
+from benchmarks import comparing, delivery, freezing, million, reading, using
 from benchmarks.figures import Bench, Figure, Measure
 from notifier.postgres import embedded_postgres
 
 MEASURES: dict[str, Measure] = {
     "freezing": freezing.measure,
     "reading": reading.measure,
+    "comparing": comparing.measure,
     "delivery": delivery.measure,
     "using": using.measure,
     "million": million.measure,

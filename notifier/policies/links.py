@@ -8,7 +8,7 @@ its own site.
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 _TRACKING = re.compile(
     r"utm_\w+|ref|refsrc|referrer|source|src_?id|entry_point|[a-z]{0,3}clid|mc_[ce]id|_ga|_gl|igsh(id)?|si|trk|cid"
@@ -38,7 +38,7 @@ def without_tracking(address: str) -> str:
 
 def without_tokens(address: str) -> str:
     """Without what a content network adds: signatures, expiry, hashes."""
-    parts = urlsplit(address)
+    parts = _parts(address)
     if _NETWORK.search(parts.hostname or ""):
         return urlunsplit(parts._replace(query="", fragment=""))
     return _keep(address, lambda name, value: not (_TOKEN_NAMES.fullmatch(name) or _TOKEN.fullmatch(value)))
@@ -46,7 +46,7 @@ def without_tokens(address: str) -> str:
 
 def without_spelling(address: str) -> str:
     """One spelling: no scheme, no www., no slash at the end, nothing percent-encoded that need not be."""
-    parts = urlsplit(address)
+    parts = _parts(address)
     if parts.scheme not in ("http", "https"):
         return unquote(address).lower()
     host = (parts.hostname or "").removeprefix("www.")
@@ -92,9 +92,18 @@ def why_same(old: str, new: str) -> str | None:
 
 def _site(address: str) -> str:
     """The part of the host name that one owner registers, as near as one can tell without a list of registries."""
-    labels = (urlsplit(address).hostname or "").split(".")
+    labels = (_parts(address).hostname or "").split(".")
     size = 3 if len(labels) > 2 and labels[-2] in _REGISTRIES else 2
     return ".".join(labels[-size:]) if len(labels) >= size else ""
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; one that is no address (``https://[a``) is a path."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", address, "", "")
+    return parts
 
 
 def _hides(address: str) -> bool:
@@ -102,7 +111,7 @@ def _hides(address: str) -> bool:
 
 
 def _keep(address: str, wanted: Callable[[str, str], bool]) -> str:
-    parts = urlsplit(address)
+    parts = _parts(address)
     if not parts.query:
         return address
     kept = [(name, _inner(value)) for name, value in _pairs(parts.query) if wanted(name, value)]

@@ -46,6 +46,7 @@ def match(old: Side, new: Side) -> Matching:
     pairing.take_same_in_order()
     pairing.take_same_elsewhere()
     pairing.take_reflowed()
+    pairing.take_cells()
     pairing.take_headings()
     pairing.take_alike()
     pairing.take_lone()
@@ -94,6 +95,15 @@ class _Pairing:
                 self.pairs |= dict.fromkeys(here, there[0])
                 self.back |= dict.fromkeys(there, here[0])
                 self.reflowed |= set(here)
+
+    def take_cells(self) -> None:
+        """As many cells between the same neighbours: each is the one in its place, whatever figures stand in them."""
+        for run, gap in list(self._gaps()):
+            olds = [before for before in gap if before in self.old_place and before not in self.back]
+            kinds = {self.new.clauses[n].kind for n in run} | {self.old.clauses[n].kind for n in olds}
+            if len(olds) == len(run) and kinds == {"cell"}:
+                for before, position in zip(olds, run, strict=True):
+                    self._pair(before, position)
 
     def take_headings(self) -> None:
         """A heading whose section goes on as before was renamed, whatever it is called now."""

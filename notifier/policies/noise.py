@@ -208,8 +208,9 @@ def contents(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
     repeats = [clause.kind != "heading" and titles[n] in headings for n, clause in enumerate(clauses)]
     found: set[int] = set()
     for run in _runs(clauses, titles):
-        repeated = [position for position in run if repeats[position]]
-        if run.start and _CONTENTS_TITLE.fullmatch(titles[run.start - 1]) and 2 * len(repeated) > len(run):
+        repeated = sum(repeats[position] for position in run)
+        others = sum(not repeats[position] and not _is_widget(keys[position]) for position in run)
+        if run.start and _CONTENTS_TITLE.fullmatch(titles[run.start - 1]) and repeated > others:
             found |= {run.start - 1, *run}
         for _, row in groupby(run, lambda position: repeats[position] or _is_widget(keys[position])):
             positions = list(row)
