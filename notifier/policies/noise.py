@@ -203,7 +203,8 @@ def _is_widget(key: str) -> bool:
 
 def contents(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
     """The table of contents: lines in a row that repeat headings; under a title that says so, most of them do."""
-    titles = [key(clause.text, heading=True) if len(clause.text) <= _LINE else "" for clause in clauses]
+    as_title = TITLE_STEPS[len(TEXT_STEPS) :]
+    titles = [_after(words, as_title) if len(words) <= _LINE else "" for words in keys]
     headings = {titles[n] for n, clause in enumerate(clauses) if clause.kind == "heading"} - {""}
     repeats = [clause.kind != "heading" and titles[n] in headings for n, clause in enumerate(clauses)]
     found: set[int] = set()
