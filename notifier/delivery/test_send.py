@@ -43,14 +43,16 @@ class Answer:
 
 
 async def send_test(
-    db: Db, keys: Keys, email: Channel, public_url: str, site: str, campaign_id: int,
+    db: Db, keys: Keys, email: Channel | None, public_url: str, site: str, campaign_id: int,
     addresses: Sequence[str], locales: Sequence[str], actor: str, now: datetime,
 ) -> list[Answer]:  # fmt: skip
     """Send every address the letter in each locale (none named: in all). Answers one by one what the relay said.
 
     Raises NotFound, Conflict when the campaign or the stop switch does not allow it or too many were sent just now,
-    Invalid for a locale that the version has no text in.
+    Invalid for a locale that the version has no text in. ``email`` is None where that channel is not switched on.
     """
+    if email is None:
+        raise Conflict("letters by email are not switched on here; add the channel to NOTIFIER_CHANNELS")
     async with db.transaction() as tx:
         campaign = await lock_campaign(tx, site, campaign_id)
         await refuse_if_stopped(tx, site)

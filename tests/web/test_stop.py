@@ -1,10 +1,12 @@
-"""Stopping all sending, and approving with two, over HTTP."""
+"""Stopping all sending, approving with two, and test letters, over HTTP."""
 
 from collections.abc import Awaitable, Callable
 
+from notifier.channels import email
 from notifier.compose import Service
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
+from tests.channels.smtp_server import smtp_server
 from tests.sites import a_site
 from tests.web import scene
 from tests.web.asking import Api, Client
@@ -53,3 +55,23 @@ async def test_a_campaign_says_who_approved_it_and_that_somebody_else_must(
     assert "somebody else must approve" in problem["detail"]
     second = await Api(client, await token("send", name="noor")).post(path)
     assert (second["state"], second["approvals"]["approved_by"]) == ("approved", ["tester", "noor"])
+
+
+async def test_test_letters_are_asked_for_with_addresses_that_are_some_and_a_relay_that_is_there(
+    api: Api, service: Service, site: Site
+) -> None:
+    campaign = await scene.play(service.db, site, service.clock.now(), people=5)
+    path = f"/v1/sites/kumo/campaigns/{campaign}/test"
+    for wrong in ([], ["nonsense"], [f"a{n}@office.example" for n in range(11)]):
+        assert (await api.ask("POST", path, {"addresses": wrong}))[0] == 422
+    status, problem = await api.ask("POST", path, {"addresses": ["kei@office.example"]})
+    assert (status, "not switched on" in problem["detail"]) == (409, True)
+    async with smtp_server() as server, email.open_channel(service.settings, service.keys) as channel:
+        service.channels["email"] = channel  # type: ignore[index] # a plain dictionary in tests
+        relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
+        await apply(service.db, a_site(relays=[relay]), service.clock.now())
+        sent = await api.post(path, {"addresses": ["kei@office.example"], "locales": ["ja"]})
+    (letter,) = sent["letters"]
+    assert (letter["locale"], letter["outcome"], letter["failure"]) == ("ja", "accepted_by_relay", None)
+    assert letter["reply"].startswith("250")
+    assert letter["via"] == f"127.0.0.1:{server.port}"

@@ -174,7 +174,7 @@ async def test_campaign(call: Call, path: CampaignPath, grant: Grant, body: Test
     """
     service = call.service
     answers = await send_test(
-        call.db, service.keys, service.channels["email"], service.settings.public_url, path.site, path.campaign_id,
+        call.db, service.keys, service.channels.get("email"), service.settings.public_url, path.site, path.campaign_id,
         list(dict.fromkeys(body.addresses)), body.locales, grant.name, call.now,
     )  # fmt: skip
     return TestAnswers(letters=[TestAnswer.model_validate(one, from_attributes=True) for one in answers])

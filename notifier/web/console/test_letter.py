@@ -33,7 +33,7 @@ async def send(request: web.Request) -> web.Response:
     given = str(form.get("addresses", "")).replace("\0", "")
     try:
         answers = await send_test(
-            service.db, service.keys, service.channels["email"], service.settings.public_url,
+            service.db, service.keys, service.channels.get("email"), service.settings.public_url,
             campaign.site, campaign.campaign_id, _addresses(given),
             [str(locale) for locale in form.getall("locale", [])], grant_of(request).name, service.clock.now(),
         )  # fmt: skip
