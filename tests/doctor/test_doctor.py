@@ -12,12 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
+from notifier.campaigns.stop import stop
 from notifier.cli import doctor as command
 from notifier.db import Db
 from notifier.doctor.examine import examine
 from notifier.doctor.finding import Finding
 from notifier.doctor.names import Names
-from notifier.doctor.site import examine_clocks
+from notifier.doctor.site import examine_clocks, examine_stops
 from notifier.letters.sign import signer_of
 from notifier.settings import Settings
 from notifier.sites.apply import apply
@@ -224,3 +225,15 @@ async def test_a_webhook_that_said_it_is_gone_is_found_until_the_site_names_anot
     )  # fmt: skip
     assert about(await findings(db, site), "webhook") == [("fail", "it said on 2026-03-01 that it is gone (410)")]
     assert about(await findings(db, a_site(relay, webhook=webhook | {"generation": 2})), "webhook") == []
+
+
+async def test_that_sending_is_stopped_is_a_failure_with_the_command_that_lets_it_go_on(
+    db: Db, site: Site, now: datetime
+) -> None:
+    assert await examine_stops(db, site) == []
+    await stop(db, None, "kei", "the wrong text", now)
+    await stop(db, "kumo", "noor", "", now)
+    assert [(f.level, f.what, f.found, f.remedy) for f in await examine_stops(db, site)] == [
+        ("fail", "sending", "all sending was stopped by kei: the wrong text", "let it go on: notifier go"),
+        ("fail", "sending", "all sending of kumo was stopped by noor", "let it go on: notifier go kumo"),
+    ]

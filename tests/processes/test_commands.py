@@ -193,3 +193,51 @@ async def test_every_command_stands_in_the_docs_and_explains_itself(environment:
     documented = set(re.findall(r"^\| `notifier ([a-z-]+)", docs, re.MULTILINE))
     listed = set(re.findall(r"^│ ([a-z][a-z-]+) ", await run(environment, "--help"), re.MULTILINE))
     assert listed == documented
+
+
+async def test_a_campaign_is_tested_approved_by_two_stopped_and_let_go_on_from_the_terminal(
+    environment: Environment, tmp_path: Path
+) -> None:
+    described = (resource("examples") / SITE / "site.yaml").read_text("utf-8")
+    async with catch_mail("127.0.0.1", 0, f"{environment['NOTIFIER_URL']}/hooks/email") as catcher:
+        site = tmp_path / "site.yaml"
+        careful = "\napproval: {people: 2, test_send: true}\ncanary: {stages: [1], go_on: by_hand}\n"
+        site.write_text(described.replace("port: 1025", f"port: {catcher.smtp_port}") + careful)
+        await run(environment, "migrate")
+        await run(environment, "apply", str(site), "--yes")
+        scopes = [f"--scope={scope}" for scope in ("people", "read", "send", "admin")]
+        tokens = [await run(environment, "token", "create", "--name", name, *scopes) for name in ("kei", "noor")]
+        one, two = ({**environment, "NOTIFIER_TOKEN": token.strip()} for token in tokens)
+        secret = (await run(environment, "webhook-secret", "show", SITE)).strip()
+        async with serving(environment):
+            people = tmp_path / "people.csv"
+            people.write_text(PEOPLE.replace("not an address", "liam@example.com").replace("mia+gone", "mia"))
+            await run(one, "people", "import", SITE, str(people))
+            one["NOTIFIER_WEBHOOK_SECRET"] = secret
+            for label in ("1", "2"):
+                await run(one, *publishing(label))
+            assert "test letter first" in await run(one, "campaigns", "approve", SITE, "1", status=1)
+            said = await run(one, "campaigns", "test", SITE, "1", "kei@office.example", "--locale", "ja")
+            assert "accepted by relay" in said
+            assert "1 of 2 approved, by kei; somebody else must approve." in await run(
+                one, "campaigns", "approve", SITE, "1"
+            )
+            assert "somebody else must approve" in await run(one, "campaigns", "approve", SITE, "1", status=1)
+            assert "every site" in await run(one, "stop", "--reason", "wait")
+            assert "is approved" in await run(two, "campaigns", "approve", SITE, "1")
+            assert "Nothing is stopped any more" in await run(two, "go")
+            assert "is not stopped" in await run(two, "go", SITE, status=1)
+            await once_it_can(one, "campaigns", "go-on", SITE, "1", "--reason", "all is well")
+            await once_it_can(one, *publishing("2"), "--wait")
+    assert catcher.mailbox.counts["accepted"] == 4  # one of them the test letter
+
+
+async def once_it_can(environment: Environment, *command: str) -> None:
+    """Run a command until it ends well."""
+    for _ in range(50):
+        process = await start(environment, *command)
+        _, complaints = await asyncio.wait_for(process.communicate(), 60)
+        if process.returncode == 0:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError(complaints.decode())
