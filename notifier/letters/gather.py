@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.db import Db
@@ -9,6 +10,12 @@ from notifier.letters.letter import Correction, Telling, Words
 from notifier.policies.diff import Change, compare
 from notifier.policies.publish import VersionText, load_version, texts_of
 from notifier.sites.site import load_site
+
+
+@dataclass(frozen=True)
+class _LastTold:
+    version_id: int
+    label: str
 
 
 async def gather(db: Db, campaign_id: int) -> Telling:
@@ -21,7 +28,8 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         correction = await _correction(tx, campaign)
         version = await load_version(tx, campaign.site, campaign.version_id)
         texts = await texts_of(tx, version.version_id)
-        before = {} if version.previous_id is None else {t.locale: t for t in await texts_of(tx, version.previous_id)}
+        last_told = await tx.first(_LastTold, "letters.told_before", version_id=version.version_id)
+        before = {} if last_told is None else {t.locale: t for t in await texts_of(tx, last_told.version_id)}
         site = await load_site(tx, campaign.site)
     # Off the event loop: a very long text takes seconds, and leases have to be kept meanwhile.
     words = await asyncio.to_thread(_all_words, campaign, texts, before)
@@ -36,6 +44,7 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         rule=campaign.rule,
         texts=words,
         correction=correction,
+        since=None if last_told is None or last_told.version_id == version.previous_id else last_told.label,
     )
 
 

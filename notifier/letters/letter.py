@@ -52,7 +52,8 @@ class Correction:
 class Telling:
     """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try.
 
-    Of a correction, the summaries of ``texts`` are its words.
+    Of a correction, the summaries of ``texts`` are its words. ``since`` is the label of the version that changes are
+    listed against, where it is not the one before: people were not told of those in between.
     """
 
     campaign_id: int
@@ -65,6 +66,7 @@ class Telling:
     rule: Rule
     texts: Mapping[str, Words]
     correction: Correction | None = None
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

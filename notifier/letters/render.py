@@ -111,6 +111,7 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         "home": site.home_url,
         "url": address_of(words, public_url),
         "current": own_page if own_page.startswith(("https://", "http://")) else "",
+        "since": None if telling.since is None else clean(telling.since),
         "heading": "heading" if telling.correction is None else "heading_correction",
         "body": "notice" if telling.correction is None else "correction",
     }
