@@ -19,7 +19,7 @@ Token = Callable[..., Awaitable[str]]
 Send = Callable[..., Awaitable[tuple[int, Any]]]
 OUR_PAGE = {"Sec-Fetch-Site": "same-origin"}
 MULTIPART = "multipart/form-data; boundary=x"
-CANARY = "canary"
+CANARY = "kanarek"
 
 
 async def sign_in(client: Client, token: str) -> dict[str, str]:

@@ -110,8 +110,10 @@ def test_a_fact_is_said_with_names_and_times_in_the_reader_s_language_and_nothin
 
 def test_a_timeline_begins_with_the_newest_fact_and_leaves_out_what_is_empty() -> None:
     events = [
-        Event(NOW - timedelta(days=9), "registered", None, None, None, None, None, {"version": None}),
-        Event(NOW, "refused", "privacy", "2", 7, "email", 2, {"class": "bad_address", "reply": "550 <b>", "via": ""}),
+        Event(NOW - timedelta(days=9), "registered", None, None, None, None, None, None, {"version": None}),
+        Event(
+            NOW, "refused", "privacy", "2", 7, None, "email", 2, {"class": "bad_address", "reply": "550 <b>", "via": ""}
+        ),
     ]
     newest, oldest = moments(Pages().tongue("en"), events, {"privacy": "Privacy Policy"})
     assert (newest.words, newest.tone) == ("Refused: Address does not exist", "bad")
@@ -122,7 +124,7 @@ def test_a_timeline_begins_with_the_newest_fact_and_leaves_out_what_is_empty() -
 
 def test_a_day_of_which_no_time_is_known_is_shown_without_one_and_in_every_zone_the_same() -> None:
     midnight = NOW.replace(hour=0)
-    events = [Event(midnight, "last_seen", None, None, None, None, None, {})]
+    events = [Event(midnight, "last_seen", None, None, None, None, None, None, {})]
     for zone in ("Asia/Tokyo", "America/Los_Angeles"):
         (shown,) = moments(Pages().tongue("en", zone), events, {})
         assert ">Mar 1, 2026</time>" in shown.when

@@ -67,7 +67,7 @@ class ShownBody(BaseModel):
     policy: Slug
     version: Label = Field(description="The version's label.")
     locale: Locale
-    statement: Digest = Field(description="As `pending` gave it with the words.")
+    statement: Digest = Field(description="As `pending` gave it with the words.", examples=["0123456789abcdef" * 4])
 
 
 class ShownAnswer(BaseModel):
