@@ -89,3 +89,37 @@ class PersonToken:
         if token.expires <= now:
             raise Unauthenticated("this person token has expired; ask the site for a new one")
         return token
+
+
+@dataclass(frozen=True)
+class ActLink:
+    """Lets one person act once on one version, on a page of their own, until ``expires``. ``act`` is the link's id."""
+
+    site: str
+    lane: int
+    person_id: UUID
+    version_id: int
+    act: UUID
+    expires: datetime
+
+    def seal(self, keys: Keys) -> str:
+        """The link's token: safe in a path."""
+        body = (
+            f"{self.site}.{self.lane}.{self.person_id.hex}.{self.version_id}.{self.act.hex}"
+            f".{int(self.expires.timestamp())}"
+        )
+        return f"{body}.{base64.urlsafe_b64encode(keys.mac('act-link', body)).decode().rstrip('=')}"
+
+    @staticmethod
+    def open(text: str, keys: Keys) -> "ActLink":
+        """Read a token, also one past its time. Raises Unauthenticated when it is forged or broken."""
+        body, _, seal = text.rpartition(".")
+        try:
+            given = base64.urlsafe_b64decode(seal + "==")
+            if not hmac.compare_digest(given, keys.mac("act-link", body)):
+                raise Unauthenticated("this link was not made by us")
+            site, lane, person, version, act, expires = body.rsplit(".", 5)
+            until = datetime.fromtimestamp(int(expires), UTC)
+            return ActLink(site, int(lane), UUID(person), int(version), UUID(act), until)
+        except (ValueError, binascii.Error) as error:
+            raise Unauthenticated("this is not such a link") from error

@@ -121,12 +121,13 @@ def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Ac
 
 
 async def record_explicit(
-    db: Db, site: str, person: Somebody, version_id: int, at: datetime, via: str, now: datetime
+    db: Db, site: str, person: Somebody, version_id: int, at: datetime, via: str, now: datetime, **shown: str
 ) -> bool:
     """Record that a person accepted exactly this version by an act. Returns False when that was recorded before.
 
-    ``via`` says how, in the site's words. What was deemed before stays; this is the next revision. Raises NotFound for
-    a version that the site has not published, Invalid for an act before the publication or in the future.
+    ``via`` says how, in the site's words; ``shown``, for the evidence, exactly what the person had before them. What
+    was deemed before stays; this is the next revision. Raises NotFound for a version that the site has not published,
+    Invalid for an act before the publication or in the future.
     """
     await check_moment(db, site, version_id, at, now)
     for _ in range(TRIES):
@@ -135,7 +136,7 @@ async def record_explicit(
         )
         if recorded is not None and recorded.kind == "explicit":
             return False
-        acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via)
+        acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via, **shown)
         if await append(db, person.lane, [acceptance], now):
             return True
     raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")

@@ -86,6 +86,7 @@ ENGLISH: Mapping[str, str] = {
     "event.complained": "Complained, so it arrived",
     "event.withheld": "Not sent: {class}",
     "event.used": "Used the site: {kind}",
+    "event.acted": "Answered on a page that was shown to them",
     "event.objected": "Objected",
     "event.objection_withdrawn": "Took the objection back",
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",

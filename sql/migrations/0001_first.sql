@@ -454,6 +454,20 @@ CREATE TABLE objection (
     PRIMARY KEY (lane, person_id, version_id, at)
 );
 
+-- What a person did on a page, and exactly what stood there: by a link of their own, which is good for one act, or by the
+-- site's page, as the site says. Append-only.
+CREATE TABLE act (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    act         uuid NOT NULL,                  -- the link's own id; made by us where there was no link
+    version_id  integer NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('accept', 'object', 'withdraw', 'close')),
+    locale      text NOT NULL,
+    statement   text NOT NULL,                  -- the words that were agreed to, or the digest of the notice
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, act)
+);
+
 -- ---------------------------------------------------------------- running
 
 -- Duties that must run once take an expiring row here (session locks break behind a pooler).

@@ -52,6 +52,10 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
            jsonb_build_object('via', via, 'statement', statement, 'recorded_at', recorded_at)
     FROM objection WHERE lane = :lane AND person_id = :person_id
     UNION ALL
+    SELECT at, 5, 'acted', version_id, NULL, NULL, NULL,
+           jsonb_build_object('act', kind, 'locale', locale, 'statement', statement)
+    FROM act WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
     SELECT coalesce(accepted_at, recorded_at), 7, 'accepted_' || kind, version_id, NULL, NULL, NULL,
            jsonb_build_object('grade', grade, 'revision', revision, 'counts_from', counts_from,
                               'recorded_at', recorded_at, 'evidence', evidence)

@@ -49,3 +49,46 @@ ORDER BY c.policy
 INSERT INTO intent (lane, person_id, campaign_id, channel, attempt, epoch, at, address, sha256, sheet)
 VALUES (:lane, :person_id, :campaign_id, :channel, 1, 0, :now, '', :sha256, :sheet)
 ON CONFLICT DO NOTHING
+
+-- name: hold_policy
+-- lanes: none
+-- Nobody publishes a version of this policy until the transaction ends.
+SELECT policy FROM policy WHERE site = :site AND policy = :policy FOR SHARE
+
+-- name: is_overtaken
+-- lanes: none
+-- Whether a newer version of the same policy is published that people are told of.
+SELECT EXISTS (
+    SELECT FROM version v JOIN version w ON w.site = v.site AND w.policy = v.policy AND w.ordinal > v.ordinal
+    WHERE v.version_id = :version_id AND w.materiality <> 'editorial'
+)
+
+-- name: record_act
+-- lanes: one
+-- What somebody did by a link, or on a page of the site; a link is good for one.
+INSERT INTO act (lane, person_id, act, version_id, kind, locale, statement, at)
+VALUES (:lane, :person_id, :act, :version_id, :kind, :locale, :statement, :now)
+ON CONFLICT DO NOTHING
+
+-- name: done
+-- lanes: one
+-- What was done by a link already.
+SELECT kind, at FROM act WHERE lane = :lane AND person_id = :person_id AND act = :act
+
+-- name: by_id
+-- lanes: one
+-- The person whom a link is for, and where they stand with its version.
+SELECT p.lane, p.person_id, p.status::text AS status, p.locale, p.time_zone,
+       (SELECT kind::text FROM accepted
+        WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id) AS accepted,
+       coalesce((SELECT NOT withdrawn FROM objection
+        WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
+        ORDER BY at DESC LIMIT 1), false) AS objected
+FROM person p
+WHERE p.lane = :lane AND p.person_id = :person_id AND p.site = :site
+
+-- name: close_account
+-- lanes: one
+-- A person says that they leave. The site's own word about the account comes with its next list of people.
+UPDATE person SET status = 'closed', closed_at = coalesce(closed_at, :now), changed_at = :now
+WHERE lane = :lane AND person_id = :person_id AND status NOT IN ('closed', 'erased')

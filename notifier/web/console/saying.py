@@ -31,6 +31,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "withheld": ("no", "warn"),
     "used": ("use", "on"),
     "last_seen": ("use", ""),
+    "acted": ("pen", "on"),
     "objected": ("no", "bad"),
     "objection_withdrawn": ("no", ""),
     "accepted_deemed": ("check", "good"),

@@ -5,7 +5,7 @@ from aiohttp import web
 from notifier.compose import Service
 from notifier.web.context import PAGES, request_id
 from notifier.web.page import choose_language, language_of, page
-from notifier.web.public import redlines, texts
+from notifier.web.public import act, redlines, texts
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -13,6 +13,8 @@ def routes(service: Service) -> list[web.RouteDef]:
     return [
         web.get("/", home),
         web.get("/language/{language}", choose_language),
+        web.get("/act/{token}", act.show),
+        web.post("/act/{token}", act.submit),
         web.get("/p/{site}", texts.show_policies),
         web.get("/p/{site}/{policy}", texts.show_current),
         web.get("/p/{site}/{policy}/versions", texts.show_history),
