@@ -70,7 +70,7 @@ class Size:
 
 SMALL = Size(
     people=4000, kills=4, stops=1, restarts=1, down=3, pauses=2, slice_size=150, batch=20, lease=5, limit=240,
-    spread=0.4, delay=0.003,
+    spread=0.4, delay=0.008,
 )  # fmt: skip
 FULL = Size(
     people=50_000, kills=20, stops=3, restarts=2, down=60, pauses=2, slice_size=1000, batch=50, lease=15, limit=1500,
