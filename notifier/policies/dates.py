@@ -49,7 +49,7 @@ _ASIAN_LABELS = re.compile(
     "|日|版|は|に|の|を|が|自|起|于|於|本|政策|条款"
     "|อัปเดต|ปรับปรุง|แก้ไข|ล่าสุด|ครั้ง|มีผลบังคับใช้|ตั้งแต่|วันที่|เมื่อ|ฉบับ|นโยบาย"
 )
-_YEAR = re.compile(r"\d{4}")
+_MARKS = ("©", "(c)", "copyright")
 _COPYRIGHT = re.compile(r"(?:©|\(c\)|copyright)[\s©]*\d{4}(?:\s*[-–]\s*\d{4})?", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _WORTH_A_LOOK = re.compile(r"\d|元年|[Vv]ersion")
@@ -71,4 +71,4 @@ def only_says_when(text: str) -> bool:
 
 def without_copyright_year(text: str) -> str:
     """ "© 2025 Kumo" as "© Kumo"."""
-    return _COPYRIGHT.sub("©", text) if _YEAR.search(text) else text
+    return _COPYRIGHT.sub("©", text) if any(mark in text.lower() for mark in _MARKS) else text

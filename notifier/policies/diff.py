@@ -230,6 +230,8 @@ class _Comparing:
 
     def _redirects(self, earlier: Clause, clause: Clause) -> Iterator[Redirect]:
         """Links on the same words that lead elsewhere; the n-th on those words is compared with the n-th."""
+        if earlier.links == clause.links:
+            return
         targets: defaultdict[str, list[str]] = defaultdict(list)
         for link in earlier.links:
             targets[noise.key(link.words, heading=False)].append(link.target)

@@ -21,7 +21,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]"
 )
 _QUOTES = re.compile("[\"'`´‘’‚‛“”„‟«»‹›′″‴]+")
-_APOSTROPHE = re.compile(r"(?<=\w)['’´`](?=\w)")
+_APOSTROPHE = re.compile(r"['’´`](?<=\w.)(?=\w)")
 _DASHES = re.compile("[-‐‑‒–—―−⁃]+")
 _WAVES = re.compile("[~〜～]+")
 _STOPS = re.compile(r"[.…]{2,}|…")
@@ -66,7 +66,7 @@ def without_invisible(text: str) -> str:
 
 def one_width(text: str) -> str:
     """Full-width letters, half-width katakana, ligatures and accents composed in two ways as one (Unicode's NFKC)."""
-    return unicodedata.normalize("NFKC", text)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 def without_quotes(text: str) -> str:
@@ -81,17 +81,17 @@ def one_dash(text: str) -> str:
 
 def without_spaces_between_scripts(text: str) -> str:
     """「Cookie を」 as 「Cookieを」; all other spaces were squeezed when the text was read."""
-    return _NEAR_UNSPACED.sub("", text) if UNSPACED.search(text) else text
+    return text if text.isascii() or not UNSPACED.search(text) else _NEAR_UNSPACED.sub("", text)
 
 
 def without_address_noise(text: str) -> str:
     """Printed addresses as the places they lead to."""
-    return _ADDRESS.sub(lambda found: place(found.group()), text)
+    return _ADDRESS.sub(lambda found: place(found.group()), text) if "://" in text else text
 
 
 def without_footnote_marks(text: str) -> str:
     """Without [12] and the like."""
-    return _FOOTNOTE.sub("", text)
+    return _FOOTNOTE.sub("", text) if "[" in text else text
 
 
 def without_bullet(text: str) -> str:
@@ -101,7 +101,7 @@ def without_bullet(text: str) -> str:
 
 def without_extra_stops(text: str) -> str:
     """Repeated full stops as one, and none of . , ; : at the end: lists do as they like there."""
-    return _STOPS.sub(".", text).rstrip(_ENDS)
+    return (_STOPS.sub(".", text) if ".." in text or "…" in text else text).rstrip(_ENDS)
 
 
 def without_decoration(text: str) -> str:
