@@ -256,8 +256,8 @@ async def test_erasing_leaves_that_there_was_somebody_and_no_more(
     db: Db, keys: Keys, site: Site, now: datetime
 ) -> None:
     whole = said(
-        email="canary@kumo.example", country="JP", locale="ja", time_zone="Asia/Tokyo", roles=["canary"],
-        channels=["email"], attributes={"name": "canary"}, registered_at="2024-05-01",
+        email="kasumi@kumo.example", country="JP", locale="ja", time_zone="Asia/Tokyo", roles=["kasumi"],
+        channels=["email"], attributes={"name": "kasumi"}, registered_at="2024-05-01",
     )  # fmt: skip
     before, _ = await put_person(db, keys, "kumo", whole, now)
     other, _ = await put_person(db, keys, "kumo", said("43", email="other@kumo.example"), now)
@@ -268,7 +268,7 @@ async def test_erasing_leaves_that_there_was_somebody_and_no_more(
     )  # fmt: skip
     assert (erased.external_id, erased.status) == (keys.pseudonym("kumo", "42"), "erased")
     assert (erased.closed_at, erased.email, erased.attributes) == (now + LATER, None, {})
-    assert await everything(db, "canary") == []
+    assert await everything(db, "kasumi") == []
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM retry") == 1  # withheld when it is due
         assert await connection.fetchval("SELECT count(*) FROM intent") == 1
@@ -308,21 +308,21 @@ async def leave_traces(db: Db, person: roster.Person) -> None:
     """What later stages keep of somebody."""
     key = f"{person.lane}, '{person.person_id}'"
     await db.execute(f"""
-        INSERT INTO intent VALUES ({key}, 1, 'email', 1, 1, '2026-03-01Z', 'canary@kumo.example', '');
+        INSERT INTO intent VALUES ({key}, 1, 'email', 1, 1, '2026-03-01Z', 'kasumi@kumo.example', '');
         INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply)
-        VALUES ({key}, 1, 'email', 1, 'refused', '2026-03-01Z', 'bad_address', '550 <canary@kumo.example> unknown');
+        VALUES ({key}, 1, 'email', 1, 'refused', '2026-03-01Z', 'bad_address', '550 <kasumi@kumo.example> unknown');
         INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, via)
         VALUES ({key}, 1, 'email', 1, 'accepted_by_relay', '2026-03-01Z', 'mx.kumo.example'),
-               ({key}, 1, 'email', 1, 'accepted_by_recipient', '2026-03-01Z', 'mail.canary.example');
+               ({key}, 1, 'email', 1, 'accepted_by_recipient', '2026-03-01Z', 'mail.kasumi.example');
         INSERT INTO retry VALUES ({key}, 1, 'email', 2, 1, '2026-03-01Z');
         INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, due_at)
-        VALUES ({key}, '2026-03-01', '2026-03-01Z', '2026-03-01Z', 'login', '/canary', '2026-03-01Z');
+        VALUES ({key}, '2026-03-01', '2026-03-01Z', '2026-03-01Z', 'login', '/kasumi', '2026-03-01Z');
         INSERT INTO acceptance (lane, person_id, version_id, kind, grade, accepted_at, evidence, recorded_at)
         VALUES ({key}, 1, 'deemed', 'C', '2026-03-01Z',
-                '{{"use": {{"kind": "login", "url_path": "/canary", "ip_prefix": "192.0.2.0/24"}}}}', '2026-03-01Z'),
-               ({key}, 2, 'explicit', 'A', '2026-03-01Z', '{{"reason": "it", "via": "call by canary"}}', '2026-03-01Z');
+                '{{"use": {{"kind": "login", "url_path": "/kasumi", "ip_prefix": "192.0.2.0/24"}}}}', '2026-03-01Z'),
+               ({key}, 2, 'explicit', 'A', '2026-03-01Z', '{{"reason": "it", "via": "call by kasumi"}}', '2026-03-01Z');
         INSERT INTO objection (lane, person_id, version_id, at, via, statement, recorded_at)
-        VALUES ({key}, 1, '2026-03-01Z', 'letter of canary', 'I, canary, object', '2026-03-01Z');
+        VALUES ({key}, 1, '2026-03-01Z', 'letter of kasumi', 'I, kasumi, object', '2026-03-01Z');
     """)  # noqa: S608 - a number and a UUID of ours
 
 

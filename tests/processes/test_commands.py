@@ -170,7 +170,7 @@ async def test_a_setting_that_is_wrong_is_named(environment: Environment) -> Non
 
 async def test_a_database_that_is_not_there_is_said_with_what_to_do(environment: Environment) -> None:
     gone = {**environment, "NOTIFIER_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
-    assert "NOTIFIER_DATABASE_URL" in await run(gone, "worker", status=1)
+    assert "NOTIFIER_DATABASE_URL" in await run(gone, "migrate", status=1)
 
 
 async def test_a_port_that_is_taken_is_said_with_what_to_do(environment: Environment) -> None:

@@ -54,8 +54,9 @@ async def through(office: Office, relay: Postfix) -> None:
 async def test_a_bounce_comes_back_through_postfix_and_its_log_says_who_took_the_others(office: Office) -> None:
     key, email = return_path_key(office.keys), Email(office.keys)
 
-    async def take(address: str, message: bytes) -> None:
-        await hear(office.db, email.hear({"X-Original-To": address}, message), office.clock.now())
+    async def take(sender: str, address: str, message: bytes) -> None:
+        envelope = {"Return-Path": f"<{sender}>", "X-Original-To": address}
+        await hear(office.db, email.hear(envelope, message), office.clock.now())
 
     for name in ("aoi", "gone", "mia"):
         await office.person(name)
