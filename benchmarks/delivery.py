@@ -17,7 +17,7 @@ from benchmarks.ground import described
 from benchmarks.pipeline import WORKERS, Told, tell
 from notifier.sites.site import Dkim
 
-PEOPLE = 50_000
+PEOPLE = 100_000
 FEW = 10_000
 SLOWLY = 2_000  # letters that aiosmtplib sends over the slow line
 SESSIONS = 8  # of each worker, and of each process of a peer

@@ -76,7 +76,7 @@ async def tell(bench: Bench, people: int, site: Site, environment: Mapping[str, 
 
 async def _until(g: Ground, campaign_id: int, *states: str) -> None:
     while (await load_campaign(g.db, None, campaign_id)).state not in states:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)  # looking more often would cost what is measured
 
 
 async def _curve(g: Ground, workers: list[Worker]) -> list[Point]:
