@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from notifier.db import Db
 from notifier.errors import Conflict, NotFound, NotifierError
-from notifier.log import log
+from notifier.log import log, where
 from notifier.policies.capture import Finding, Known, Verdict, judge, mark
 from notifier.policies.diff import compare
 from notifier.policies.display import MARKDOWN
@@ -37,7 +37,7 @@ _MEMORY = timedelta(days=30)
 _MOST_STEPS = 20
 _KEPT_DOUBTS = 20
 # After these the same bytes again say nothing new.
-_SETTLED = frozenset({"first", "same", "technical", "changed"})
+_AT_REST = frozenset({"first", "same", "technical", "changed"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class _Settled:
+class _SettledText:
     """What counts as the text of a policy in one locale."""
 
     locale: str
@@ -87,9 +87,12 @@ async def look_at_sources(db: Db, inside: Collection[str], now: datetime) -> int
     if not due:
         return 0
     sites = {name: await load_site(db, name) for name in {one.site for one in due}}
-    async with open_fetcher(inside) as fetcher, asyncio.TaskGroup() as group:
-        for one in due:
-            group.create_task(_look(db, fetcher, sites[one.site], one, now))
+    async with open_fetcher(inside) as fetcher:
+        looks = (_look(db, fetcher, sites[one.site], one, now) for one in due)
+        ended = await asyncio.gather(*looks, return_exceptions=True)
+    for one, error in zip(due, ended, strict=True):
+        if isinstance(error, Exception):  # a fault of ours: it costs the other sources nothing
+            log.error("source not looked at", site=one.site, policy=one.policy, error=where(error))
     return len(due)
 
 
@@ -152,7 +155,7 @@ async def _judge(
 ) -> tuple[Finding, Reading | None]:
     """What the look amounts to, and what was read if it was read: the same bytes as the last ones need no reading."""
     source, due = look.source, look.due
-    if last is not None and look.sha256 == last.sha256 and due.verdict in _SETTLED:
+    if last is not None and look.sha256 == last.sha256 and due.verdict in _AT_REST:
         return Finding("same"), None
     settled, candidate = await _snapshot(db, due.settled_id), await _snapshot(db, due.candidate_id)
     seen = [sign for sign, at in due.seen if datetime.fromisoformat(at) > now - _MEMORY]
@@ -249,7 +252,7 @@ async def take(db: Db, site: Site, snapshot_id: int, now: datetime) -> None:
 async def _open(tx: Db, site: Site, policy: str, now: datetime) -> None:
     """Open a pending version with what all sources of the policy now say."""
     texts = {}
-    for row in await tx.many(_Settled, "watch.settled_of", site=site.site, policy=policy):
+    for row in await tx.many(_SettledText, "watch.settled_of", site=site.site, policy=policy):
         source = source_of(site, policy, row.locale)
         if source is not None and (reading := _reading(source, row.snapshot)) is not None:
             texts[row.locale] = reading.text

@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from notifier.db import Db
-from notifier.policies import fetch
+from notifier.policies import fetch, sources
 from notifier.policies.pending import confirm
+from notifier.policies.places import fetch_source
 from notifier.policies.publish import Version, list_versions, texts_of
 from notifier.policies.sources import look_at_sources
 from notifier.policies.version import Details
 from notifier.sites.apply import apply
-from notifier.sites.site import Site
+from notifier.sites.site import Site, Source
 from tests.flow.far_pages import Pages, far_pages, git_is_here
 from tests.sites import a_site
 
@@ -277,6 +278,22 @@ async def test_a_look_that_dies_is_a_look_that_did_not_happen(
     assert await look_at_sources(watched.db, INSIDE, watched.now) == 0
     await watched.describe({"page": f"{watched.pages.url}/privacy"})
     assert len(await watched.look()) == 1
+
+
+async def test_a_source_that_we_fail_at_costs_the_others_nothing(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(fetcher: fetch.Fetcher, source: Source, last: Mapping[str, str]) -> fetch.Fetched:
+        if source.locale == "ja":
+            raise RuntimeError("a fault of ours")
+        return await fetch_source(fetcher, source, last)
+
+    monkeypatch.setattr(sources, "fetch_source", failing)
+    await watched.describe(
+        {"page": f"{watched.pages.url}/privacy"}, {"locale": "ja", "page": f"{watched.pages.url}/privacy"}
+    )
+    assert len(await watched.look()) == 1
+    assert ((await watched.state())["verdict"], (await watched.state("ja"))["verdict"]) == ("first", None)
 
 
 async def test_a_source_that_site_yaml_no_longer_names_is_not_asked(watched: Watched) -> None:
