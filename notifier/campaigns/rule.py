@@ -1,11 +1,11 @@
 """The rule of a campaign: a preset, what the site changed of it, and what the version asks for. Pure."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from notifier.policies.version import EXPLICIT_FLAGS
-from notifier.sites.preset import PRESETS, Evidence
+from notifier.sites.preset import PRESETS, Evidence, NewPurpose
 from notifier.sites.site import Audience, RuleSettings
 
 # Kinds of activity that are no use of the site in the sense of a policy, whatever a site's allow-list says.
@@ -13,6 +13,8 @@ NEVER_USE = frozenset({
     "policy_viewed", "policy_exported", "account_closed", "objected", "password_reset", "logout",
     "prefetch", "api_token", "impersonation",
 })  # fmt: skip
+
+_T = TypeVar("_T")
 
 
 class Rule(BaseModel):
@@ -31,6 +33,9 @@ class Rule(BaseModel):
     deems: bool
     activity_kinds: tuple[str, ...] | None
     audience: Audience
+    remind_days_before: tuple[int, ...] = ()  # days before the effective date, the furthest first
+    nudge_unread_days: int | None = None  # a private message unread for so long is followed by email
+    new_purpose: NewPurpose = "after_notice"  # when processing for a new purpose may begin for somebody
     explicit: bool  # this version wants an act; continued use amounts to nothing
 
 
@@ -52,5 +57,14 @@ def rule_of(settings: RuleSettings, materiality: str, flags: frozenset[str]) -> 
         deems=preset.deems if chosen is None else chosen,
         activity_kinds=None if settings.activity_kinds is None else tuple(settings.activity_kinds),
         audience=settings.audience,
+        remind_days_before=tuple(
+            sorted(set(_chosen(settings.remind_days_before, preset.remind_days_before)), reverse=True)
+        ),
+        nudge_unread_days=_chosen(settings.nudge_unread_days, preset.nudge_unread_days) or None,
+        new_purpose=settings.new_purpose or preset.new_purpose,
         explicit=materiality == "explicit" or bool(flags & EXPLICIT_FLAGS),
     )
+
+
+def _chosen(own: _T | None, preset: _T) -> _T:
+    return preset if own is None else own

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict
 # What shows that somebody was told: our relay's word, the recipient's own server's, or that it was in front of them.
 Evidence = Literal["relay", "recipient", "shown"]
 
+# When a new purpose of processing may begin for somebody: when the version takes effect, on the person's own date
+# (told, and the notice period has passed), or not by anything here: it wants an act of theirs.
+NewPurpose = Literal["at_effect", "after_notice", "after_act"]
+
 
 class Preset(BaseModel):
     """What a site starts from; it may choose otherwise value by value in site.yaml."""
@@ -21,6 +25,9 @@ class Preset(BaseModel):
     evidence: Evidence = "relay"
     evidence_hours: int = 72
     deems: bool = True
+    remind_days_before: tuple[int, ...] = ()
+    nudge_unread_days: int | None = None
+    new_purpose: NewPurpose = "after_notice"
 
 
 PRESETS: dict[str, Preset] = {
@@ -35,5 +42,6 @@ PRESETS: dict[str, Preset] = {
         channels=("email", "inbox"),
         telling="any",
         notice_days=14,
+        nudge_unread_days=3,
     ),
 }

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from notifier.db import Db
 from notifier.errors import NotFound
 from notifier.sites.pace import Pace, PerDay, Rate, WarmUp
-from notifier.sites.preset import PRESETS, Evidence
+from notifier.sites.preset import PRESETS, Evidence, NewPurpose
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -165,6 +165,15 @@ class RuleSettings(_Part):
     )
     deemed_acceptance: bool | None = None
     activity_kinds: list[str] | None = Field(None, description="Kinds of use that count. None: all but the excluded.")
+    remind_days_before: list[Annotated[int, Field(ge=1, le=365)]] | None = Field(
+        None, max_length=5, description="Days before the effective date on which people are reminded. []: never."
+    )
+    nudge_unread_days: int | None = Field(
+        None, ge=0, le=365, description="After so many days an unread private message is followed by email. 0: never."
+    )
+    new_purpose: NewPurpose | None = Field(
+        None, description="When a new purpose may begin for somebody: at_effect, after_notice or after_act."
+    )
     audience: Audience = Audience()
 
 
