@@ -13,7 +13,7 @@ from notifier.sites.site import Breaker, share_of
 # One or two letters are no rate, however few there were.
 _FEWEST = 3
 _LIST = frozenset({"bad_address", "bad_domain", "mailbox_disabled"})
-_PUT_OFF = frozenset({"greylisted", "mailbox_full", "policy"})
+_PUT_OFF = frozenset({"greylisted", "mailbox_full"})  # policy pauses the relay: delivery/refusals.py
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from notifier.cli import (
     people,
     publish,
     questions,
+    relays,
     roles,
     setup,
     sources,
@@ -55,7 +56,7 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
 }
 FAMILIES = {
     SET_UP: (setup.token, setup.webhook_secret),
-    USE: (people.people, campaigns.campaigns, sources.sources, suppressions.suppressions),
+    USE: (people.people, campaigns.campaigns, relays.relays, sources.sources, suppressions.suppressions),
 }
 
 for group, commands in COMMANDS.items():

@@ -24,6 +24,7 @@ from notifier.delivery.hand import Hand, Later, Next, Row, queue
 from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.pace import Shares, asked_to_slow
+from notifier.delivery.relays import REST, Refusing, elsewhere, without
 from notifier.delivery.settle import Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import limits_of, slow_down, take
 from notifier.keys import Keys
@@ -56,11 +57,12 @@ class Delivery:
     settled: Callable[[], None] = lambda: None  # called when outcomes were committed
     _writers: dict[int, Writer] = field(default_factory=dict)
     _sheets: Sheets = field(init=False)
+    _refusing: Refusing = field(init=False)
     # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
     _resting: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._sheets = Sheets(self.db)
+        self._sheets, self._refusing = Sheets(self.db), Refusing(self.db)
 
     async def deliver_next(self, stopping: Callable[[], bool]) -> int:
         """Lease one slice that has work due and work it off. Returns 0 when none is due."""
@@ -125,12 +127,18 @@ class Delivery:
 
     async def _rests(self, hand: Hand) -> datetime | None:
         """Until when the channel takes nothing of this site's. Nothing is written down about anybody meanwhile."""
-        ready = await self.channels[hand.slice.channel].ready(hand.site)
+        now = self.clock.now()
+        paused = await self._refusing.paused(hand.site, now)
+        hand.open = without(hand.site, paused) if paused else hand.site
+        ready = await self.channels[hand.slice.channel].ready(hand.open)
         hand.routes = ready.routes
         if not ready.rests:
             return None
-        log.warning("nothing is taken now", site=hand.site.site, channel=hand.slice.channel, reason=ready.why)
-        until = self._resting[hand.site_channel] = self.clock.now() + timedelta(seconds=max(ready.rests, 2 * STAY))
+        rests, why = ready.rests, ready.why
+        if paused and not hand.open.relays:
+            rests, why = REST, f"all relays are paused: {paused[0].relay}: {paused[0].reason}"
+        log.warning("nothing is taken now", site=hand.site.site, channel=hand.slice.channel, reason=why)
+        until = self._resting[hand.site_channel] = now + timedelta(seconds=max(rests, 2 * STAY))
         return until
 
     async def _next(self, hand: Hand) -> list[Row]:
@@ -212,7 +220,7 @@ class Delivery:
         if not await self._intend(hand.slice, letters):
             return False
         rows = {(row.lane, row.person_id): row for row in batch}
-        sents = await self._send(hand.slice, hand.site, letters, Permit(granted))
+        sents = await self._send(hand.slice, hand.open, letters, Permit(granted))
         for sent in sents:
             one = sent.letter
             row = rows[one.lane, one.person_id]
@@ -224,7 +232,9 @@ class Delivery:
             )  # fmt: skip
         if hand.limits is not None and (slower := _too_fast(hand, sents)):
             await slow_down(self.db, hand.limits, slower, self.clock.now())
-        return await self._settle(hand.slice, tried, hand.cursor, later)
+        paused = await self._refusing.note(hand.site, sents, self.clock.now())
+        others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
+        return await self._settle(hand.slice, tried, hand.cursor, later, others)
 
     async def _gone(self, site: Site, channel: str) -> datetime | None:
         """When what takes the site's letters said that it is gone for good, if it did."""
@@ -296,10 +306,13 @@ class Delivery:
         ]
 
     async def _settle(
-        self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], later: Sequence[Later]
-    ) -> bool:
+        self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], later: Sequence[Later],
+        paused: frozenset[str] = frozenset(),
+    ) -> bool:  # fmt: skip
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
         rows = settle(tried, self.clock.now(), self.settings.unknown_retry_seconds, random.random)
+        if paused:
+            rows.later = elsewhere(rows.later, paused, self.clock.now())
         try:
             return await self._record(slice_, rows, cursor, later, new=True)
         except asyncpg.UniqueViolationError:  # somebody has told of one of these already

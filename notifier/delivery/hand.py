@@ -1,7 +1,7 @@
 """What a worker has in hand: a slice, how far it has come with it, and the rows of a batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -59,6 +59,10 @@ class Hand:
     emptied: bool = False
     fresh_at: datetime | None = None
     routes: tuple[str, ...] = ()
+    open: Site = field(init=False)  # without the relays that are left alone now
+
+    def __post_init__(self) -> None:
+        self.open = self.site
 
     @property
     def site_channel(self) -> str:

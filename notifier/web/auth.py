@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from notifier.campaigns.stop import Stop, stops
 from notifier.db import Db
+from notifier.delivery.relays import PausedRelay, paused_relays
 from notifier.errors import Forbidden, NotFound, Unauthenticated
 from notifier.keys import PersonToken
 from notifier.sites.tokens import ApiToken, digest_of, find_tokens
@@ -58,6 +59,7 @@ class Grant:
 GRANT = web.RequestKey("grant", Grant)
 # What is stopped, as far as whoever is logged in may know: every page of the console says it.
 STOPS = web.RequestKey("stops", list[Stop])
+PAUSED = web.RequestKey("paused", list[PausedRelay])
 
 
 class Looks:
@@ -174,7 +176,9 @@ async def guard_console(request: web.Request, handler: Handler) -> web.StreamRes
             request[GRANT] = await _session(request)
         except Unauthenticated:
             raise web.HTTPSeeOther(f"/console/login?next={quote(safe_next(request.path))}") from None
-        request[STOPS] = await stops(request.app[SERVICE].db, request[GRANT].site)
+        service, site = request.app[SERVICE], request[GRANT].site
+        request[STOPS] = await stops(service.db, site)
+        request[PAUSED] = await paused_relays(service.db, site, service.clock.now())
     return await handler(request)
 
 

@@ -1,6 +1,7 @@
 """Figures for Prometheus: requests by route, and how far the campaigns are. No label ever names a person."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -19,6 +20,12 @@ class _States:
 class _Stopped:
     site: str
     stopped: bool
+
+
+@dataclass(frozen=True)
+class _Paused:
+    site: str
+    relays: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ class Metrics:
         )
 
         self.stopped = Gauge("notifier_stopped", "1 while all sending is stopped", ["site"], registry=self.registry)
+        self.relays = Gauge(
+            "notifier_relays_paused", "Relays left alone as receivers refuse them", ["site"], registry=self.registry
+        )
         self.trips = Gauge(
             "notifier_breaker_trips", "Times the breaker paused a campaign", ["site"], registry=self.registry
         )
@@ -77,7 +87,7 @@ class Metrics:
         figures[0].inc()
         figures[1].observe(seconds)
 
-    async def page(self, db: Db) -> bytes:
+    async def page(self, db: Db, now: datetime) -> bytes:
         """All figures in the text format of Prometheus."""
         self.campaigns.clear()
         for row in await db.many(_States, "web.campaign_states"):
@@ -88,6 +98,8 @@ class Metrics:
         self.stopped.clear()
         for one in await db.many(_Stopped, "web.stopped_sites"):
             self.stopped.labels(one.site).set(one.stopped)
+        for paused in await db.many(_Paused, "web.relays_paused", now=now):
+            self.relays.labels(paused.site).set(paused.relays)
         for trips in await db.many(_Trips, "web.breaker_trips"):
             self.trips.labels(trips.site).set(trips.count)
         return generate_latest(self.registry)

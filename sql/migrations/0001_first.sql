@@ -384,6 +384,33 @@ CREATE TABLE bucket (
     PRIMARY KEY (site, name)
 ) WITH (fillfactor = 50);
 
+-- A relay by which receivers refused a site's letters for what is no fault of the person (class policy): how many of how
+-- many since when, and until when it is left alone (delivery/refusals.py).
+CREATE TABLE relay_refusal (
+    site        text NOT NULL REFERENCES site,
+    relay       text NOT NULL,                  -- host:port
+    since       timestamptz NOT NULL,
+    refused     integer NOT NULL DEFAULT 0,
+    answered    integer NOT NULL DEFAULT 0,
+    paused_at   timestamptz,
+    paused_until timestamptz,
+    pauses      integer NOT NULL DEFAULT 0,     -- in a row
+    reason      text NOT NULL DEFAULT '',       -- the latest reply
+    PRIMARY KEY (site, relay)
+);
+
+-- When a relay was paused, and who let it go on. Append-only.
+CREATE TABLE relay_event (
+    site        text NOT NULL REFERENCES site,
+    relay       text NOT NULL,
+    at          timestamptz NOT NULL,
+    action      text NOT NULL CHECK (action IN ('paused', 'resumed')),
+    actor       text NOT NULL,
+    reason      text NOT NULL,
+    until       timestamptz,
+    PRIMARY KEY (site, relay, at, action)
+);
+
 -- Progress, written with the outcomes; spread over slots so that workers do not wait for each other.
 CREATE TABLE progress (
     campaign_id integer NOT NULL REFERENCES campaign,

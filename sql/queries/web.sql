@@ -45,3 +45,11 @@ SELECT site, stopped.site IS NOT NULL AS stopped FROM site LEFT JOIN stopped USI
 -- lanes: none
 -- How often the breaker paused campaigns of each site.
 SELECT c.site, count(*) FROM campaign_event e JOIN campaign c USING (campaign_id) WHERE e.action = 'breaker' GROUP BY c.site
+
+-- name: relays_paused
+-- lanes: none
+-- How many relays of each site are left alone now.
+SELECT site.site, count(r.relay) AS relays
+FROM site
+LEFT JOIN relay_refusal r ON r.site = site.site AND r.paused_until > :now
+GROUP BY site.site

@@ -38,7 +38,8 @@ def rate_of(trip: Trip | None) -> str | None:
         ({"accepted_by_relay": 999, "complained_complaint": 3}, "complaints"),
         ({"accepted_by_relay": 3000, "complained_complaint": 3}, None),
         ({"accepted_by_relay": 100, "deferred_greylisted": 100}, None),
-        ({"accepted_by_relay": 100, "deferred_greylisted": 60, "deferred_policy": 41}, "deferrals"),
+        ({"accepted_by_relay": 100, "deferred_greylisted": 60, "deferred_mailbox_full": 41}, "deferrals"),
+        ({"accepted_by_relay": 100, "deferred_policy": 500}, None),  # the relay is paused, not the campaign
         (
             {"deferred_network": 5000, "deferred_session": 5000, "deferred_throttled": 5000, "unknown_unknown": 500},
             None,

@@ -12,12 +12,16 @@ from notifier.campaigns.campaign import load_campaign
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.campaigns.steer import steer
 from notifier.channels import email
+from notifier.channels.channel import Sent
 from notifier.compose import Service
 from notifier.db import Db
+from notifier.delivery.relays import Refusing
+from notifier.letters.write import Writer
 from notifier.sites.apply import apply
-from notifier.sites.site import Site
+from notifier.sites.site import Site, load_site
 from tests.channels.smtp_server import SmtpServer, smtp_server
 from tests.sites import a_site
+from tests.telling import a_telling, some_letters
 from tests.web import scene
 from tests.web.test_pages import CHROMIUM, Token, Visit, sign_in, tab_to, visit
 
@@ -89,6 +93,14 @@ async def test_every_page_of_safety_fits_a_phone_and_a_desk_in_both_languages(
     await page.goto(here)
     await expect(page.locator("#live .note.bad")).to_contain_text("10")
     await fits(page, f"{language}-7-breaker")
+    await refused(service, campaign)
+    await page.goto("/console")
+    await fits(page, f"{language}-8-relay-paused")
+    await page.locator(".note.warn a.button").click()
+    await fits(page, f"{language}-8-relay")
+    await page.locator("form button.primary").click()
+    await page.wait_for_url("**/console")
+    await expect(page.locator(".note.warn a.button")).to_have_count(0)
     await page.goto("/console/stop")
     await fits(page, f"{language}-8-stop")
     await page.locator("form button.danger").click()
@@ -102,6 +114,15 @@ async def begun_and_held(service: Service, campaign: int) -> None:
     await scene.freeze(service.db, service.clock.now())
     await scene.sql(service.db, "UPDATE slice SET cursor_lane = to_lane, cursor_person = to_person WHERE stage = 1")
     await move_stages(service.db, service.clock.now())
+
+
+async def refused(service: Service, campaign: int) -> None:
+    """Receivers refuse what comes by the site's relay."""
+    site = await load_site(service.db, "kumo")
+    letters = some_letters(Writer(a_telling(site), service.keys, "https://notices.example"), 6)
+    words = "550 5.7.1 Service unavailable; client host blocked using a list of addresses"
+    sents = [Sent(letter, "deferred", "policy", words, site.relays[0].name) for letter in letters]
+    assert await Refusing(service.db).note(site, sents, service.clock.now())
 
 
 async def bounced(db: Db, campaign: int) -> None:

@@ -38,7 +38,7 @@ async def metrics(call: Call) -> web.Response:
 
     Requests by route, and the progress of campaigns. Keep it from the public by your proxy.
     """
-    page = await call.request.app[METRICS].page(call.db)
+    page = await call.request.app[METRICS].page(call.db, call.now)
     return web.Response(body=page, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

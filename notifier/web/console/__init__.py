@@ -9,6 +9,7 @@ from notifier.web.console import (
     notices,
     overview,
     people,
+    relays,
     session,
     step,
     stop,
@@ -40,6 +41,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_STOP, stop.take),
         web.get(_STOP_SITE, stop.ask),
         web.post(_STOP_SITE, stop.take),
+        web.get(_RELAY, relays.ask),
+        web.post(_RELAY, relays.take),
         web.get("/console/people", people.show_people),
         web.get("/console/sites/{site}/policies/{policy}", versions.show_policy),
         web.get(_VERSION, versions.ask_word),
@@ -50,4 +53,5 @@ def routes(service: Service) -> list[web.RouteDef]:
 _CAMPAIGN = r"/console/campaigns/{campaign_id:\d{1,9}}"
 _STOP = "/console/{switch:stop|go}"
 _STOP_SITE = "/console/sites/{site}/{switch:stop|go}"
+_RELAY = "/console/sites/{site}/relays/{relay}/resume"
 _VERSION = r"/console/sites/{site}/versions/{version_id:\d{1,9}}/{word:confirm|discard}"
