@@ -10,6 +10,8 @@ from benchmarks.figures import Bench, Figure, median_ratio
 from benchmarks.ground import described, ground
 from notifier.campaigns.announce import allow_many_rows, announce, freeze_next, plans_of, question_of
 from notifier.campaigns.campaign import load_campaign
+from notifier.campaigns.since import Earlier
+from notifier.campaigns.since import question as knew
 from notifier.campaigns.steer import steer
 from notifier.db import Db
 from notifier.queries import all_queries
@@ -53,6 +55,7 @@ async def _create_table_as(db: Db, campaign_id: int, now: datetime) -> dict[str,
     query = all_queries()["campaigns.freeze"]
     campaign = await load_campaign(db, None, campaign_id)
     question = await question_of(db, campaign, await plans_of(db, campaign, now), now)
+    question |= knew(await db.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
     given = tuple(query.arguments({"campaign_id": campaign_id, **question}))
     async with db.connection() as connection:
         # CREATE TABLE AS takes no parameters: asyncpg writes them into the text for us, as it does for COPY.
@@ -74,5 +77,5 @@ async def _seconds(db: Db, text: str) -> float:
 
 async def _forget(db: Db, campaign_id: int) -> None:
     await db.execute(f"DROP TABLE notice_{campaign_id}")
-    for table in ("slice", "plan", "campaign_event", "campaign"):
+    for table in ("changed", "slice", "plan", "campaign_event", "campaign"):
         await db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own table

@@ -5,12 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from notifier.campaigns.rule import rule_of
-from notifier.letters.letter import Letter, Recipient, Telling, Words
+from notifier.letters.letter import Letter, Recipient, Since, Telling, Words
 from notifier.letters.write import Writer
-from notifier.policies.diff import Change
+from notifier.policies.digest import Changed, Digest
 from notifier.sites.site import Site
 from tests.sites import a_site
 
+KNEW = 3  # the version that everybody here last knew
 PUBLISHED = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 
 
@@ -18,10 +19,10 @@ def a_telling(site: Site | None = None, summary: str | None = None, **changes: A
     """A campaign of the site. ``rule``: fields of the frozen rule to replace."""
     site = site or a_site()
     rule = rule_of(site.rule, "material", frozenset()).model_copy(update=changes.pop("rule", {}))
-    edited = (Change("5. Who else sees it", "edited"), Change("9. Parcels", "added"))
+    since = {KNEW: Since("2025-01", Digest((Changed("5. Who else sees it", "edited"), Changed("9. Parcels", "added"))))}
     words = {
-        "en": Words(summary or "We keep **messages** for one year.", edited, "/p/kumo/privacy/2026-04/en"),
-        "ja": Words(summary or "保存する期間を**1年**にします。", edited, "/p/kumo/privacy/2026-04/ja"),
+        "en": Words(summary or "We keep **messages** for one year.", "/p/kumo/privacy/2026-04/en", since),
+        "ja": Words(summary or "保存する期間を**1年**にします。", "/p/kumo/privacy/2026-04/ja", since),
     }
     facts: dict[str, Any] = {
         "campaign_id": 7,
@@ -31,6 +32,7 @@ def a_telling(site: Site | None = None, summary: str | None = None, **changes: A
         "effective_at": PUBLISHED + timedelta(days=31),
         "opened_at": PUBLISHED + timedelta(hours=3),
         "texts": words,
+        "usual": KNEW,
     }
     return Telling(site=site, rule=rule, **(facts | changes))
 
@@ -45,6 +47,7 @@ def a_recipient(number: int = 1, **changes: Any) -> Recipient:
         "time_zone": "Europe/Berlin",
         "attempt": 1,
         "external_id": f"u-{number}",
+        "since": KNEW,
     }
     return Recipient(**(facts | changes))
 

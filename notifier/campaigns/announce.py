@@ -18,6 +18,8 @@ from notifier.campaigns.canary import ends
 from notifier.campaigns.plan import Kind, Plan, plan_for
 from notifier.campaigns.rule import rule_of
 from notifier.campaigns.safety import Safety
+from notifier.campaigns.since import Earlier
+from notifier.campaigns.since import question as knew
 from notifier.db import Db
 from notifier.sites.site import Site, load_site
 
@@ -97,6 +99,7 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         plans = await plans_of(tx, campaign, now)
         await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
         await _load_notices(tx, campaign, plans, now)
+        await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id)
         stage_ends = await _stage_ends(tx, campaign)
         await _cut_slices(tx, campaign_id, plans, slice_size, stage_ends, now)
         await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
@@ -129,6 +132,7 @@ async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: 
     await allow_many_rows(tx)
     if campaign.corrects is None:
         question = await question_of(tx, campaign, plans, now)
+        question |= knew(await tx.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
         await tx.create(partition, "campaigns.freeze", campaign_id=campaign.campaign_id, **question)
     else:
         reached = correction_of(campaign, plans, now)

@@ -247,7 +247,9 @@ class Delivery:
     ) -> tuple[list[Tried], list[Letter]]:
         tried = [unwritten for row in batch if (unwritten := _not_written_to(row, gone))]
         recipients = [
-            Recipient(row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id)
+            Recipient(
+                row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id, row.knew
+            )
             for row in batch
             if _not_written_to(row, gone) is None
         ]

@@ -24,6 +24,7 @@ class Row(NamedTuple):
     address: str | None
     time_zone: str
     external_id: str
+    knew: int | None  # the version that they last knew
     status: str
     attempt: int
     failures: int

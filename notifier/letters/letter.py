@@ -1,13 +1,13 @@
 """What a letter is made of, and the letter itself. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from notifier.campaigns.rule import Rule
 from notifier.letters.sheet import Sheet
-from notifier.policies.diff import Change
+from notifier.policies.digest import Digest
 from notifier.sites.site import Site
 
 
@@ -15,7 +15,8 @@ from notifier.sites.site import Site
 class Recipient:
     """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's.
 
-    ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it.
+    ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it. ``since`` is
+    the version that they last knew.
     """
 
     lane: int
@@ -25,6 +26,15 @@ class Recipient:
     time_zone: str
     attempt: int
     external_id: str = ""
+    since: int | None = None
+
+
+@dataclass(frozen=True)
+class Since:
+    """What changed since a version that some people last knew: its label, and the list in one locale."""
+
+    label: str
+    changes: Digest
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,12 @@ class Words:
     """What a version says of itself in one locale.
 
     ``summary`` is in the publisher's words (a little Markdown). ``url`` is the permanent address of the text in this
-    locale: absolute, or a path below the public address of this service.
+    locale: absolute, or a path below the public address of this service. ``since``: by the id of an earlier version.
     """
 
     summary: str
-    changes: tuple[Change, ...]
     url: str
+    since: Mapping[int, Since] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,8 @@ class Correction:
 class Telling:
     """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try.
 
-    Of a correction, the summaries of ``texts`` are its words. ``since`` is the label of the version that changes are
-    listed against, where it is not the one before: people were not told of those in between.
+    Of a correction, the summaries of ``texts`` are its words. ``usual`` is the version that most people last knew: what
+    previews and test letters compare with.
     """
 
     campaign_id: int
@@ -66,7 +76,7 @@ class Telling:
     rule: Rule
     texts: Mapping[str, Words]
     correction: Correction | None = None
-    since: str | None = None
+    usual: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ one; its summary and its sections stay in its own language.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import css_inline
@@ -23,12 +24,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from notifier.letters.letter import Telling, Words
-from notifier.policies.diff import Change
+from notifier.policies.digest import Changed, Digest
 from notifier.resources import resource
 
 _FALLBACK = "en"
 _CHANGES = ("added", "edited", "renamed", "removed", "moved")
-_MOST_SECTIONS = 20  # of one kind; the full text has them all
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SUMMARY_RULES = ["blockquote", "list", "emphasis", "link", "backticks", "escape", "entity", "newline"]
 _SUMMARY_TAGS = {"p", "br", "ul", "ol", "li", "strong", "em", "code", "a", "blockquote"}
@@ -87,9 +87,13 @@ class Rendered:
         )
 
 
-def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rendered:
-    """Render one locale of a campaign. Raises KeyError when the version has no text in that locale."""
+def render(telling: Telling, locale: str, since: int | None, public_url: str, marks: Marks) -> Rendered:
+    """Render one locale of a campaign for people who last knew one version (None: no list of what changed).
+
+    Raises KeyError when the version has no text in that locale, or was not compared with the other one.
+    """
     words, site = telling.texts[locale], telling.site
+    knew = None if since is None else words.since[since]
     language = _language(locale)
     babel_locale = _babel_locale(locale, language)
     catalogue = catalogues()[language]
@@ -106,12 +110,14 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
         "slots": marks,
         "rule": telling.rule,
         "days": catalogue[f"days_{'one' if days == 1 else 'other'}"].format(count=days),
-        "groups": _groups(words.changes),
+        "groups": _groups(knew.changes if knew else Digest()),
+        "more": knew.changes.more if knew else 0,
+        "redline": redline_of(telling, locale, since, public_url) or "",
         "contact": site.contact,
         "home": site.home_url,
         "url": address_of(words, public_url),
         "current": own_page if own_page.startswith(("https://", "http://")) else "",
-        "since": None if telling.since is None else clean(telling.since),
+        "since": clean(knew.label) if knew else "",
         "heading": "heading" if telling.correction is None else "heading_correction",
         "body": "notice" if telling.correction is None else "correction",
     }
@@ -141,6 +147,14 @@ def render(telling: Telling, locale: str, public_url: str, marks: Marks) -> Rend
 def address_of(words: Words, public_url: str) -> str:
     """The permanent address of the text, as people reach it."""
     return words.url if "://" in words.url else public_url.rstrip("/") + "/" + words.url.lstrip("/")
+
+
+def redline_of(telling: Telling, locale: str, since: int | None, public_url: str) -> str | None:
+    """The address of every word that changed since a version that people last knew; None where nothing is compared."""
+    words = telling.texts[locale]
+    if since not in words.since or since is None:
+        return None
+    return f"{address_of(words, public_url)}/since/{quote(clean(words.since[since].label))}"
 
 
 def clean(text: str) -> str:
@@ -181,14 +195,23 @@ def _babel_locale(locale: str, language: str) -> Locale:
     return found if found.language == language else Locale(language)
 
 
-def _groups(changes: tuple[Change, ...]) -> list[tuple[str, list[str], int]]:
-    """Per kind of change: the names of the sections, and how many more there are."""
-    groups = []
-    for kind in _CHANGES:
-        names = [" ".join(clean(change.section).split()) for change in changes if change.change == kind]
-        if names:
-            groups.append((kind, names[:_MOST_SECTIONS], max(0, len(names) - _MOST_SECTIONS)))
-    return groups
+def _groups(changes: Digest) -> list[tuple[str, list[Changed]]]:
+    """The sections per kind of change, with nothing in their words that is no text."""
+    sections = [_clean_section(section) for section in changes.sections]
+    groups = [(kind, [section for section in sections if section.change == kind]) for kind in _CHANGES]
+    return [(kind, some) for kind, some in groups if some]
+
+
+def _clean_section(section: Changed) -> Changed:
+    quotes = tuple(
+        tuple(piece._replace(text=_NOT_TEXT.sub("", piece.text)) for piece in quote) for quote in section.quotes
+    )
+    was = None if section.was is None else _one_line(section.was)
+    return replace(section, section=_one_line(section.section), was=was, quotes=quotes)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(clean(text).split())
 
 
 def _strong(words: str) -> Markup:

@@ -14,7 +14,7 @@ from email_validator import validate_email
 from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
 from notifier.letters.letter import Letter, Message, Recipient, Telling
-from notifier.letters.render import Marks, Rendered, address_of, clean, render
+from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
 from notifier.letters.sheet import Sheet, envelope_address, message_id_key, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
 from notifier.letters.verp import return_path_key, seal_facts
@@ -26,10 +26,11 @@ TEST_HEADER = "X-Notifier-Test"
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What the letters of one locale and time zone say, on any channel."""
+    """What the letters of one locale and time zone say to people who last knew the same version, on any channel."""
 
     locale: str
     zone: ZoneInfo
+    since: int | None
     message: Message
     letter_text: str
     letter_html: str
@@ -50,9 +51,9 @@ class Writer:
         self._id_key = message_id_key(keys)
         self._path_key = return_path_key(keys)
         self._zone = ZoneInfo(telling.site.time_zone)
-        self._rendered: dict[str, Rendered] = {}
-        self._pages: dict[tuple[str, str], _Page] = {}
-        self._sheets: dict[tuple[str, str, str], Sheet] = {}
+        self._rendered: dict[tuple[str, int | None], Rendered] = {}
+        self._pages: dict[tuple[str, str, int | None], _Page] = {}
+        self._sheets: dict[tuple[str, str, str, int | None], Sheet] = {}
 
     def write(self, channel: str, recipients: Sequence[Recipient]) -> list[Letter | Undeliverable]:
         """One letter per recipient, in their order.
@@ -68,9 +69,16 @@ class Writer:
                 letters.append(problem)
         return letters
 
-    def message(self, locale: str, time_zone: str) -> Message:
+    def message(self, locale: str, time_zone: str, since: int | None) -> Message:
         """The same words without an envelope, for private messages. Raises Undeliverable when there is no such text."""
-        return self._page(locale, time_zone).message
+        return self._page(locale, time_zone, since).message
+
+    def changes_since(self, locale: str, since: int | None) -> tuple[str | None, str | None]:
+        """The label of the version that the words compare with, and the address of the whole comparison."""
+        words = self.telling.texts.get(locale)
+        if words is None or since is None or since not in words.since:
+            return None, None
+        return words.since[since].label, redline_of(self.telling, locale, since, self._public_url)
 
     def test_letter(self, address: str, locale: str, serial: str) -> Letter:
         """The letter that people of a locale get, in the site's time zone, marked as a test and about nobody.
@@ -78,8 +86,8 @@ class Writer:
         Its return path is the sender's own address: whatever comes back of it is no report about a notice. ``serial``
         tells it from every other. Raises Undeliverable as letters do.
         """
-        page = self._page(locale, "")
-        subject = self._rendered[locale].catalogue["test"].format(subject=page.message.subject)
+        page = self._page(locale, "", self.telling.usual)
+        subject = self._rendered[locale, page.since].catalogue["test"].format(subject=page.message.subject)
         marked = replace(page, message=replace(page.message, subject=subject))
         sheet = self._email_sheet(marked, header(TEST_HEADER, f"campaign {self.telling.campaign_id}"))
         to = envelope_address(address)
@@ -91,7 +99,7 @@ class Writer:
         )  # fmt: skip
 
     def _letter(self, channel: str, to: Recipient) -> Letter:
-        sheet = self._sheets.get((channel, to.locale, to.time_zone)) or self._sheet(channel, to.locale, to.time_zone)
+        sheet = self._sheets.get((channel, to.locale, to.time_zone, to.since)) or self._sheet(channel, to)
         address = return_path = ""
         if channel == "email":
             address = envelope_address(to.address or "")
@@ -106,21 +114,23 @@ class Writer:
             address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,
         )  # fmt: skip
 
-    def _sheet(self, channel: str, locale: str, time_zone: str) -> Sheet:
-        page = self._page(locale, time_zone)
-        known = self._sheets.get((channel, locale, page.zone.key)) or self._make_sheet(channel, page)
-        self._sheets[channel, locale, page.zone.key] = known
-        return self._sheets.setdefault((channel, locale, time_zone), known)
+    def _sheet(self, channel: str, to: Recipient) -> Sheet:
+        page = self._page(to.locale, to.time_zone, to.since)
+        same = channel, to.locale, page.zone.key, page.since
+        known = self._sheets[same] = self._sheets.get(same) or self._make_sheet(channel, page)
+        return self._sheets.setdefault((channel, to.locale, to.time_zone, to.since), known)
 
-    def _page(self, locale: str, time_zone: str) -> _Page:
-        page = self._pages.get((locale, time_zone))
+    def _page(self, locale: str, time_zone: str, since: int | None) -> _Page:
+        page = self._pages.get((locale, time_zone, since))
         if page is not None:
             return page
         if locale not in self.telling.texts:
             raise Undeliverable(f"version {self.telling.label} has no text in {locale!r}")
         zone = self._zone_named(time_zone)
-        made = self._make_page(locale, zone) if zone.key == time_zone else self._page(locale, zone.key)
-        return self._pages.setdefault((locale, time_zone), made)
+        known = since if since in self.telling.texts[locale].since else None
+        same = locale, zone.key, known
+        made = self._pages[same] = self._pages.get(same) or self._make_page(locale, zone, known)
+        return self._pages.setdefault((locale, time_zone, since), made)
 
     def _zone_named(self, name: str) -> ZoneInfo:
         try:
@@ -128,11 +138,11 @@ class Writer:
         except (LookupError, ValueError, OSError):  # unknown, a path, or a folder of the database
             return self._zone
 
-    def _make_page(self, locale: str, zone: ZoneInfo) -> _Page:
+    def _make_page(self, locale: str, zone: ZoneInfo, since: int | None) -> _Page:
         telling, marks = self.telling, self._marks
-        if locale not in self._rendered:
-            self._rendered[locale] = render(telling, locale, self._public_url, marks)
-        words = self._rendered[locale]
+        if (locale, since) not in self._rendered:
+            self._rendered[locale, since] = render(telling, locale, since, self._public_url, marks)
+        words = self._rendered[locale, since]
         dates = {
             marks.published: words.moment(telling.published_at, zone),
             marks.effective: words.moment(telling.effective_at, zone),
@@ -143,7 +153,7 @@ class Writer:
         subject = self._subject(words, locale, zone)
         message = Message(subject, _put(words.notice_html, dates_html), _put(words.notice_text, dates))
         letter = _put(words.letter_text, dates), _put(words.letter_html, dates_html)
-        return _Page(locale, zone, message, *letter, words.language)
+        return _Page(locale, zone, since, message, *letter, words.language)
 
     def _subject(self, words: Rendered, locale: str, zone: ZoneInfo) -> str:
         telling, site = self.telling, clean(self.telling.site.name(locale))
@@ -157,7 +167,7 @@ class Writer:
         if channel == "email":
             return self._email_sheet(page)
         if channel == "webhook":
-            fixed = (b'{"id":', b',"external_id":', b"," + self._json(page.locale, page.message))
+            fixed = (b'{"id":', b',"external_id":', b"," + self._json(page))
             skeleton = Skeleton(fixed, ("id", "external_id"))
         else:
             skeleton = Skeleton((page.message.html.encode(),), ())
@@ -177,8 +187,9 @@ class Writer:
         domain = self._sender(page.locale)[1].rpartition("@")[2]
         return Sheet(self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton)
 
-    def _json(self, locale: str, message: Message) -> bytes:
-        telling = self.telling
+    def _json(self, page: _Page) -> bytes:
+        telling, message = self.telling, page.message
+        since, redline = self.changes_since(page.locale, page.since)
         words = {
             "campaign_id": telling.campaign_id,
             "corrects": None if telling.correction is None else telling.correction.campaign_id,
@@ -186,11 +197,13 @@ class Writer:
             "label": clean(telling.label),
             "published_at": telling.published_at,
             "effective_at": telling.effective_at,
-            "locale": locale,
+            "locale": page.locale,
             "subject": message.subject,
             "text": message.text,
             "html": message.html,
-            "url": address_of(telling.texts[locale], self._public_url),
+            "url": address_of(telling.texts[page.locale], self._public_url),
+            "changes_since": since,
+            "redline_url": redline,
         }
         return orjson.dumps(words, option=orjson.OPT_UTC_Z)[1:]
 

@@ -24,6 +24,7 @@ class Placed:
     """One message that waits for a person, and what they did with it. It has its campaign's number."""
 
     campaign_id: int
+    since: int | None  # the version that the person last knew
     corrects: int | None  # the campaign whose message this one corrects
     site: str
     policy: str

@@ -28,6 +28,7 @@ class Actor:
     time_zone: str
     accepted: str | None
     objected: bool
+    since: int | None  # the version that they last knew
 
     def may(self) -> list[Kind]:
         """The acts that are open to them."""

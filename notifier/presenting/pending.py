@@ -20,8 +20,8 @@ NEW_PURPOSE = "new_purpose"
 class Pending:
     """One person and the newest version of one policy that they were considered for.
 
-    ``locale`` is the one of their plan, ``time_zone`` the person's own or empty. ``processing_not_before`` is for
-    versions with a new purpose; None: not as far as the notice goes.
+    ``since`` is the version that they last knew. ``locale`` is the one of their plan, ``time_zone`` the person's own or
+    empty. ``processing_not_before`` is for versions with a new purpose; None: not as far as the notice goes.
     """
 
     lane: int
@@ -33,6 +33,7 @@ class Pending:
     label: str
     published_at: datetime
     effective_at: datetime
+    since: int | None
     locale: str
     new_purpose: bool
     processing_not_before: datetime | None

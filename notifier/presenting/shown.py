@@ -24,7 +24,7 @@ def notice_of(writer: Writer, one: Pending) -> Letter:
 
     Raises Conflict when the version has no text in the person's locale.
     """
-    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1)
+    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1, since=one.since)
     (letter,) = writer.write(CHANNEL, [recipient])
     if isinstance(letter, Undeliverable):
         raise Conflict(str(letter))

@@ -272,8 +272,19 @@ CREATE TABLE notice (
     campaign_id integer NOT NULL,
     reason      notice_reason NOT NULL,
     plan        integer NOT NULL,
+    since       integer,                        -- the version that they last knew; NULL: none
     PRIMARY KEY (lane, person_id, campaign_id)
 ) PARTITION BY LIST (campaign_id);
+
+-- What a campaign's letters list as changed since a version that some of its people last knew. Compared once per pair of
+-- versions and locale, and kept: every letter of the campaign says the same, whoever writes it.
+CREATE TABLE changed (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    since       integer NOT NULL REFERENCES version,
+    locale      text NOT NULL,
+    content     jsonb,                          -- NULL: not compared yet
+    PRIMARY KEY (campaign_id, since, locale)
+);
 
 -- ---------------------------------------------------------------- delivery
 
@@ -538,7 +549,7 @@ WHERE a.kind <> 'void' AND NOT EXISTS (
 -- A private message of the plan costs no outcome row: it is there for the person from the moment its last stage began.
 -- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/0005-one-lateral-view.md.
 CREATE VIEW standing AS
-SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan,
+SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan, n.since,
        p.requested_locale, p.locale, p.channels, p.fallback,
        told.told_at, told.told_by, told.recipient_at, told.shown_at, told.tellings,
        CASE

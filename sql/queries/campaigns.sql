@@ -1,7 +1,8 @@
 -- Campaigns: who must be told, frozen once, with a reason for everyone who is left out.
 
 -- fragment: considered
-SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
+SELECT p.lane, p.person_id, p.country, p.roles, p.registered_at, p.registration_version,
+       k.plan, k.locale, k.channels,
        CASE
            WHEN p.status = 'erased' THEN 'erased'
            WHEN p.status = 'closed' THEN 'closed'
@@ -28,6 +29,33 @@ LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- everybody has one: the n
     AND k.preference = p.channels
     AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
 WHERE p.site = :site
+
+-- fragment: known
+SELECT lane, person_id, max(rank) AS rank
+FROM (
+    SELECT o.lane, o.person_id, c.rank
+    FROM outcome o
+    JOIN unnest(:earlier_campaigns::integer[], :campaign_ranks::integer[]) AS c (campaign_id, rank) USING (campaign_id)
+    WHERE o.kind IN ('accepted_by_relay', 'accepted_by_recipient', 'placed', 'shown', 'acknowledged', 'complained')
+      AND NOT EXISTS (   -- as in the view reached: an attempt that failed told nobody
+          SELECT FROM outcome f
+          WHERE f.lane = o.lane AND f.person_id = o.person_id AND f.campaign_id = o.campaign_id
+            AND f.channel = o.channel AND f.attempt = o.attempt
+            AND f.kind IN ('refused', 'bounced', 'expired', 'withheld')
+      )
+    UNION ALL
+    SELECT n.lane, n.person_id, c.rank
+    FROM notice n
+    JOIN unnest(:earlier_campaigns, :campaign_ranks) AS c (campaign_id, rank) USING (campaign_id)
+    JOIN campaign i ON i.campaign_id = n.campaign_id AND i.inbox_at IS NOT NULL
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND 'inbox' = ANY (p.channels)
+    WHERE n.campaign_id = ANY (:earlier_campaigns) AND n.reason = 'in_scope'
+    UNION ALL
+    SELECT a.lane, a.person_id, array_position(:earlier::integer[], a.version_id)
+    FROM accepted a
+    WHERE a.version_id = ANY (:earlier)
+) told_or_accepted
+GROUP BY lane, person_id
 
 -- fragment: reached
 SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
@@ -100,17 +128,25 @@ WITH considered AS MATERIALIZED (
 
 -- name: freeze
 -- lanes: all
--- A notice for every person of the site: the promise, or the reason. In key order: so it is read when it is sent.
-SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan
+-- A notice for every person of the site: the promise, or the reason, and the version that they last knew. In key order:
+-- so it is read when it is sent.
+SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan,
+       (:earlier::integer[])[greatest(known.rank, coalesce(
+           array_position(:earlier_labels::text[], registration_version),
+           (:in_force::integer[])[1 + width_bucket(registered_at, :in_force_from::timestamptz[])]
+       ))] AS since
 FROM (
     @considered
 ) considered
+LEFT JOIN (
+    @known
+) known USING (lane, person_id)
 ORDER BY int2send(lane) || uuid_send(person_id)   -- the order of the key; one string of bytes is sorted faster
 
 -- name: freeze_correction
 -- lanes: all
 -- A notice for every person of the site: the promise to correct what reached them, or the reason.
-SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan
+SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan, NULL::integer AS since
 FROM (
     @reached
 ) considered
@@ -136,6 +172,26 @@ SELECT newer.version_id, newer.label
 FROM version this
 JOIN version newer ON newer.site = this.site AND newer.policy = this.policy AND newer.ordinal >= this.ordinal
 WHERE this.version_id = :version_id
+
+-- name: earlier
+-- lanes: none
+-- The published versions of a policy before one of them, in order, each with the campaign that told of it.
+SELECT old.version_id, old.label, old.effective_at, c.campaign_id
+FROM version this
+JOIN version old ON old.site = this.site AND old.policy = this.policy AND old.ordinal < this.ordinal
+LEFT JOIN campaign c ON c.version_id = old.version_id AND c.corrects IS NULL AND c.opened_at IS NOT NULL
+WHERE this.version_id = :version_id
+ORDER BY old.ordinal
+
+-- name: note_changed
+-- lanes: all
+-- For each version that some of a frozen audience last knew, the locales in which it can be compared with the new one.
+INSERT INTO changed (campaign_id, since, locale)
+SELECT :campaign_id, knew.since, new.locale
+FROM (SELECT DISTINCT since FROM notice WHERE campaign_id = :campaign_id AND since IS NOT NULL) knew
+JOIN version_text new ON new.version_id = :version_id
+JOIN version_text old ON old.version_id = knew.since AND old.locale = new.locale
+ON CONFLICT DO NOTHING
 
 -- name: cut_slices
 -- lanes: all

@@ -151,7 +151,7 @@ WHERE i.lane = e.lane AND i.person_id = e.person_id AND i.campaign_id = :campaig
 -- The next planned notices after a cursor, with what a letter needs of each person as they are now. The notices are
 -- counted off before anything is joined to them: else PostgreSQL joins and sorts the whole rest of the slice for each batch.
 WITH next AS MATERIALIZED (
-    SELECT n.lane, n.person_id, n.plan
+    SELECT n.lane, n.person_id, n.plan, n.since
     FROM notice n
     WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
       AND n.plan = ANY (ARRAY(
@@ -162,8 +162,8 @@ WITH next AS MATERIALIZED (
     ORDER BY n.lane, n.person_id
     LIMIT :limit
 )
-SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
-       1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
+SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew,
+       p.status::text AS status, 1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
        s.email_mac IS NOT NULL AS suppressed
 FROM next n
 JOIN plan pl ON pl.campaign_id = :campaign_id AND pl.plan = n.plan
@@ -174,8 +174,8 @@ ORDER BY n.lane, n.person_id
 -- name: due
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
-SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, p.status::text AS status,
-       r.attempt, r.failures, (
+SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew,
+       p.status::text AS status, r.attempt, r.failures, (
            SELECT i.at
            FROM intent i
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id

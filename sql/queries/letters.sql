@@ -19,10 +19,28 @@ WHERE i.lane = :lane AND i.person_id = :person_id AND i.campaign_id = :campaign_
 ORDER BY i.at DESC, i.attempt DESC
 LIMIT 1
 
+-- name: changed
+-- lanes: none
+-- What a frozen campaign's letters list as changed, by the version that people last knew and by locale. The first row's
+-- version is the newest.
+SELECT c.since, v.label, c.locale, c.content
+FROM changed c
+JOIN version v ON v.version_id = c.since
+WHERE c.campaign_id = :campaign_id
+ORDER BY v.ordinal DESC, c.locale
+
+-- name: keep_changed
+-- lanes: none
+-- Keep what was compared, unless another process was first: what that one found is what is said.
+UPDATE changed c SET content = coalesce(c.content, found.content)
+FROM jsonb_to_recordset(:found::jsonb) AS found (since integer, locale text, content jsonb)
+WHERE c.campaign_id = :campaign_id AND c.since = found.since AND c.locale = found.locale
+RETURNING c.since, c.locale, c.content
+
 -- name: told_before
 -- lanes: none
--- The version that people were last told of before this one: the newest whose campaign came to its end, or the first,
--- which everybody knows. Whoever was told of one in between is told again of what changed in it, rather than nobody.
+-- The version that most people last knew, as far as can be said before the freeze asks each: the newest whose campaign
+-- came to its end, or the first.
 SELECT old.version_id, old.label
 FROM version this
 JOIN version old ON old.site = this.site AND old.policy = this.policy AND old.ordinal < this.ordinal

@@ -8,7 +8,7 @@ SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspe
        c.campaign_id, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
        (c.rule ->> 'explicit')::boolean AS explicit, (c.rule ->> 'notice_days')::integer AS notice_days,
        (c.rule ->> 'deems')::boolean AS deems, coalesce(c.rule ->> 'evidence', 'relay') AS evidence,
-       s.status, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
+       s.status, s.since, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
        coalesce(NOT o.withdrawn, false) AS objected
 FROM person p
 LEFT JOIN LATERAL (
@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN LATERAL (
     -- By key in the campaign's own partition.
-    SELECT status, locale, tellings, shown_at FROM standing
+    SELECT status, since, locale, tellings, shown_at FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 LEFT JOIN LATERAL (
@@ -83,7 +83,10 @@ SELECT p.lane, p.person_id, p.status::text AS status, p.locale, p.time_zone,
         WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id) AS accepted,
        coalesce((SELECT NOT withdrawn FROM objection
         WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
-        ORDER BY at DESC LIMIT 1), false) AS objected
+        ORDER BY at DESC LIMIT 1), false) AS objected,
+       (SELECT n.since FROM campaign c
+        JOIN notice n ON n.lane = :lane AND n.person_id = :person_id AND n.campaign_id = c.campaign_id
+        WHERE c.version_id = :version_id AND c.corrects IS NULL) AS since
 FROM person p
 WHERE p.lane = :lane AND p.person_id = :person_id AND p.site = :site
 

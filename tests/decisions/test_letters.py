@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from notifier.errors import Invalid, Unauthenticated, Undeliverable
 from notifier.keys import Keys
 from notifier.letters import verp
-from notifier.letters.letter import Letter, Words
+from notifier.letters.letter import Letter, Since, Words
 from notifier.letters.skeleton import build, header, mailbox_header, quoted_printable, text_header
 from notifier.letters.write import Writer
-from notifier.policies.diff import Change
+from notifier.policies.digest import Changed, Digest
+from notifier.policies.pieces import Piece
 from tests.sites import a_site
-from tests.telling import a_recipient, a_telling
+from tests.telling import KNEW, a_recipient, a_telling
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 PUBLIC = "https://notices.example"
@@ -67,7 +68,9 @@ def parsed(letter: Letter) -> tuple[EmailMessage, str, str]:
 @given(locale=locales, zone=zones, summary=texts, section=texts, label=texts, name=texts)
 def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, label, name):
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "", name)[:200] or "x"
-    words = Words(summary, (Change(section, "edited"), Change(section, "removed")), "/p/x")
+    quoted = ((Piece("removed", section), Piece("added", summary)), (Piece("same", section),))
+    changed = Changed(section, "edited", section, quoted, 2), Changed(section, "removed")
+    words = Words(summary, "/p/x", {KNEW: Since(label, Digest(changed, 7))})
     site = a_site(
         names={"en": name, "ja": name},
         senders={"en": {"name": name, "address": "privacy@kumo.example"}},
@@ -97,7 +100,7 @@ def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, 
     tags = {tag.lower() for tag in re.findall(r"<([a-zA-Z][^\s>/]*)", html)}
     assert tags <= {
         "html", "head", "meta", "title", "style", "body", "div", "p", "a", "h1", "h2", "h3", "strong", "em", "ul", "ol",
-        "li", "dl", "dt", "dd", "br", "code", "blockquote",
+        "li", "dl", "dt", "dd", "br", "code", "blockquote", "span", "del", "ins",
     }  # fmt: skip
     assert not re.findall(r"<[^>]*\s(?:on\w+|src)\s*=", re.sub(r'"[^"]*"', '""', html))
     assert not re.findall(r'href="(?!https?://|mailto:)', html)
@@ -241,7 +244,7 @@ def test_a_sender_outside_ascii_is_refused_before_anything_is_written():
 
 
 def test_the_message_of_the_inbox_is_a_fragment_with_the_same_words():
-    message = Writer(a_telling(), KEYS, PUBLIC).message("ja", "Asia/Tokyo")
+    message = Writer(a_telling(), KEYS, PUBLIC).message("ja", "Asia/Tokyo", KNEW)
     assert "2026年4月1日" in message.subject
     assert "<html" not in message.html
     assert "承諾いただいたものとみなします" in message.html

@@ -7,18 +7,19 @@ import pytest
 from babel import Locale
 
 from notifier.keys import Keys
-from notifier.letters.letter import Message, Words
+from notifier.letters.letter import Message, Since, Words
 from notifier.letters.render import catalogues, summary_html
 from notifier.letters.write import Writer
-from notifier.policies.diff import Change
+from notifier.policies.digest import Changed, Digest
+from notifier.policies.pieces import Piece
 from tests.sites import a_site
-from tests.telling import PUBLISHED, a_telling
+from tests.telling import KNEW, PUBLISHED, a_telling
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 
 
 def message(locale: str = "en", zone: str = "Asia/Tokyo", **telling) -> Message:
-    return Writer(a_telling(**telling), KEYS, "https://notices.example/").message(locale, zone)
+    return Writer(a_telling(**telling), KEYS, "https://notices.example/").message(locale, zone, KNEW)
 
 
 def test_every_language_has_the_same_words_with_the_same_slots():
@@ -58,7 +59,7 @@ def test_dates_are_the_persons_own_with_the_zone_named(locale, zone, moment):
 
 
 def test_a_locale_without_wording_gets_english_with_the_right_dates_and_its_own_summary():
-    words = {"fr": Words("Nous gardons moins.", (), "/p/fr"), "en-GB": Words("Less.", (), "/p/en-GB")}
+    words = {"fr": Words("Nous gardons moins.", "/p/fr"), "en-GB": Words("Less.", "/p/en-GB")}
     french = message("fr", "Europe/Paris", texts=words)
     assert "April 1, 2026, 4:30\u00a0AM (Central European Summer Time)" in french.text
     assert '<div class="quote" lang="fr" dir="auto">\n<p>Nous gardons moins.</p>' in french.html
@@ -110,18 +111,50 @@ def test_a_policy_page_that_is_no_web_address_is_left_out():
     assert "javascript" not in message(site=site).html
 
 
-def test_changes_are_listed_by_kind_and_long_lists_are_cut_with_the_rest_counted():
-    changes = (*(Change(f"Section {n}", "edited") for n in range(25)), Change("", "removed"))
-    text = message(texts={"en": Words("", changes, "/p")}).text
-    assert "Section 19" in text
-    assert "Section 20" not in text
-    assert "and 5 more" in text
-    assert "(without a heading)" in text
-    assert text.index("Changed") < text.index("Removed")
+def test_what_changed_is_listed_by_kind_with_a_few_words_and_the_rest_counted():
+    quote = (Piece("same", "We keep it for "), Piece("removed", "30"), Piece("added", "60"), Piece("same", " days."))
+    changed = Changed("Storage", "edited", "Keeping", (quote,), 2), Changed("", "removed")
+    words = message(texts={"en": Words("", "/p", {KNEW: Since("2025-01", Digest(changed, 5))})})
+    for text in (words.text, words.html):
+        assert "What changed since version 2025-01" in text
+        assert "(formerly: Keeping)" in text
+        assert "and more in this section: 2" in text
+        assert "and more sections: 5" in text
+        assert "(without a heading)" in text
+        assert "https://notices.example/p/since/2025-01" in text
+        assert text.index("Changed") < text.index("Removed")
+    assert "    We keep it for [-30-]{+60+} days." in words.text
+    assert "[-These words went-], {+these came+}." in words.text
+    assert "We keep it for <del>30</del><ins>60</ins> days." in words.html
+
+
+def test_readers_in_japanese_are_told_the_same_with_their_own_words_around_it():
+    quote = (Piece("removed", "30日"), Piece("added", "60日"), Piece("same", "間保存します。"))
+    changed = Digest((Changed("保存", "edited", None, (quote,), 1),), 3)
+    words = message("ja", texts={"ja": Words("", "/p", {KNEW: Since("2025-01", changed)})})
+    for part in ("2025-01版からの変更箇所", "この節にほか1か所", "ほか3節", "https://notices.example/p/since/2025-01"):
+        assert part in words.text
+        assert part in words.html
+    assert "[-30日-]{+60日+}間保存します。" in words.text
+
+
+def test_who_last_knew_no_version_or_another_one_reads_of_no_changes_or_of_their_own():
+    since = {
+        3: Since("2025-01", Digest((Changed("Parcels", "added"),))),
+        4: Since("2025-07", Digest((Changed("Returns", "added"),))),
+    }
+    writer = Writer(a_telling(texts={"en": Words("", "/p", since)}), KEYS, "https://notices.example/")
+    third, fourth, none = (writer.message("en", "", knew).text for knew in (3, 4, None))
+    assert ("Parcels" in third, "Returns" in third) == (True, False)
+    assert ("Parcels" in fourth, "Returns" in fourth) == (False, True)
+    assert "What changed" not in none
+    assert writer.message("en", "", 99).text == none, "a version without a text in this locale"
+    assert writer.changes_since("en", 4) == ("2025-07", "https://notices.example/p/since/2025-07")
+    assert writer.changes_since("en", None) == writer.changes_since("en", 99) == (None, None)
 
 
 def test_without_summary_and_changes_their_headings_are_left_out():
-    text = message(texts={"en": Words("", (), "/p")}).text
+    text = message(texts={"en": Words("", "/p")}).text
     assert "In short" not in text
     assert "section by section" not in text
 

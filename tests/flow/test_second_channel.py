@@ -15,8 +15,6 @@ from notifier.campaigns.steer import steer
 from notifier.db import Db
 from notifier.delivery.second import tell_by_second_channel
 from notifier.keys import Keys
-from notifier.letters.gather import gather
-from notifier.letters.write import Writer
 from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages, mark
 from notifier.people.roster import get_person
@@ -240,29 +238,6 @@ async def test_a_bounce_before_the_newer_version_sends_nothing_that_was_not_sent
     await office.tell(await office.publish("three", {"en": {"body": "# three"}}))
     await office.deliver()
     assert await office.rows(f"SELECT FROM intent WHERE campaign_id = {first} AND channel = 'inbox'") == []
-
-
-async def test_letters_list_what_changed_since_the_version_that_was_last_told_to_the_end(office: Office) -> None:
-    await office.person("reader")
-
-    async def told(label: str, *sections: str) -> str:
-        body = "# Policy\n\n" + "\n\n".join(f"## {name}\n\nThe words of {name}." for name in sections)
-        await office.tell(await office.publish(label, {"en": {"body": body}}))
-        page = (await gather(office.db, office.campaign_id)).texts["en"]
-        await office.deliver()
-        await office.db.run("campaigns.close_finished", now=office.clock.now())
-        return " ".join(change.section for change in page.changes)
-
-    await office.publish("one", {"en": {"body": "# Policy\n\n## First\n\nThe words of First."}})
-    assert await told("two", "First", "Second") == "Second"
-    assert await told("three", "First", "Second", "Third") == "Third", "two was told to the end"
-    office.server.say("rcpt", "451 4.7.1 later", to="reader@people.example")
-    assert await told("four", "First", "Second", "Third", "Fourth") == "Fourth"
-    assert await told("five", "First", "Second", "Third", "Fourth", "Fifth") == "Fourth Fifth", "four was superseded"
-    telling = await gather(office.db, office.campaign_id)
-    assert telling.since == "three"
-    letter = Writer(telling, office.keys, "https://notices.example").message("en", "")
-    assert "What changed since version three, section by section" in letter.text
 
 
 @pytest.mark.parametrize("evidence", ["relay", "recipient", "shown"])

@@ -36,6 +36,10 @@ class InboxEntry(BaseModel):
     placed_at: datetime = Field(description="Since when it is there.")
     shown_at: datetime | None
     acknowledged_at: datetime | None
+    changes_since: str | None = Field(
+        description="The version that this person last knew, by its label: the message lists what changed since."
+    )
+    redline_url: str | None = Field(description="The page with every word that changed since that version.")
 
 
 class InboxMessage(InboxEntry):
@@ -62,7 +66,7 @@ class Words:
     async def of(self, placed: Placed) -> Message:
         """The words of one message. Raises NotFound when its version has no such text."""
         try:
-            return (await self.writer(placed.campaign_id)).message(placed.locale, placed.time_zone)
+            return (await self.writer(placed.campaign_id)).message(placed.locale, placed.time_zone, placed.since)
         except Undeliverable as error:
             raise NotFound(str(error)) from error
 
@@ -85,7 +89,7 @@ async def my_messages(call: Call, person: PersonToken) -> InboxList:
     """List one's messages, the newest first."""
     placed = await list_messages(call.db, person.lane, person.person_id)
     words = call.request.app[WORDS]
-    entries = [_entry(one, await words.of(one)) for one in placed]
+    entries = [await _entry(words, one, await words.of(one)) for one in placed]
     return InboxList(unread=sum(one.shown_at is None for one in placed), messages=entries)
 
 
@@ -116,11 +120,14 @@ async def _mark(call: Call, person: PersonToken, path: InboxPath, what: Mark) ->
 
 
 async def _message(call: Call, placed: Placed) -> InboxMessage:
-    words = await call.request.app[WORDS].of(placed)
-    return InboxMessage(**_entry(placed, words).model_dump(), html=words.html, text=words.text)
+    words = call.request.app[WORDS]
+    message = await words.of(placed)
+    entry = await _entry(words, placed, message)
+    return InboxMessage(**entry.model_dump(), html=message.html, text=message.text)
 
 
-def _entry(placed: Placed, words: Message) -> InboxEntry:
+async def _entry(words: Words, placed: Placed, message: Message) -> InboxEntry:
+    since, redline = (await words.writer(placed.campaign_id)).changes_since(placed.locale, placed.since)
     return InboxEntry(
         campaign_id=placed.campaign_id,
         corrects=placed.corrects,
@@ -128,11 +135,13 @@ def _entry(placed: Placed, words: Message) -> InboxEntry:
         policy=placed.policy,
         label=placed.label,
         locale=placed.locale,
-        subject=words.subject,
+        subject=message.subject,
         effective_at=placed.effective_at,
         placed_at=placed.placed_at,
         shown_at=placed.shown_at,
         acknowledged_at=placed.acknowledged_at,
+        changes_since=since,
+        redline_url=redline,
     )
 
 

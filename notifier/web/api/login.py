@@ -30,6 +30,10 @@ class Notice(BaseModel):
     html: str = Field(description="A harmless fragment that can stand inside any page.")
     text: str
     url: str = Field(description="The permanent address of the version's text in this locale.")
+    changes_since: str | None = Field(
+        description="The version that this person last knew, by its label: the words list what changed since."
+    )
+    redline_url: str | None = Field(description="The page with every word that changed since that version.")
     statement: str = Field(description="SHA-256 of `html`, in hex: what was shown is recorded under it.")
 
 
@@ -143,13 +147,16 @@ async def _version(call: Call, one: Pending) -> PendingVersion:
 async def _notice(call: Call, one: Pending) -> Notice:
     writer = await call.request.app[WORDS].writer(one.campaign_id)
     letter = notice_of(writer, one)
-    message: Message = writer.message(one.locale, one.time_zone)
+    message: Message = writer.message(one.locale, one.time_zone, one.since)
+    since, redline = writer.changes_since(one.locale, one.since)
     return Notice(
         locale=one.locale,
         subject=message.subject,
         html=message.html,
         text=message.text,
         url=address_of(writer.telling.texts[one.locale], call.service.settings.public_url),
+        changes_since=since,
+        redline_url=redline,
         statement=letter.sha256.hex(),
     )
 

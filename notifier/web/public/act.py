@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from notifier.campaigns.plan import choose_locale
+from notifier.compose import Service
 from notifier.errors import Malformed, NotFound, Unauthenticated
 from notifier.keys import ActLink
 from notifier.pages import LANGUAGES, Tongue
@@ -35,6 +36,7 @@ class _View:
     texts: list[VersionText]
     locale: str
     tongue: Tongue
+    since: str | None  # the label of the version that they last knew
 
     @property
     def language(self) -> str:
@@ -108,7 +110,15 @@ async def _view(request: web.Request, locale: str = "") -> _View:
     wanted = locale or (chosen if chosen in LANGUAGES else actor.locale)
     used = choose_locale(wanted, available, site.locales)
     tongue = request.app[PAGES].tongue(used.partition("-")[0], actor.time_zone or site.time_zone)
-    return _View(link, site, actor, version, texts, used, tongue)
+    since = await _knew(service, link.site, actor, used)
+    return _View(link, site, actor, version, texts, used, tongue, since)
+
+
+async def _knew(service: Service, site: str, actor: Actor, locale: str) -> str | None:
+    """The version that they last knew, where it has a text to compare with."""
+    if actor.since is None or locale not in {text.locale for text in await texts_of(service.db, actor.since)}:
+        return None
+    return (await load_version(service.db, site, actor.since)).label
 
 
 def _page(
@@ -116,6 +126,7 @@ def _page(
     may: list[Kind] | None = None,
 ) -> web.Response:  # fmt: skip
     site, version = view.site, view.version
+    url = f"/p/{site.site}/{version.policy}/{version.label}/{view.locale}"
     text = next(text for text in view.texts if text.locale == view.locale)
     values = {
         "site_name": site.name(view.locale),
@@ -125,7 +136,9 @@ def _page(
         "version": version,
         "locale": view.locale,
         "summary": text.summary,
-        "url": f"/p/{site.site}/{version.policy}/{version.label}/{view.locale}",
+        "url": url,
+        "since": view.since,
+        "redline": f"{url}/since/{view.since}" if view.since else "",
         "current": f"/p/{site.site}/{version.policy}",
         "done": done,
         "bar": bar,
