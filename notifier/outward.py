@@ -12,6 +12,14 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 
+class Inside(OSError):
+    """A name that leads into our own network, and to nothing else."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} lies in our own network")
+        self.host = host
+
+
 class OutwardResolver(AbstractResolver):
     """Looks names up, and keeps back every address that does not lie outside."""
 
@@ -22,12 +30,12 @@ class OutwardResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises OSError when nothing is left."""
+        """Raises OSError (Inside, when all that is found lies there)."""
         found = await self._names.resolve(host, port, family)
         if host not in self._inside:
             found = [one for one in found if lies_outside(one["host"])]
         if not found:
-            raise OSError(f"{host} lies in our own network")
+            raise Inside(host)
         return found
 
     async def close(self) -> None:

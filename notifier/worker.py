@@ -16,6 +16,7 @@ from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
 from notifier.log import log, where
+from notifier.policies.posting import look_at_postings
 from notifier.policies.sources import look_at_sources
 from notifier.policies.watch import watch_folders
 
@@ -92,6 +93,12 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
+        Duty(
+            "look at postings",
+            lambda: look_at_postings(db, settings.watch_hosts, settings.public_url, clock.now()),
+            once=True,
+            every=15,
+        ),
         Duty("look at sources", lambda: look_at_sources(db, settings.watch_hosts, clock.now()), once=True, every=15),
     )
 

@@ -36,6 +36,7 @@ def evidence_of(case: Case, decision: Decision) -> dict[str, Any]:
         "campaign_id": case.campaign_id,
         "use": decision.use,
         "telling": decision.telling,
+        "posted_at": case.facts.posted_at,
         "rule": {
             "preset": rule.preset,
             "literal": rule.literal,

@@ -208,8 +208,8 @@ def _qualifying(rule: Rule, facts: Facts, now: datetime) -> Iterator[Use]:
 
 
 def _counts_from(rule: Rule, facts: Facts, told_at: datetime) -> datetime:
-    """The person's own date: the version's effect, the notice period and a withdrawn objection all lie behind it."""
-    after_notice = max(facts.effective_at, told_at + timedelta(days=rule.notice_days))
+    """The person's own date: posting, effect, the notice period and a withdrawn objection all lie behind it."""
+    after_notice = max(facts.effective_at, told_at + timedelta(days=rule.notice_days), facts.posted_at or told_at)
     return after_notice if facts.objection is None else max(after_notice, facts.objection.at)
 
 

@@ -51,7 +51,7 @@ class Case:
 class _Terms:
     campaign_id: int
     rule: dict[str, Any]
-    published_at: datetime
+    posted_at: datetime | None
     effective_at: datetime
 
 
@@ -77,7 +77,7 @@ def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
     recorded = recorded_of(row)
     objection = None if row["objected_at"] is None else Objection(row["objected_at"], row["withdrawn"])
     facts = Facts(
-        posted_at=terms.published_at,
+        posted_at=terms.posted_at,
         effective_at=terms.effective_at,
         status=row["status"],
         tellings=tellings_of(row["tellings"]),

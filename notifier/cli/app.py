@@ -12,6 +12,7 @@ from notifier.cli import (
     doctor,
     letters,
     people,
+    posting,
     publish,
     questions,
     relays,
@@ -56,7 +57,14 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
 }
 FAMILIES = {
     SET_UP: (setup.token, setup.webhook_secret),
-    USE: (people.people, campaigns.campaigns, relays.relays, sources.sources, suppressions.suppressions),
+    USE: (
+        people.people,
+        campaigns.campaigns,
+        relays.relays,
+        sources.sources,
+        posting.posting,
+        suppressions.suppressions,
+    ),
 }
 
 for group, commands in COMMANDS.items():

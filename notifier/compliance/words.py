@@ -40,8 +40,8 @@ ENGLISH: Mapping[str, str] = {
     "not_told.superseded": "They were not told before a newer version took over.",
     "objected": "They objected on {at}, so no use amounts to acceptance. An explicit act is still possible.",
     "objection_withdrawn": "They objected, and took it back on {at}. Use counts from then on.",
-    "counts_from": "Use counts from {counts_from}: not before the version's effect, nor {notice_days} days after the"
-    " telling.",
+    "counts_from": "Use counts from {counts_from}: not before the version's effect, nor before it was seen posted, nor"
+    " {notice_days} days after the telling.",
     "decision.not_posted": "There is no acceptance: the version is not posted.",
     "decision.account_closed": "There is no acceptance: the account is closed.",
     "decision.never_deemed": "There is no acceptance: under this rule no use ever amounts to it.",

@@ -13,6 +13,7 @@ from notifier.doctor.site import (
     examine_clocks,
     examine_gone,
     examine_locales,
+    examine_posting,
     examine_settings,
     examine_stops,
     read_keys,
@@ -30,6 +31,7 @@ async def examine(db: Db, settings: Settings, site: Site, names: Names, real: da
         *await examine_stops(db, site),
         *examine_settings(site, settings),
         *await examine_gone(db, site),
+        *await examine_posting(db, site, settings),
         *examine_locales(site, last),
         *findings,
     ]

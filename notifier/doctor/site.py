@@ -17,6 +17,7 @@ from notifier.doctor.finding import Finding, fail, look, ok
 from notifier.letters.render import catalogues
 from notifier.letters.sign import Signer
 from notifier.outward import lies_outside, objection_to
+from notifier.policies.posting import HOSTED, alarms
 from notifier.settings import Settings
 from notifier.sites.preset import PRESETS
 from notifier.sites.site import Site
@@ -102,6 +103,22 @@ def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
             findings.append(look(f"locale {locale}", "lacks " + ", ".join(lacking), remedy))
         else:
             findings.append(ok(f"locale {locale}", "complete"))
+    return findings
+
+
+async def examine_posting(db: Db, site: Site, settings: Settings) -> list[Finding]:
+    """Whether the site's own pages may be asked, and show what was published."""
+    findings: list[Finding] = []
+    for policy, described in site.policies.items():
+        for locale, page in described.posted_at_url.items():
+            hosts = frozenset(settings.watch_hosts)
+            if page.url != HOSTED and (problem := objection_to(URL(page.url), hosts)):
+                remedy = "mend posted_at_url, or name its host in NOTIFIER_WATCH_HOSTS"
+                findings.append(look(f"page of {policy} in {locale}", problem, remedy))
+    for one in await alarms(db, site.site):
+        found = f"{one.label} is not posted: {one.reason}" if one.alarm == "missing" else f"changed: {one.reason}"
+        remedy = "publish what it shows as a version, or have the page show the version: notifier posting list"
+        findings.append(look(f"page of {one.policy} in {one.locale}", found, f"{remedy} {site.site}"))
     return findings
 
 

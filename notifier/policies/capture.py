@@ -9,11 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
+from notifier.policies.dates import last_updated
 from notifier.policies.extract import Reading
-from notifier.policies.updated import last_updated
+from notifier.policies.why import Why, why
 
 Verdict = Literal["first", "same", "technical", "waiting", "changed", "doubtful", "failed"]
 
@@ -78,7 +78,7 @@ class Finding:
 
     verdict: Verdict
     agreed: int = 0
-    reason: str = ""
+    reason: Why | None = None
 
 
 SameMeaning = Callable[[str, str], bool]
@@ -98,7 +98,7 @@ def judge(reading: Reading, known: Known, agree: int, same_meaning: SameMeaning)
     if same_meaning(known.settled.text, reading.text):
         return Finding("technical")
     if goes_back_and_forth([*known.seen, mark(reading, "waiting")]):
-        return Finding("doubtful", reason="the page goes back and forth between editions")
+        return Finding("doubtful", reason=why("flapping"))
     again = known.candidate is not None and same_meaning(known.candidate.text, reading.text)
     agreed = known.agreed + 1 if again else 1
     return Finding("changed" if agreed >= agree else "waiting", agreed)
@@ -109,35 +109,35 @@ def mark(reading: Reading, verdict: Verdict) -> str:
     return "" if verdict in ("first", "same", "technical") else hashlib.sha256(reading.text.encode()).hexdigest()[:16]
 
 
-def doubt(reading: Reading, before: Reading | None) -> str:
-    """Why this is perhaps not the policy, or nothing."""
+def doubt(reading: Reading, before: Reading | None) -> Why | None:
+    """Why this is perhaps not the policy, or None."""
     text = reading.text.strip()
     head = f"{reading.title}\n{text[:300]}"
     if len(text) < _STUB_LENGTH and _STUB.search(f"{reading.title}\n{text}"):
-        return "it looks like a page that stands in for the real one"
+        return why("stub")
     if reading.asks_for_password and (len(text) < _STUB_LENGTH or _LOGIN.search(reading.title)):
-        return "it looks like a login page"
+        return why("login")
     if len(text) < _STUB_LENGTH and _ERROR.search(head):
-        return "it looks like an error page"
+        return why("error_page")
     if len(text) < _LEAST_CHARACTERS:
-        return f"it has only {len(text)} characters"
-    return _doubt_beside(reading, before) if before is not None else ""
+        return why("short", count=len(text))
+    return _doubt_beside(reading, before) if before is not None else None
 
 
-def _doubt_beside(reading: Reading, before: Reading) -> str:
+def _doubt_beside(reading: Reading, before: Reading) -> Why | None:
     new, old = reading.text, before.text
     if len(new) < len(old) * _LEAST_SHARE:
-        return f"it has {len(new):,} characters, where it had {len(old):,}"
+        return why("shrunk", new=len(new), old=len(old))
     if (script := script_of(new)) != (usual := script_of(old)):
-        return f"it is written in {script} letters, where it was in {usual}"
+        return why("script", new=script, old=usual)
     if reading.language[:2].lower() != before.language[:2].lower() and reading.language and before.language:
-        return f"it says that it is in {reading.language}, where it said {before.language}"
+        return why("language", new=reading.language, old=before.language)
     if _common_share(old, new) < _LEAST_COMMON:
-        return "hardly a word of it is the same: another language, or another page"
+        return why("other_text")
     dates = last_updated(new), last_updated(old)
     if dates[0] is not None and dates[1] is not None and dates[0] < dates[1]:
-        return f"its date runs backwards, from {_day(dates[1])} to {_day(dates[0])}: another region's edition?"
-    return ""
+        return why("backwards", new=dates[0].isoformat(), old=dates[1].isoformat())
+    return None
 
 
 def goes_back_and_forth(seen: Sequence[str]) -> bool:
@@ -171,7 +171,3 @@ def _terms(text: str) -> list[str]:
 
 def _pairs(word: str) -> list[str]:
     return [word[place : place + 2] for place in range(max(1, len(word) - 1))]
-
-
-def _day(day: date) -> str:
-    return day.isoformat()

@@ -4,6 +4,7 @@ Noise is set aside first (``noise.py``), clauses are matched wherever they stand
 of a pair is compared by words (``pieces.py``). A section is a heading and what stands under it up to the next one.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from notifier.policies import noise
 from notifier.policies.clauses import Clause, Kind, clauses_of, is_title, sections
-from notifier.policies.links import why_same
+from notifier.policies.links import place, why_same
 from notifier.policies.match import Matching, Side, match
 from notifier.policies.pieces import Piece, Wording, wording
 from notifier.policies.words import count, words
@@ -85,6 +86,15 @@ class Comparison:
 def compare(old_type: str, old: bytes, new_type: str, new: bytes, locale: str = "en") -> Comparison:
     """What changed between two texts (media type and bytes) in a locale, which says where words end."""
     return _Comparing(clauses_of(old_type, old), clauses_of(new_type, new), locale).result()
+
+
+def fingerprint(media_type: str, body: bytes) -> bytes:
+    """SHA-256 of what of a text is compared: its clauses after every step of noise, and where their links lead."""
+    text = _text(clauses_of(media_type, body))
+    lines = (
+        [text.side.keys[at], *(place(link.target) for link in text.side.clauses[at].links)] for at in text.side.compared
+    )
+    return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

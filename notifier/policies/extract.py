@@ -13,6 +13,7 @@ from bs4.dammit import EncodingDetector
 from markdownify import markdownify
 
 from notifier.policies.version import TEXT_LIMIT
+from notifier.policies.why import Reasoned
 
 # Never words of a policy, wherever they stand.
 _NEVER = (
@@ -37,7 +38,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
-class Unreadable(Exception):
+class Unreadable(Reasoned):
     """Nothing that could be a policy's text; says why."""
 
 
@@ -57,12 +58,12 @@ def read_answer(body: bytes, content_type: str, keep: Sequence[str] = (), drop: 
     The encoding is the byte order mark's, else the header's, else the page's own word, else UTF-8.
     """
     if len(body) > TEXT_LIMIT:
-        raise Unreadable("it has more than 10 MB")
+        raise Unreadable("size", count=TEXT_LIMIT // 1024 // 1024)
     header = Message()
     header["Content-Type"] = content_type or "text/html"
     kind = header.get_content_type()
     if kind not in _HTML | _PLAIN:
-        raise Unreadable(f"it is {kind}, neither a page nor a text")
+        raise Unreadable("media_type", kind=kind)
     words = _decoded(body, header.get_content_charset(), html=kind in _HTML)
     if kind in _PLAIN:
         return Reading(_tidy(words))
@@ -79,15 +80,15 @@ def _decoded(body: bytes, declared: str | None, *, html: bool) -> str:
     try:
         words = body.decode(_SUPERSETS.get(encoding, encoding))
     except (UnicodeDecodeError, LookupError) as error:
-        raise Unreadable(f"it is not in the encoding that it claims ({encoding})") from error
+        raise Unreadable("encoding", encoding=encoding) from error
     if "\0" in words:
-        raise Unreadable("it contains NUL characters")
+        raise Unreadable("nul")
     return words.removeprefix("\ufeff")
 
 
 def _read_page(words: str, keep: Sequence[str], drop: Sequence[str]) -> Reading:
     if words.count("<") > _MOST_TAGS:
-        raise Unreadable(f"it has more than {_MOST_TAGS:,} tags")
+        raise Unreadable("tags", count=_MOST_TAGS)
     try:
         page = BeautifulSoup(words, "lxml")
         asks = page.select_one("input[type=password]") is not None
@@ -98,7 +99,7 @@ def _read_page(words: str, keep: Sequence[str], drop: Sequence[str]) -> Reading:
                 element.decompose()
         text = "\n\n".join(_markdown(part) for part in _parts(page, keep))
     except RecursionError as error:
-        raise Unreadable("it is nested too deeply") from error
+        raise Unreadable("nested") from error
     return Reading(_tidy(text), title, language, asks)
 
 
@@ -107,7 +108,7 @@ def _parts(page: BeautifulSoup, keep: Sequence[str]) -> list[Tag]:
     if keep:
         found = [element for selector in keep for element in page.select(selector)]
         if not found:
-            raise Unreadable(f"nothing on it fits {', '.join(keep)}")
+            raise Unreadable("selectors", selectors=", ".join(keep))
         chosen = {id(element) for element in found}
         unique = {id(e): e for e in found if not any(id(parent) in chosen for parent in e.parents)}
         return list(unique.values())

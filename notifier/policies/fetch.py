@@ -13,8 +13,9 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from notifier.outward import OutwardResolver, objection_to
+from notifier.outward import Inside, OutwardResolver, objection_to
 from notifier.policies.version import TEXT_LIMIT
+from notifier.policies.why import Reasoned
 
 _AGENT = "policy-notifier (https://pypi.org/project/policy-notifier/)"
 _TIME = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
@@ -28,12 +29,18 @@ KEPT_HEADERS = (
 )  # fmt: skip
 
 
-class Unfetched(Exception):
+class Unfetched(Reasoned):
     """Nothing could be had; says why. ``retry_after`` in seconds, where the server said so."""
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
+    retry_after: float | None = None
+
+
+def refuse(place: URL, inside: Collection[str]) -> None:
+    """Raise Unfetched for an address that must not be asked."""
+    if objection_to(place, inside):
+        if place.scheme != "https":
+            raise Unfetched("plain_http", scheme=place.scheme)
+        raise Unfetched("inside", host=place.host or "")
 
 
 @dataclass(frozen=True)
@@ -69,29 +76,30 @@ class Fetcher:
         try:
             return await self._follow(url, asked)
         except TimeoutError as error:
-            raise Unfetched("it took too long to answer") from error
+            raise Unfetched("slow") from error
         except zlib.error as error:
-            raise Unfetched("what it sent cannot be unpacked") from error
+            raise Unfetched("unpackable") from error
         except aiohttp.ClientConnectorError as error:
-            raise Unfetched(f"it could not be reached: {error.os_error}") from error
+            if isinstance(error.os_error, Inside):
+                raise Unfetched("inside", host=error.os_error.host) from error
+            raise Unfetched("unreachable", detail=str(error.os_error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unfetched(f"it could not be reached: {error or type(error).__name__}") from error
+            raise Unfetched("unreachable", detail=str(error) or type(error).__name__) from error
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> Fetched:
         first = URL(url)
         for _ in range(_MOST_REDIRECTS + 1):
             place = URL(url)
-            if problem := objection_to(place, self.inside):
-                raise Unfetched(problem)
+            refuse(place, self.inside)
             async with self.session.get(place, headers=headers, allow_redirects=False) as answer:
                 location = answer.headers.get("Location")
                 if answer.status in (301, 302, 303, 307, 308) and location:
                     url = urljoin(url, location)
                     if URL(url).host != first.host:
-                        raise Unfetched(f"it leads to another host ({URL(url).host}); name that address if it is yours")
+                        raise Unfetched("elsewhere", host=URL(url).host or "")
                     continue
                 return await _taken(url, answer)
-        raise Unfetched(f"it leads on and on ({_MOST_REDIRECTS} times)")
+        raise Unfetched("round", count=_MOST_REDIRECTS)
 
 
 async def _taken(url: str, answer: aiohttp.ClientResponse) -> Fetched:
@@ -100,10 +108,12 @@ async def _taken(url: str, answer: aiohttp.ClientResponse) -> Fetched:
         return Fetched(url, 304, headers, None)
     if answer.status != 200:
         wait = answer.headers.get("Retry-After", "")
-        raise Unfetched(f"it answered {answer.status}", float(wait) if wait.isdecimal() and len(wait) < 8 else None)
+        refused = Unfetched("status", status=str(answer.status))
+        refused.retry_after = float(wait) if wait.isdecimal() and len(wait) < 8 else None
+        raise refused
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
-        raise Unfetched(f"it is packed as {encoding}, although only gzip was asked for")
+        raise Unfetched("packed", encoding=encoding)
     return Fetched(url, 200, headers, await _read(answer, packed="gzip" in encoding))
 
 
@@ -114,9 +124,9 @@ async def _read(answer: aiohttp.ClientResponse, *, packed: bool) -> bytes:
     async for piece in answer.content.iter_chunked(_PIECE):
         body += unpacker.decompress(piece, TEXT_LIMIT + 1 - len(body)) if unpacker else piece
         if len(body) > TEXT_LIMIT:
-            raise Unfetched(f"it has more than {TEXT_LIMIT // 1024 // 1024} MB")
+            raise Unfetched("size", count=TEXT_LIMIT // 1024 // 1024)
     if unpacker and not unpacker.eof:
-        raise Unfetched("it broke off in the middle")
+        raise Unfetched("broken_off")
     return bytes(body)
 
 

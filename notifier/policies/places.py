@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from yarl import URL
 
-from notifier.outward import OutwardResolver, objection_to
-from notifier.policies.fetch import Fetched, Fetcher, Unfetched
+from notifier.outward import Inside, OutwardResolver
+from notifier.policies.fetch import Fetched, Fetcher, Unfetched, refuse
 from notifier.policies.version import TEXT_LIMIT
 from notifier.sites.site import Source
 
@@ -50,7 +50,7 @@ async def _from_feed(fetcher: Fetcher, source: Source, feed: Fetched, body: byte
         feed.url, content.get("src", "") if content is not None else links[0].get("href", "") if links else ""
     )
     if URL(address).host != URL(feed.url).host:
-        raise Unfetched("its newest entry has no text, and links to another host or nowhere")
+        raise Unfetched("feed_elsewhere")
     page = await fetcher.get(address, source.headers)
     # No validators are kept: those of the feed say nothing of the page, nor the page's of the feed.
     return Fetched(page.url, page.status, {k: v for k, v in page.headers.items() if k not in _VALIDATORS}, page.body)
@@ -62,13 +62,13 @@ _VALIDATORS = ("etag", "last-modified")
 def newest_entry(body: bytes) -> ElementTree.Element:
     """The entry of an Atom feed (RFC 4287) that was updated last. Raises Unfetched."""
     if b"<!DOCTYPE" in body[:4096].upper() or b"<!ENTITY" in body.upper():
-        raise Unfetched("it is not read, as it declares a document type: an Atom feed has none")
+        raise Unfetched("feed_doctype")
     try:
         entries = ElementTree.fromstring(body).findall(f"{_ATOM}entry")  # noqa: S314 - no DTD gets this far
     except ElementTree.ParseError as error:
-        raise Unfetched(f"it is no Atom feed: {error}") from error
+        raise Unfetched("feed_broken", detail=str(error)) from error
     if not entries:
-        raise Unfetched("it is no Atom feed, or one without entries")
+        raise Unfetched("feed_empty")
     return max(entries, key=lambda entry: entry.findtext(f"{_ATOM}updated", ""))
 
 
@@ -76,11 +76,11 @@ async def _from_git(url: str, path: str, branch: str, commit: str | None, inside
     """A file as it stands on a branch. The commit is kept as its etag. Raises Unfetched."""
     git = shutil.which("git")
     if git is None:
-        raise Unfetched("the command git is not installed here")
+        raise Unfetched("git_missing")
     options = await _guarded(url, inside)
     newest = (await _run(git, *options, "ls-remote", "--", url, branch)).split()
     if not newest:
-        raise Unfetched(f"it has no branch {branch}")
+        raise Unfetched("git_branch", branch=branch)
     if (now := newest[0].decode("ascii", "replace")) == commit:
         return Fetched(url, 304, {"etag": now}, None)
     with tempfile.TemporaryDirectory(prefix="notifier-git-") as folder:
@@ -90,7 +90,7 @@ async def _from_git(url: str, path: str, branch: str, commit: str | None, inside
         await _run(git, *here, *options, "fetch", "-q", *wanted)
         name = f"{now}:{path}"
         if int(await _run(git, *here, *options, "cat-file", "-s", name)) > TEXT_LIMIT:
-            raise Unfetched(f"it has more than {TEXT_LIMIT // 1024 // 1024} MB")
+            raise Unfetched("size", count=TEXT_LIMIT // 1024 // 1024)
         body = await _run(git, *here, *options, "cat-file", "blob", name)
     kind = "text/html" if Path(path).suffix.lower() in (".html", ".htm") else "text/markdown"
     return Fetched(url, 200, {"etag": now, "content-type": f"{kind}; charset=utf-8"}, body)
@@ -99,14 +99,15 @@ async def _from_git(url: str, path: str, branch: str, commit: str | None, inside
 async def _guarded(url: str, inside: Collection[str]) -> tuple[str, ...]:
     """Options that hold git to the address that we looked up, to one protocol, and to no redirect. Raises Unfetched."""
     place = URL(url)
-    if problem := objection_to(place, inside):
-        raise Unfetched(problem)
+    refuse(place, inside)
     host, port = place.host or "", place.port or 443
     resolver = OutwardResolver(inside)
     try:
         found = (await resolver.resolve(host, port, socket.AF_UNSPEC))[0]["host"]
+    except Inside as error:
+        raise Unfetched("inside", host=error.host) from error
     except OSError as error:
-        raise Unfetched(f"it could not be reached: {error}") from error
+        raise Unfetched("unreachable", detail=str(error)) from error
     finally:
         await resolver.close()
     given = {
@@ -134,12 +135,12 @@ async def _run(*command: str) -> bytes:
         async with asyncio.timeout(_GIT_SECONDS):
             said, complained = await process.communicate()
     except TimeoutError as error:
-        raise Unfetched("it took too long to answer") from error
+        raise Unfetched("slow") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
         words = " ".join(complained.decode("utf-8", "replace").split())[:_SHOWN]
-        raise Unfetched(f"git could not read it: {words}")
+        raise Unfetched("git_failed", detail=words)
     return said

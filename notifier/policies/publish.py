@@ -122,8 +122,10 @@ async def insert_texts(tx: Db, version_id: int, texts: Mapping[str, Text]) -> No
 
 
 async def became_published(tx: Db, site: str, version_id: int) -> Version:
-    """The version as it now stands, with a registration for everybody who was shown it when they registered."""
+    """The version as it now stands: to be seen where site.yaml says that the site shows it, and with a registration for
+    everybody who was shown it when they registered."""
     version = await load_version(tx, site, version_id)
+    await tx.run("posting.require", version_id=version_id)
     await tx.run("policies.insert_registrations", site=site, label=version.label, version_id=version_id)
     return version
 

@@ -25,6 +25,7 @@ from notifier.policies.pending import submit_pending
 from notifier.policies.places import fetch_source
 from notifier.policies.publish import latest_of, lock_policy
 from notifier.policies.version import Text
+from notifier.policies.why import Why
 from notifier.sites.site import Site, Source, load_site
 
 # Looked at in one go; the rest has its turn right after.
@@ -146,7 +147,7 @@ async def _failed(db: Db, source: Source, due: Due, problem: Unfetched, now: dat
     log.warning("source not read", site=due.site, policy=due.policy, reason=str(problem))
     await db.run(
         "watch.failed", site=due.site, policy=due.policy, locale=due.locale, now=now,
-        due_at=now + min(wait, _LONGEST_WAIT), reason=str(problem),
+        due_at=now + min(wait, _LONGEST_WAIT), reason=str(problem), why=problem.why.row,
     )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ async def _judge(
         try:
             reading = _text_of(source, look)
         except Unreadable as problem:
-            return Finding("doubtful", reason=str(problem)), None
+            return Finding("doubtful", reason=problem.why), None
         return judge(reading, known, site.watch.agree if site.watch else 1, same_meaning), reading
 
     return await asyncio.to_thread(weigh)
@@ -195,18 +196,19 @@ async def _snapshot(db: Db, snapshot_id: int | None) -> Snapshot | None:
 
 
 async def _record(tx: Db, site: Site, look: _Look, finding: Finding, reading: Reading | None, now: datetime) -> None:
-    due, verdict, reason = look.due, finding.verdict, finding.reason
+    due, verdict = look.due, finding.verdict
+    said = {"reason": str(finding.reason or ""), "why": _row(finding.reason)}
     settles = verdict in ("first", "changed")
     if settles:
         # Sources of one policy that change together wait for each other, so that the last one sees them all.
         await lock_policy(tx, site, look.source.policy)
     snapshot_id: int = await tx.value(
         "watch.keep_snapshot", **look.key, address=look.source.address, now=now, headers=dict(look.headers),
-        body=look.body, sha256=look.sha256, verdict=verdict, reason=reason,
+        body=look.body, sha256=look.sha256, verdict=verdict, **said,
     )  # fmt: skip
     await tx.run(
         "watch.looked", **look.key, now=now, due_at=now + timedelta(minutes=look.source.every),
-        verdict=verdict, reason=reason, last_id=snapshot_id,
+        verdict=verdict, **said, last_id=snapshot_id,
         settled_id=snapshot_id if settles else due.settled_id,
         candidate_id=snapshot_id if verdict == "waiting" else None,
         agreed=finding.agreed if verdict == "waiting" else 0,
@@ -215,6 +217,10 @@ async def _record(tx: Db, site: Site, look: _Look, finding: Finding, reading: Re
     await tx.run("watch.drop_passing", **look.key, keep=_KEPT_DOUBTS)
     if settles and (due.settled_id is not None or await latest_of(tx, site.site, due.policy) is None):
         await _open(tx, site, due.policy, now)
+
+
+def _row(reason: Why | None) -> dict[str, object] | None:
+    return None if reason is None else reason.row
 
 
 def _seen(due: Due, reading: Reading | None, verdict: Verdict, now: datetime) -> list[list[str]]:

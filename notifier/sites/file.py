@@ -169,6 +169,7 @@ def _how_to_write(pattern: str) -> str:
         "^[a-z0-9]": "lower-case letters, digits and hyphens, at most 40, like my-shop",
         "^[a-z]{2,3}": "a language and perhaps a region, like en, ja or pt-BR",
         "^[a-z][a-z0-9_]": "the name of a channel, like email or inbox",
+        "^(?:hosted|": "a whole address, like https://shop.example/privacy, or hosted",
         "^https?://": "a whole address, like https://shop.example/",
         "^[A-Z]{2}": "two capital letters, like JP",
         "^[^": "a single line without control characters",

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import soupsieve
@@ -129,14 +129,6 @@ class Dkim(_Part):
         return self
 
 
-class Policy(_Part):
-    """One document of the site."""
-
-    kind: Literal["privacy", "terms", "cookies", "other"] = "privacy"
-    titles: dict[Locale, Line] = Field(min_length=1)
-    url: str | None = Field(None, description="Where the site itself shows the text.")
-
-
 class Audience(_Part):
     """Who must be told, beyond having been registered before. An empty list means everyone."""
 
@@ -187,6 +179,34 @@ def _selector(value: str) -> str:
 
 Selector = Annotated[Line, AfterValidator(_selector)]
 WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#]+$", max_length=2000)]
+
+
+ShownAt = Annotated[str, StringConstraints(pattern=r"^(?:hosted|https?://[^\s\"'<>\\@#]+)$", max_length=2000)]
+
+
+class PostedPage(_Part):
+    """A page of the site's own that must show a text of a policy. Its address alone may stand for it."""
+
+    url: ShownAt = Field(description="hosted: our own public page of the version.")
+    keep: list[Selector] = Field([], description="As of a source. Neither keep nor drop: as that source has them.")
+    drop: list[Selector] = Field([], description="As of a source.")
+    headers: dict[HeaderName, Line] = Field({}, description="Sent with each request. None: as the source's.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_alone(cls, given: Any) -> Any:
+        return {"url": given} if isinstance(given, str) else given
+
+
+class Policy(_Part):
+    """One document of the site."""
+
+    kind: Literal["privacy", "terms", "cookies", "other"] = "privacy"
+    titles: dict[Locale, Line] = Field(min_length=1)
+    url: str | None = Field(None, description="Where the site itself shows the text.")
+    posted_at_url: dict[Locale, PostedPage] = Field(
+        {}, description="Where the site itself shows each text: looked at, to prove that it is posted."
+    )
 
 
 class Source(_Part):
@@ -307,6 +327,13 @@ class Site(_Part):
                 raise PydanticCustomError(
                     "not_covered", message, {"field": "watch", "policy": source.policy, "locale": source.locale}
                 )
+        for policy, described in self.policies.items():
+            for locale in described.posted_at_url:
+                if locale not in self.locales:
+                    message = "{field}: posted_at_url of {policy} names {locale}: use one of locales"
+                    raise PydanticCustomError(
+                        "not_covered", message, {"field": "policies", "policy": policy, "locale": locale}
+                    )
         if self.webhook is None and "webhook" in (self.rule.channels or ()):
             message = "{field} names webhook: add the section webhook with the url that takes the messages"
             raise PydanticCustomError("not_covered", message, {"field": "rule"})

@@ -18,6 +18,7 @@ from notifier.db import Db
 from notifier.delivery.relays import PausedRelay, paused_relays
 from notifier.errors import Forbidden, NotFound, Unauthenticated
 from notifier.keys import PersonToken
+from notifier.policies.posting import Alarmed, alarms
 from notifier.sites.tokens import ApiToken, digest_of, find_tokens
 from notifier.web.context import SERVICE
 from notifier.web.together import Together
@@ -60,6 +61,7 @@ GRANT = web.RequestKey("grant", Grant)
 # What is stopped, as far as whoever is logged in may know: every page of the console says it.
 STOPS = web.RequestKey("stops", list[Stop])
 PAUSED = web.RequestKey("paused", list[PausedRelay])
+ALARMS = web.RequestKey("alarms", list[Alarmed])
 
 
 class Looks:
@@ -179,6 +181,7 @@ async def guard_console(request: web.Request, handler: Handler) -> web.StreamRes
         service, site = request.app[SERVICE], request[GRANT].site
         request[STOPS] = await stops(service.db, site)
         request[PAUSED] = await paused_relays(service.db, site, service.clock.now())
+        request[ALARMS] = await alarms(service.db, site)
     return await handler(request)
 
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from notifier.db import Db
+from notifier.policies.posting import alarms
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Metrics:
         self.relays = Gauge(
             "notifier_relays_paused", "Relays left alone as receivers refuse them", ["site"], registry=self.registry
         )
+        self.posting = Gauge(
+            "notifier_posting_alarms",
+            "1 while a page of the site's own does not show what was published",
+            ["site", "policy", "locale", "alarm"],
+            registry=self.registry,
+        )
         self.trips = Gauge(
             "notifier_breaker_trips", "Times the breaker paused a campaign", ["site"], registry=self.registry
         )
@@ -100,6 +107,9 @@ class Metrics:
             self.stopped.labels(one.site).set(one.stopped)
         for paused in await db.many(_Paused, "web.relays_paused", now=now):
             self.relays.labels(paused.site).set(paused.relays)
+        self.posting.clear()
+        for page in await alarms(db, None):
+            self.posting.labels(page.site, page.policy, page.locale, page.alarm).set(1)
         for trips in await db.many(_Trips, "web.breaker_trips"):
             self.trips.labels(trips.site).set(trips.count)
         return generate_latest(self.registry)

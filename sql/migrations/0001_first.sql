@@ -73,8 +73,9 @@ CREATE TABLE source (
     due_at      timestamptz NOT NULL,           -- when it is looked at next
     looked_at   timestamptz,
     failures    smallint NOT NULL DEFAULT 0,    -- looks in a row that brought nothing
-    verdict     text,                           -- of the last look, with its reason
+    verdict     text,                           -- of the last look, with its reason in English,
     reason      text NOT NULL DEFAULT '',
+    why         jsonb,                          -- and as a code with its values
     last_id     bigint,                         -- snapshots: the last one,
     settled_id  bigint,                         -- the one that counts as the policy's text,
     candidate_id bigint,                        -- and another one that was seen since,
@@ -97,9 +98,92 @@ CREATE TABLE snapshot (
     body        bytea NOT NULL,
     sha256      bytea NOT NULL,
     verdict     text NOT NULL,
-    reason      text NOT NULL,
+    reason      text NOT NULL,                  -- in English
+    why         jsonb,                          -- and as a code with its values
     UNIQUE (site, policy, locale, sha256)
 );
+
+-- The posting record. A row per locale in which a version has to be seen on a page of the site's own, from the moment that
+-- it is published; a version without rows is posted by our own public page.
+CREATE TABLE posting (
+    version_id  integer NOT NULL REFERENCES version,
+    locale      text NOT NULL,
+    posted_at   timestamptz,                    -- of the first look that saw it; NULL: it was not seen yet
+    look_id     bigint,
+    PRIMARY KEY (version_id, locale)
+);
+
+-- A page of the site's own that must show a policy's text (site.yaml, posted_at_url), and how it stands with it.
+CREATE TABLE posted_page (
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    address     text NOT NULL,
+    version_id  integer REFERENCES version,     -- the one that it must show; NULL: nothing is published yet
+    due_at      timestamptz,                    -- when it is looked at next
+    looked_at   timestamptz,
+    odd         integer NOT NULL DEFAULT 0,     -- looks in a row that did not show the version
+    verdict     text,                           -- of the last look, with its reason in English,
+    reason      text NOT NULL DEFAULT '',
+    why         jsonb,                          -- and as a code with its values
+    look_id     bigint,                         -- the last look
+    alarm       text CHECK (alarm IN ('drift', 'missing')),
+    alarm_at    timestamptz,
+    PRIMARY KEY (site, policy, locale)
+);
+
+-- Every look at such a page. Append-only: the proof that a version was posted, and for how long.
+CREATE TABLE posting_look (
+    look_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    address     text NOT NULL,
+    at          timestamptz NOT NULL,
+    version_id  integer NOT NULL REFERENCES version,   -- the one that had to be seen
+    shows_id    integer REFERENCES version,     -- the one that was
+    verdict     text NOT NULL,
+    reason      text NOT NULL,
+    why         jsonb,
+    sha256      bytea,                          -- of the bytes as they came; NULL: none did
+    text_sha256 bytea                           -- of the text read out of them, after the steps of noise
+);
+CREATE INDEX posting_look_page ON posting_look (site, policy, locale, sha256);
+
+-- The bytes that looks brought: each once, those that something happened by for good, the others until the next look.
+CREATE TABLE posting_body (
+    site        text NOT NULL,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    sha256      bytea NOT NULL,
+    taken_at    timestamptz NOT NULL,
+    headers     jsonb NOT NULL,
+    body        bytea NOT NULL,
+    PRIMARY KEY (site, policy, locale, sha256)
+);
+
+-- What looks made known: posted, an alarm (drift, missing), or that one is over (mended). Append-only.
+CREATE TABLE posting_event (
+    site        text NOT NULL REFERENCES site,
+    policy      text NOT NULL,
+    locale      text NOT NULL,
+    at          timestamptz NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('posted', 'drift', 'missing', 'mended')),
+    version_id  integer NOT NULL REFERENCES version,
+    look_id     bigint NOT NULL,
+    PRIMARY KEY (site, policy, locale, at, kind)
+);
+
+-- Since when each published version counts as posted: since every page that had to show it was seen to; NULL: not yet.
+CREATE VIEW posted AS
+SELECT v.version_id, CASE
+           WHEN count(p.version_id) = 0 THEN v.published_at
+           WHEN bool_and(p.posted_at IS NOT NULL) THEN max(p.posted_at)
+       END AS posted_at
+FROM version v
+LEFT JOIN posting p ON p.version_id = v.version_id
+WHERE v.state = 'published'
+GROUP BY v.version_id;
 
 CREATE TABLE receipt (
     site        text NOT NULL REFERENCES site,

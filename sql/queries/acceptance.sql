@@ -106,10 +106,11 @@ WHERE coalesce(a.accepted_at > w.since, true)
 
 -- name: terms
 -- lanes: none
--- The frozen rules of some campaigns and the dates of their versions.
-SELECT c.campaign_id, c.rule, v.published_at, v.effective_at
+-- The frozen rules of some campaigns, since when their versions count as posted, and when these take effect.
+SELECT c.campaign_id, c.rule, p.posted_at, v.effective_at
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id
+JOIN posted p ON p.version_id = c.version_id
 WHERE c.campaign_id = ANY (:campaigns::integer[])
 
 -- name: append

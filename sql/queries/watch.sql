@@ -45,12 +45,12 @@ SELECT address, headers, body, sha256 FROM snapshot WHERE snapshot_id = :snapsho
 -- name: keep_snapshot
 -- lanes: none
 -- Keep what came, or that it came again.
-INSERT INTO snapshot (site, policy, locale, address, taken_at, seen_at, headers, body, sha256, verdict, reason)
-VALUES (:site, :policy, :locale, :address, :now, :now, :headers, :body, :sha256, :verdict, :reason)
+INSERT INTO snapshot (site, policy, locale, address, taken_at, seen_at, headers, body, sha256, verdict, reason, why)
+VALUES (:site, :policy, :locale, :address, :now, :now, :headers, :body, :sha256, :verdict, :reason, :why)
 ON CONFLICT (site, policy, locale, sha256) DO UPDATE
 SET seen_at = excluded.seen_at, times = snapshot.times + 1, headers = excluded.headers, address = excluded.address,
     verdict = CASE WHEN snapshot.verdict IN ('first', 'changed') THEN snapshot.verdict ELSE excluded.verdict END,
-    reason = excluded.reason
+    reason = excluded.reason, why = excluded.why
 RETURNING snapshot_id
 
 -- name: drop_passing
@@ -72,7 +72,7 @@ WHERE s.site = :site AND s.policy = :policy AND s.locale = :locale
 -- lanes: none
 -- How it stands with a source after a look.
 UPDATE source
-SET due_at = :due_at, looked_at = :now, failures = 0, verdict = :verdict, reason = :reason, last_id = :last_id,
+SET due_at = :due_at, looked_at = :now, failures = 0, verdict = :verdict, reason = :reason, why = :why, last_id = :last_id,
     settled_id = :settled_id, candidate_id = :candidate_id, agreed = :agreed, seen = :seen
 WHERE site = :site AND policy = :policy AND locale = :locale
 
@@ -80,7 +80,7 @@ WHERE site = :site AND policy = :policy AND locale = :locale
 -- lanes: none
 -- A look brought nothing: what was known stays.
 UPDATE source
-SET due_at = :due_at, looked_at = :now, failures = failures + 1, verdict = 'failed', reason = :reason, agreed = 0
+SET due_at = :due_at, looked_at = :now, failures = failures + 1, verdict = 'failed', reason = :reason, why = :why, agreed = 0
 WHERE site = :site AND policy = :policy AND locale = :locale
 
 -- name: settled_of
@@ -103,13 +103,14 @@ WHERE p.site = :site AND p.snapshot_id = :snapshot_id
 -- lanes: none
 -- A snapshot counts as its source's text from now on.
 WITH taken AS (
-    UPDATE snapshot SET verdict = 'changed', reason = '' WHERE site = :site AND snapshot_id = :snapshot_id
+    UPDATE snapshot SET verdict = 'changed', reason = '', why = NULL WHERE site = :site AND snapshot_id = :snapshot_id
     RETURNING site, policy, locale
 )
 UPDATE source s
 SET settled_id = :snapshot_id, candidate_id = NULL, agreed = 0, seen = '[]',
     verdict = CASE WHEN s.last_id = :snapshot_id THEN 'changed' ELSE s.verdict END,
-    reason = CASE WHEN s.last_id = :snapshot_id THEN '' ELSE s.reason END
+    reason = CASE WHEN s.last_id = :snapshot_id THEN '' ELSE s.reason END,
+    why = CASE WHEN s.last_id = :snapshot_id THEN NULL ELSE s.why END
 FROM taken t
 WHERE s.site = t.site AND s.policy = t.policy AND s.locale = t.locale
 
@@ -126,7 +127,7 @@ SELECT body, headers FROM snapshot WHERE site = :site AND snapshot_id = :snapsho
 -- name: sources
 -- lanes: none
 -- A site's sources and how it stands with each.
-SELECT policy, locale, address, looked_at, due_at, failures, verdict, reason, agreed, last_id, settled_id, candidate_id
+SELECT policy, locale, address, looked_at, due_at, failures, verdict, reason, why, agreed, last_id, settled_id, candidate_id
 FROM source
 WHERE site = :site
 ORDER BY policy, locale

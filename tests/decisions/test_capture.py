@@ -63,12 +63,12 @@ def test_another_change_begins_the_count_anew() -> None:
     ],
 )
 def test_what_is_perhaps_not_the_policy_is_doubted(reading: Reading, reason: str) -> None:
-    assert reason in doubt(reading, BEFORE)
+    assert reason in str(doubt(reading, BEFORE))
 
 
 def test_a_real_policy_may_speak_of_logins_redirects_and_errors() -> None:
     words = TEXT + "When you log in you may be redirected. Pages that were not found are logged as 404 errors.\n" * 3
-    assert doubt(Reading(words + CLAUSE * 20, "Privacy"), BEFORE) == ""
+    assert doubt(Reading(words + CLAUSE * 20, "Privacy"), BEFORE) is None
 
 
 def test_going_back_and_forth_is_doubted_and_a_plain_return_is_not() -> None:

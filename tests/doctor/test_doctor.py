@@ -20,6 +20,9 @@ from notifier.doctor.finding import Finding
 from notifier.doctor.names import Names
 from notifier.doctor.site import examine_clocks, examine_stops
 from notifier.letters.sign import signer_of
+from notifier.policies.posting import look_at_postings
+from notifier.policies.publish import publish
+from notifier.policies.version import Submission
 from notifier.settings import Settings
 from notifier.sites.apply import apply
 from notifier.sites.site import Site
@@ -236,4 +239,19 @@ async def test_that_sending_is_stopped_is_a_failure_with_the_command_that_lets_i
     assert [(f.level, f.what, f.found, f.remedy) for f in await examine_stops(db, site)] == [
         ("fail", "sending", "all sending was stopped by kei: the wrong text", "let it go on: notifier go"),
         ("fail", "sending", "all sending of kumo was stopped by noor", "let it go on: notifier go kumo"),
+    ]
+
+
+async def test_a_page_that_must_not_be_asked_or_does_not_show_the_version_is_named(db: Db, relay: SmtpServer) -> None:
+    policy = KUMO["policies"]["privacy"] | {"posted_at_url": {"en": "https://10.0.0.1/privacy", "ja": "hosted"}}
+    site = a_site(relay, policies={"privacy": policy})
+    now = datetime.now(UTC)
+    await apply(db, site, now)
+    texts = {"en": {"body": "# Privacy\n\nWe keep little."}}
+    await publish(db, site, Submission(policy="privacy", label="1", texts=texts), "command", now)  # type: ignore[arg-type]
+    for minutes in (0, 20, 40):
+        await look_at_postings(db, (), "https://notices.example", now + timedelta(minutes=minutes))
+    assert about(await findings(db, site), "page of privacy in en") == [
+        ("look", "10.0.0.1 lies in our own network"),
+        ("look", "1 is not posted: 10.0.0.1 lies in our own network"),
     ]

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -29,6 +30,11 @@ class Pages:
         self.bodies[path] = f"<html lang=en><title>Privacy</title><nav>Menu</nav><main>{text}</main></html>".encode()
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b"\0" * 50_000_000, 1)
+
+
 async def _answer(pages: Pages, request: web.Request) -> web.StreamResponse:
     pages.asked.append(request)
     match request.path:
@@ -37,8 +43,7 @@ async def _answer(pages: Pages, request: web.Request) -> web.StreamResponse:
         case "/endless":
             return await _endless(request)
         case "/bomb":
-            bomb = gzip.compress(b"\0" * 50_000_000)
-            return web.Response(body=bomb, headers={"Content-Encoding": "gzip"}, content_type="text/html")
+            return web.Response(body=_bomb(), headers={"Content-Encoding": "gzip"}, content_type="text/html")
         case "/broken-gzip":
             headers = {"Content-Encoding": "gzip"}
             return web.Response(body=b"not packed", headers=headers, content_type="text/html")

@@ -197,7 +197,7 @@ async def test_doubtful_pages_are_kept_and_open_nothing(watched: Watched, page: 
 async def test_a_hostile_server_gets_nothing_out_of_us(
     watched: Watched, path: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_TIME", fetch.aiohttp.ClientTimeout(total=1))
+    monkeypatch.setattr(fetch, "_TIME", fetch.aiohttp.ClientTimeout(total=0.2 if path == "/slow" else 20))
     await watched.describe({"page": watched.pages.url + path})
     assert await watched.look() == []
     state = await watched.state()

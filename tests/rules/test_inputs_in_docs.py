@@ -17,7 +17,17 @@ from notifier.sites.preset import PRESETS
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS = (
     *(site.Site, site.Sender, site.Policy, site.RuleSettings, site.Audience),
-    *(site.Relay, site.Dkim, site.Webhook, site.Watch, site.Source, site.Approval, site.Canary, site.Breaker),
+    *(
+        site.Relay,
+        site.Dkim,
+        site.Webhook,
+        site.Watch,
+        site.Source,
+        site.PostedPage,
+        site.Approval,
+        site.Canary,
+        site.Breaker,
+    ),
     *(pace.Pace, pace.Provider),
 )
 

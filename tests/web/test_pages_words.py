@@ -9,6 +9,7 @@ import yaml
 
 from notifier.compliance.words import ENGLISH
 from notifier.pages import LANGUAGES, Pages, best_locale, language_for, paragraphs
+from notifier.policies.why import ENGLISH as REASONS
 from notifier.resources import resource
 
 FOLDER = resource("templates")
@@ -37,6 +38,13 @@ def test_every_fact_of_compliance_can_be_said_in_every_language() -> None:
         assert all(_slots(words[f"said.{code}"]) == _slots(text) for code, text in ENGLISH.items())
 
 
+def test_every_reason_of_a_look_can_be_said_in_every_language() -> None:
+    for words in WORDS.values():
+        assert {key.removeprefix("why.") for key in words if key.startswith("why.")} == REASONS.keys()
+        assert all(_slots(words[f"why.{code}"]) == _slots(text) for code, text in REASONS.items())
+    assert all(WORDS["en"][f"why.{code}"] == text for code, text in REASONS.items())
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_every_key_that_a_template_names_is_in_the_catalogue(template: Any) -> None:
     text = template.read_text("utf-8")
@@ -52,6 +60,7 @@ COMPOSED = (
     "state", "count", "reason", "channel", "via", "class", "outcome", "materiality", "flag", "error", "event", "said",
     "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
     "public.changed", "noise", "mailbox.count", "verdict", "breaker", "act",
+    "why", "script", "sight", "posting.banner",
 )  # fmt: skip
 
 

@@ -40,6 +40,12 @@ class SnapshotPath(SitePath):
     snapshot_id: Id
 
 
+class LookPath(SitePath):
+    """A look at a page that must show a text."""
+
+    look_id: Id
+
+
 class CampaignPath(SitePath):
     """A campaign of a site."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from notifier.web.auth import PAUSED, STOPS, grant_of
+from notifier.web.auth import ALARMS, PAUSED, STOPS, grant_of
 from notifier.web.page import page
 
 
@@ -17,5 +17,6 @@ def desk(
         "stop": "send" in grant.scopes,
         "stop_everything": grant.site is None and "admin" in grant.scopes,
     }
-    frame = {"section": section, "who": grant.name, "stops": request[STOPS], "paused": request[PAUSED], "may": may}
+    banners = {"stops": request[STOPS], "paused": request[PAUSED], "alarms": request[ALARMS]}
+    frame = {"section": section, "who": grant.name, "may": may, **banners}
     return page(request, f"console/{template}.html.j2", {**frame, **values}, time_zone=time_zone)

@@ -49,6 +49,7 @@ async def show_policy(request: web.Request) -> web.Response:
             {**vars(version), **more[version.version_id], "standing": standing_of(version, published, now)}
             for version in published
         ],
+        "pages": [p for p in await service.db.many(dict, "posting.pages", site=name) if p["policy"] == policy],
         "sources": [s for s in await service.db.many(dict, "watch.sources", site=name) if s["policy"] == policy],
     }
     return desk(request, "policy", "overview", values, time_zone=site.time_zone)

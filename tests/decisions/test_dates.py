@@ -1,10 +1,10 @@
-"""The day on which a text says that it was last changed."""
+"""Dates as policies write them: the day on which a text says that it was last changed."""
 
 from datetime import date
 
 import pytest
 
-from notifier.policies.updated import last_updated
+from notifier.policies.dates import last_updated
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,12 @@ from notifier.policies.updated import last_updated
         ("令和元年5月1日改定", date(2019, 5, 1)),
         ("Stand: 1. Januar 2024", date(2024, 1, 1)),
         ("Dernière mise à jour : 3 février 2024", date(2024, 2, 3)),
+        ("平成31年4月30日改定", date(2019, 4, 30)),
+        ("Ultimo aggiornamento, effective 5 maggio 2024", date(2024, 5, 5)),
+        ("Effective 1 มกราคม พ.ศ. 2567", date(2024, 1, 1)),
         ("Last modified 2024-02-30", None),
+        ("Last modified 2/3/2024", None),
+        ("Effective March 2024", None),
         ("In 2020 we founded this shop on 1 May 2020.", None),
         ("", None),
     ],
