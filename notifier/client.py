@@ -53,9 +53,9 @@ class Client:
         """The JSON answer to a DELETE, None when it has none."""
         return await self._ask("DELETE", path)
 
-    async def send_lines(self, path: str, lines: AsyncIterable[bytes]) -> Any:
+    async def send_lines(self, path: str, lines: AsyncIterable[bytes], media_type: str = "application/x-ndjson") -> Any:
         """The JSON answer to a POST of NDJSON that is streamed as it comes. Each line ends in a line feed."""
-        return await self._ask("POST", path, data=lines, headers={"Content-Type": "application/x-ndjson"})
+        return await self._ask("POST", path, data=lines, headers={"Content-Type": media_type})
 
     async def send_raw(self, path: str, body: bytes, media_type: str) -> Any:
         """The JSON answer to a POST of exactly these bytes, None when it has none."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from notifier.activity.activity import Use, is_use
 from notifier.campaigns.rule import Rule
-from notifier.sites.preset import Evidence
+from notifier.sites.preset import Baseline, Evidence
 
 Grade = Literal["A", "B", "C", "D", "E"]
 
@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NEVER_DEEMED = "never_deemed"
     ACT_REQUIRED = "act_required"
     OBJECTED = "objected"
+    UNKNOWN_BASELINE = "unknown_baseline"
     LEFT_OUT = "left_out"
     UNREACHABLE = "unreachable"
     SUPPRESSED = "suppressed"
@@ -44,9 +45,13 @@ class Reason(StrEnum):
     TOO_LITTLE_EVIDENCE = "too_little_evidence"
     BOUNCE_WINDOW = "bounce_window"
     NO_USE_YET = "no_use_yet"
+    GRADE_TOO_LOW = "grade_too_low"
     USED = "used"
     TELLING_FAILED = "telling_failed"
 
+
+# How much is known of an earlier acceptance, from nothing to the most.
+BASELINES: tuple[Baseline, ...] = ("unknown", "imported", "proved")
 
 # The status of a notice (view ``standing``) that told nobody, and what that means here.
 _NOT_TOLD = {
@@ -100,7 +105,10 @@ class Telling:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything on record that bears on one person and one version. The order of tellings and uses means nothing."""
+    """Everything on record that bears on one person and one version. The order of tellings and uses means nothing.
+
+    ``baseline``: what is known of this person's having accepted an earlier version of the policy.
+    """
 
     posted_at: datetime | None
     effective_at: datetime
@@ -110,6 +118,7 @@ class Facts:
     act: Act | None = None
     objection: Objection | None = None
     closed_at: datetime | None = None
+    baseline: Baseline = "unknown"
 
 
 @dataclass(frozen=True)
@@ -175,26 +184,35 @@ def _bar(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
         return Decision(Outcome.NONE, Reason.ACT_REQUIRED)
     if facts.objection is not None and not facts.objection.withdrawn:
         return Decision(Outcome.NONE, Reason.OBJECTED)
+    if BASELINES.index(facts.baseline) < BASELINES.index(rule.baseline_at_least):
+        return Decision(Outcome.NONE, Reason.UNKNOWN_BASELINE)
     return None
 
 
 def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
-    """The first qualifying use after the earliest telling that stands; the others wait out their bounce window."""
+    """The first qualifying use after the earliest telling that stands; the others wait out their bounce window.
+
+    A use whose grade is less than the rule wants is passed over: a later one, or one after another telling, may do.
+    """
     window = timedelta(hours=rule.bounce_window_hours)
     uses = sorted(_qualifying(rule, facts, now), key=lambda use: use.occurred_at)
-    waiting: Decision | None = None
+    waiting = too_low = None
     for told_at, telling in _sufficient(rule, facts):
         counts_from = _counts_from(rule, facts, told_at)
-        use = next((use for use in uses if use.occurred_at >= counts_from), None)
-        if use is None:
+        after = [use for use in uses if use.occurred_at >= counts_from]
+        if not after:
             again_at = counts_from if counts_from > now else None
-            return waiting or Decision(Outcome.NONE, Reason.NO_USE_YET, None, None, counts_from, again_at)
-        if telling.stands(window, now):
+            return waiting or too_low or Decision(Outcome.NONE, Reason.NO_USE_YET, None, None, counts_from, again_at)
+        if not telling.stands(window, now):
+            ends = telling.at + window
+            waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
+            continue
+        for use in after:
             grade = _grade(facts, telling, use)
-            return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
-        ends = telling.at + window
-        waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
-    return waiting or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
+            if grade <= rule.grade_at_least:  # A is the best
+                return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
+        too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from)
+    return waiting or too_low or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
 
 
 def _sufficient(rule: Rule, facts: Facts) -> list[tuple[datetime, Telling]]:

@@ -84,6 +84,7 @@ def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
         act=_act(recorded),
         objection=objection,
         closed_at=row["closed_at"],
+        baseline=row["baseline"],
     )
     return Case(row["person_id"], row["campaign_id"], row["version_id"], rule, facts, recorded)
 

@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from notifier.policies.version import EXPLICIT_FLAGS
-from notifier.sites.preset import PRESETS, Evidence, NewPurpose
+from notifier.sites.preset import PRESETS, Baseline, Evidence, NewPurpose
 from notifier.sites.site import Audience, RuleSettings
 
 # Kinds of activity that are no use of the site in the sense of a policy, whatever a site's allow-list says.
@@ -36,6 +36,8 @@ class Rule(BaseModel):
     remind_days_before: tuple[int, ...] = ()  # days before the effective date, the furthest first
     nudge_unread_days: int | None = None  # a private message unread for so long is followed by email
     new_purpose: NewPurpose = "after_notice"  # when processing for a new purpose may begin for somebody
+    baseline_at_least: Baseline = "unknown"  # less known of an earlier acceptance, and use amounts to nothing
+    grade_at_least: Literal["B", "C", "D", "E"] = "E"  # a use of a lesser grade amounts to nothing
     explicit: bool  # this version wants an act; continued use amounts to nothing
 
 
@@ -62,6 +64,7 @@ def rule_of(settings: RuleSettings, materiality: str, flags: frozenset[str]) -> 
         ),
         nudge_unread_days=_chosen(settings.nudge_unread_days, preset.nudge_unread_days) or None,
         new_purpose=settings.new_purpose or preset.new_purpose,
+        baseline_at_least=settings.baseline_at_least or preset.baseline_at_least,
         explicit=materiality == "explicit" or bool(flags & EXPLICIT_FLAGS),
     )
 

@@ -3,10 +3,10 @@
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cyclopts import App
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -20,6 +20,7 @@ from notifier.people.table import ndjson_of
 BLOCK = 1000
 SHOWN_FAULTS = 50
 CSV, NDJSON = {".csv"}, {".ndjson", ".jsonl"}
+CSV_TYPE, NDJSON_TYPE = "text/csv", "application/x-ndjson"
 
 people = App(name="people", help="Bring in the people that a site has.")
 
@@ -35,15 +36,42 @@ async def import_(site: str, file: Path, *, url: Url = DEFAULT_URL) -> int:
     """
     if file.suffix.lower() not in CSV | NDJSON:
         raise Invalid(f"{file} is neither .csv nor .ndjson; rename it if it is one of them")
+    is_table = file.suffix.lower() in CSV
+    report = await _send(file, site_path(site, "people"), _lines_of_csv if is_table else _as_it_is, NDJSON_TYPE, url)
+    return _say(report, "new", "changed")
+
+
+@people.command
+async def baselines(site: str, file: Path, *, url: Url = DEFAULT_URL) -> int:
+    """Bring in what the site knows of acceptances from before, each with its proof: proved, imported or unknown.
+
+    Parameters
+    ----------
+    file
+        .csv with a header line, or .ndjson with one acceptance a line. docs/acceptance.md lists the fields.
+    """
+    if file.suffix.lower() not in CSV | NDJSON:
+        raise Invalid(f"{file} is neither .csv nor .ndjson; rename it if it is one of them")
+    media_type = CSV_TYPE if file.suffix.lower() in CSV else NDJSON_TYPE
+    report = await _send(file, site_path(site, "baselines"), _as_it_is, media_type, url)
+    return _say(report, "new", "said otherwise")
+
+
+async def _send(
+    file: Path, path: str, lines_of: Callable[[BinaryIO], Iterable[bytes]], media_type: str, url: str
+) -> Any:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with file.open("rb") as stream, Progress(*columns, console=console) as progress:
         bar = progress.add_task(f"Sending {file.name}", total=os.fstat(stream.fileno()).st_size)
         async with service_at(url) as client:
-            lines = _lines_of_csv(stream) if file.suffix.lower() in CSV else stream
-            report = await client.send_lines(site_path(site, "people"), _sent(lines, stream, progress, bar))
+            return await client.send_lines(path, _sent(lines_of(stream), stream, progress, bar), media_type)
+
+
+def _say(report: Any, created: str, changed: str) -> int:
+    """Print what became of the lines. Returns 1 when some were refused."""
     console.print(
-        f"{report['read']:,} read, {report['kept']:,} kept: {report['created']:,} new, {report['changed']:,} changed, "
-        f"{report['unchanged']:,} as they were."
+        f"{report['read']:,} read, {report['kept']:,} kept: {report['created']:,} {created}, {report['changed']:,} "
+        f"{changed}, {report['unchanged']:,} as they were."
     )
     if not report["faults"]:
         return 0
@@ -52,6 +80,10 @@ async def import_(site: str, file: Path, *, url: Url = DEFAULT_URL) -> int:
         faults.add_row(fault["pointer"].removeprefix("line "), Text(fault["detail"]))
     console.print(faults)
     return 1
+
+
+def _as_it_is(stream: BinaryIO) -> Iterable[bytes]:
+    return stream
 
 
 def _lines_of_csv(stream: BinaryIO) -> Iterator[bytes]:

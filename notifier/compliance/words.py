@@ -47,6 +47,8 @@ ENGLISH: Mapping[str, str] = {
     "decision.never_deemed": "There is no acceptance: under this rule no use ever amounts to it.",
     "decision.act_required": "There is no acceptance: this version wants an explicit act, and there was none.",
     "decision.objected": "There is no acceptance, because of the objection.",
+    "decision.unknown_baseline": "There is no acceptance: the rule wants it to be known that they accepted an earlier"
+    " version, and it is not.",
     "decision.left_out": "There is no acceptance on record.",
     "decision.unreachable": "There is no acceptance: use counts for nothing while nobody could tell them.",
     "decision.suppressed": "There is no acceptance: use counts for nothing while nobody could tell them.",
@@ -56,6 +58,8 @@ ENGLISH: Mapping[str, str] = {
     "decision.bounce_window": "There is no acceptance yet: they used the site, but the letter may still bounce until"
     " {again_at}.",
     "decision.no_use_yet": "There is no acceptance yet: no use that counts has been reported.",
+    "decision.grade_too_low": "There is no acceptance: they used the site, but the rule wants better proof that they"
+    " could know of the version.",
     "decision.used": "They used the site on {since}; this will be recorded as acceptance with the next decision.",
     "decision.explicit_act": "They accepted exactly this version on {since}.",
     "decision.registered_with_it": "They registered on {since} while this version was shown to them.",
@@ -89,6 +93,9 @@ ENGLISH: Mapping[str, str] = {
     "event.acted": "Answered on a page that was shown to them",
     "event.objected": "Objected",
     "event.objection_withdrawn": "Took the objection back",
+    "event.baseline_proved": "The site says that they accepted this version, and names proof",
+    "event.baseline_imported": "The site says that they accepted this version, without proof",
+    "event.baseline_unknown": "The site does not know whether they accepted this version",
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",
     "event.accepted_void": "Deemed acceptance void: the telling that it rested on failed",
     "event.accepted_explicit": "Explicit acceptance, grade {grade}",

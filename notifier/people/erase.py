@@ -33,4 +33,5 @@ _TRACES = (
     "people.erase_evidence",
     "people.erase_acts",
     "people.erase_statements",
+    "people.erase_baselines",
 )

@@ -73,7 +73,7 @@ def _none_to_empty(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _date_too(value: Any) -> Any:
+def date_too(value: Any) -> Any:
     """A date means its first moment in UTC; a number could mean anything."""
     if isinstance(value, int | float):
         raise ValueError("write a date and time like 2024-05-01T09:00:00Z")
@@ -128,7 +128,7 @@ class PersonInput(BaseModel):
     roles: list[Word] = Field([], max_length=50, description="What the person is on the site: buyer, seller, …")
     channels: list[ChannelName] = Field([], max_length=20, description="The person's own order of preference.")
     attributes: dict[Word, Value] = Field({}, max_length=50, description="Whatever else a rule asks for. No secrets.")
-    registered_at: Annotated[Moment | None, BeforeValidator(_date_too)] = Field(
+    registered_at: Annotated[Moment | None, BeforeValidator(date_too)] = Field(
         None,
         strict=False,
         description="When the account was made. Left out: as said before, or now for somebody new.",

@@ -11,6 +11,9 @@ Evidence = Literal["relay", "recipient", "shown"]
 # (told, and the notice period has passed), or not by anything here: it wants an act of theirs.
 NewPurpose = Literal["at_effect", "after_notice", "after_act"]
 
+# What is known of a person's having accepted an earlier version: nothing, the site's word, or its word with proof.
+Baseline = Literal["unknown", "imported", "proved"]
+
 
 class Preset(BaseModel):
     """What a site starts from; it may choose otherwise value by value in site.yaml."""
@@ -28,6 +31,7 @@ class Preset(BaseModel):
     remind_days_before: tuple[int, ...] = ()
     nudge_unread_days: int | None = None
     new_purpose: NewPurpose = "after_notice"
+    baseline_at_least: Baseline = "unknown"
 
 
 PRESETS: dict[str, Preset] = {

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from notifier.db import Db
 from notifier.errors import NotFound
 from notifier.sites.pace import Pace, PerDay, Rate, WarmUp
-from notifier.sites.preset import PRESETS, Evidence, NewPurpose
+from notifier.sites.preset import PRESETS, Baseline, Evidence, NewPurpose
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -165,6 +165,9 @@ class RuleSettings(_Part):
     )
     new_purpose: NewPurpose | None = Field(
         None, description="When a new purpose may begin for somebody: at_effect, after_notice or after_act."
+    )
+    baseline_at_least: Baseline | None = Field(
+        None, description="What must be known of an earlier acceptance for use to count. unknown: nothing."
     )
     audience: Audience = Audience()
 

@@ -554,6 +554,24 @@ CREATE TABLE acceptance (
     CHECK ((kind = 'void') = (grade IS NULL) AND (kind = 'void') = (accepted_at IS NULL))
 );
 
+-- What a site says of acceptances from before our record, with what shows each; unknown: nobody knows whether there was
+-- one. Append-only: another word about the same person and version is the next revision.
+CREATE TABLE baseline (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    revision    smallint NOT NULL,
+    proof       text NOT NULL CHECK (proof IN ('proved', 'imported', 'unknown')),
+    accepted_at timestamptz,                    -- NULL: not known when, or whether
+    via         text NOT NULL,                  -- how, in the site's words
+    reference   text NOT NULL,                  -- where the proof is kept, in the site's words
+    sha256      bytea,                          -- of the proof
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id, revision),
+    CHECK (proof <> 'proved' OR accepted_at IS NOT NULL),
+    CHECK (proof <> 'unknown' OR accepted_at IS NULL)
+);
+
 -- Tellings that bounced, left by the outcomes stage for the acceptance stage: what was deemed on them is decided again.
 CREATE TABLE doubt (
     lane        smallint NOT NULL,
@@ -627,6 +645,17 @@ FROM acceptance a
 WHERE a.kind <> 'void' AND NOT EXISTS (
     SELECT FROM acceptance b
     WHERE b.lane = a.lane AND b.person_id = a.person_id AND b.version_id = a.version_id AND b.revision > a.revision
+);
+
+-- What a person ever accepted: on our record, or as the site says. Only the latest word of a site counts.
+CREATE VIEW ever_accepted AS
+SELECT lane, person_id, version_id, accepted_at, 'proved' AS proof FROM accepted
+UNION ALL
+SELECT b.lane, b.person_id, b.version_id, b.accepted_at, b.proof
+FROM baseline b
+WHERE b.proof <> 'unknown' AND NOT EXISTS (
+    SELECT FROM baseline c
+    WHERE c.lane = b.lane AND c.person_id = b.person_id AND c.version_id = b.version_id AND c.revision > b.revision
 );
 
 -- One row per notice: where it stands, derived from its attempts and from nothing else.

@@ -85,7 +85,14 @@ WHERE a.lane = :lane AND a.person_id = ANY (:people) AND a.due_at > :now
 SELECT s.person_id, s.campaign_id, c.version_id, s.status, s.tellings,
        CASE WHEN p.status IN ('closed', 'erased') THEN coalesce(p.closed_at, p.changed_at) END AS closed_at,
        o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn,
-       a.kind::text AS kind, a.accepted_at, a.revision
+       a.kind::text AS kind, a.accepted_at, a.revision,
+       CASE WHEN coalesce(c.rule ->> 'baseline_at_least', 'unknown') = 'unknown' THEN 'unknown' ELSE coalesce((
+           SELECT max(e.proof)     -- proved is more than imported, in the alphabet too
+           FROM version v
+           JOIN version older ON older.site = v.site AND older.policy = v.policy AND older.ordinal < v.ordinal
+           JOIN ever_accepted e ON e.lane = :lane AND e.person_id = w.person_id AND e.version_id = older.version_id
+           WHERE v.version_id = c.version_id
+       ), 'unknown') END AS baseline
 FROM unnest(:people::uuid[], :since::timestamptz[]) AS w (person_id, since)
 JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
 JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
@@ -176,6 +183,29 @@ ORDER BY revision DESC LIMIT 1
 -- lanes: none
 -- When a version of a site was published.
 SELECT published_at FROM version WHERE version_id = :version_id AND site = :site AND state = 'published'
+
+-- name: baseline_places
+-- lanes: all
+-- Whom and which version each line of a batch is about, and whether the site's latest word on it is the same.
+SELECT i.place::integer AS place, i.lane::integer AS lane, p.person_id, v.version_id,
+       coalesce(b.revision, 0)::integer AS revision,
+       coalesce((b.proof, b.via, b.reference) = (i.proof, i.via, i.reference)
+           AND b.accepted_at IS NOT DISTINCT FROM i.accepted_at AND b.sha256 IS NOT DISTINCT FROM i.sha256, false) AS same
+FROM unnest(:lanes::smallint[], :people::text[], :policies::text[], :labels::text[], :proofs::text[],
+            :accepted::timestamptz[], :vias::text[], :references::text[], :digests::bytea[])
+     WITH ORDINALITY AS i (lane, external_id, policy, label, proof, accepted_at, via, reference, sha256, place)
+LEFT JOIN LATERAL (
+    -- LIMIT keeps the planner at one look by key per line.
+    SELECT q.person_id FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
+) p ON true
+LEFT JOIN version v ON v.site = :site AND v.policy = i.policy AND v.label = i.label AND v.state = 'published'
+LEFT JOIN LATERAL (
+    SELECT revision, proof, accepted_at, via, reference, sha256
+    FROM baseline
+    WHERE lane = i.lane AND person_id = p.person_id AND version_id = v.version_id
+    ORDER BY revision DESC LIMIT 1
+) b ON true
+ORDER BY i.place
 
 -- name: standing_objection
 -- lanes: one

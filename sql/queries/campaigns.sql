@@ -21,7 +21,7 @@ SELECT p.lane, p.person_id, p.country, p.roles, p.registered_at, p.registration_
 FROM person p
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 LEFT JOIN (
-    SELECT DISTINCT lane, person_id FROM accepted WHERE version_id = ANY (:versions::integer[])
+    SELECT DISTINCT lane, person_id FROM ever_accepted WHERE version_id = ANY (:versions::integer[])
 ) a ON a.lane = p.lane AND a.person_id = p.person_id
 LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- everybody has one: the notice insists on it
     plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]

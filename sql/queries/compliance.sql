@@ -56,6 +56,11 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
            jsonb_build_object('act', kind, 'locale', locale, 'statement', statement)
     FROM act WHERE lane = :lane AND person_id = :person_id
     UNION ALL
+    SELECT coalesce(accepted_at, recorded_at), 5, 'baseline_' || proof, version_id, NULL, NULL, NULL,
+           jsonb_build_object('revision', revision, 'via', via, 'reference', reference,
+                              'sha256', encode(sha256, 'hex'), 'recorded_at', recorded_at)
+    FROM baseline WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
     SELECT coalesce(accepted_at, recorded_at), 7, 'accepted_' || kind, version_id, NULL, NULL, NULL,
            jsonb_build_object('grade', grade, 'revision', revision, 'counts_from', counts_from,
                               'recorded_at', recorded_at, 'evidence', evidence)

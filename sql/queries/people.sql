@@ -127,6 +127,11 @@ WHERE lane = :lane AND person_id = :person_id
 -- Use that nothing was made of yet.
 DELETE FROM activity WHERE lane = :lane AND person_id = :person_id
 
+-- name: erase_baselines
+-- lanes: one
+-- How the site put an earlier acceptance and where it keeps the proof; that it said so, and the proof's digest, stay.
+UPDATE baseline SET via = '', reference = '' WHERE lane = :lane AND person_id = :person_id
+
 -- name: erase_statements
 -- lanes: one
 -- What the person wrote when they objected, and how the site put the way it came; that they did stays.

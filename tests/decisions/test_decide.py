@@ -65,6 +65,11 @@ AT_ONCE = RULE.model_copy(update={"notice_days": 0})
 NO_WINDOW = RULE.model_copy(update={"bounce_window_hours": 0, "notice_days": 0})
 BY_RECIPIENT = RULE.model_copy(update={"evidence": "recipient"})
 IF_SHOWN = RULE.model_copy(update={"evidence": "shown"})
+IMPORTED = RULE.model_copy(update={"baseline_at_least": "imported"})
+PROVED = RULE.model_copy(update={"baseline_at_least": "proved"})
+C_OR_BETTER = RULE.model_copy(update={"grade_at_least": "C"})
+B_OR_BETTER = RULE.model_copy(update={"grade_at_least": "B"})
+AN_ACT = RULE.model_copy(update={"explicit": True})
 ACT = Act(POSTED + DAY, "explicit")
 
 CASES = [
@@ -162,7 +167,76 @@ CASES = [
          NONE, Reason.NO_USE_YET, again_at=DATE + 4 * DAY, rule=IF_SHOWN, now=DATE),
     Case("without notice period and window the first use after the letter counts",
          facts(effective_at=POSTED, uses=(use(TOLD),)), DEEMED, Reason.USED, "D", TOLD, rule=NO_WINDOW),
+    Case("an unknown earlier acceptance is no matter unless the rule asks", facts(baseline="unknown"),
+         DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("where an earlier acceptance must be known, an unknown one bars", facts(baseline="unknown"),
+         NONE, Reason.UNKNOWN_BASELINE, rule=IMPORTED),
+    Case("an imported one satisfies a rule that takes the site's word", facts(baseline="imported"),
+         DEEMED, Reason.USED, "D", DATE + DAY, rule=IMPORTED),
+    Case("a proved one satisfies it too", facts(baseline="proved"),
+         DEEMED, Reason.USED, "D", DATE + DAY, rule=IMPORTED),
+    Case("an imported one does not satisfy a rule that wants proof", facts(baseline="imported"),
+         NONE, Reason.UNKNOWN_BASELINE, rule=PROVED),
+    Case("a proved one satisfies a rule that wants proof", facts(baseline="proved"),
+         DEEMED, Reason.USED, "D", DATE + DAY, rule=PROVED),
+    Case("an act settles everything, also an unknown baseline", facts(act=ACT),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at, rule=PROVED),
+    Case("an objection is named before an unknown baseline", facts(objection=Objection(DATE, False)),
+         NONE, Reason.OBJECTED, rule=PROVED),
+    Case("an unknown baseline is named before that nobody told them", facts(status="pending", tellings=()),
+         NONE, Reason.UNKNOWN_BASELINE, rule=PROVED),
+    Case("a use of a lesser grade than the rule wants amounts to nothing", FACTS,
+         NONE, Reason.GRADE_TOO_LOW, rule=C_OR_BETTER),
+    Case("a use of the grade that the rule wants is acceptance", facts(tellings=(email(recipient_at=TOLD),)),
+         DEEMED, Reason.USED, "C", DATE + DAY, rule=C_OR_BETTER),
+    Case("a use of a better grade is acceptance", facts(tellings=(inbox(shown_at=TOLD + DAY),)),
+         DEEMED, Reason.USED, "B", DATE + DAY, rule=C_OR_BETTER),
+    Case("the first use of a sufficient grade counts, not the first use",
+         facts(tellings=(inbox(shown_at=DATE + 2 * DAY),), uses=(use(DATE + DAY), use(DATE + 3 * DAY))),
+         DEEMED, Reason.USED, "B", DATE + 3 * DAY, rule=B_OR_BETTER),
+    Case("a second telling of a better grade carries what the first cannot",
+         facts(tellings=(email(), replace(email(TOLD + DAY, recipient_at=TOLD + DAY), attempt=2)),
+               uses=(use(DATE + 2 * DAY),)),
+         DEEMED, Reason.USED, "C", DATE + 2 * DAY, rule=C_OR_BETTER),
+    Case("while the letter may still bounce, that is the answer, whatever the grade",
+         facts(effective_at=POSTED, uses=(use(TOLD + HOUR),)), NONE, Reason.BOUNCE_WINDOW,
+         again_at=TOLD + 72 * HOUR, now=TOLD + 2 * HOUR,
+         rule=AT_ONCE.model_copy(update={"grade_at_least": "C"})),
+    Case("no use is named before a grade", facts(uses=()), NONE, Reason.NO_USE_YET, rule=C_OR_BETTER),
+    Case("a version not posted is named before a closed account", facts(posted_at=None, closed_at=DATE),
+         NONE, Reason.NOT_POSTED),
+    Case("a closed account is named before a rule that never deems", facts(closed_at=DATE),
+         NONE, Reason.ACCOUNT_CLOSED, rule=RULE.model_copy(update={"deems": False})),
+    Case("a rule that never deems is named before a version that wants an act", FACTS,
+         NONE, Reason.NEVER_DEEMED, rule=AN_ACT.model_copy(update={"deems": False})),
+    Case("a version that wants an act is named before an objection", facts(objection=Objection(DATE, False)),
+         NONE, Reason.ACT_REQUIRED, rule=AN_ACT),
+    Case("somebody who closed their account and had accepted by an act keeps that", facts(act=ACT, closed_at=DATE),
+         Outcome.EXPLICIT, Reason.EXPLICIT_ACT, "A", ACT.at),
+    Case("a reminder does not move the date of who was told before",
+         facts(tellings=(email(), replace(email(EFFECT - 3 * DAY), attempt=2))), DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("a reminder is the telling of somebody whose first letter failed: their date counts from it",
+         facts(tellings=(replace(email(EFFECT - 3 * DAY), attempt=2),), uses=(use(DATE + DAY),)),
+         NONE, Reason.NO_USE_YET, again_at=EFFECT + 27 * DAY),
+    Case("a letter after an unread message does not move the date that the message started",
+         facts(tellings=(inbox(), email(TOLD + 3 * DAY))), DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("shown at a login after all else failed, the date counts from there",
+         facts(tellings=(Telling("in_app", 1, TOLD + 9 * DAY, placed=False, shown_at=TOLD + 9 * DAY),),
+               uses=(use(DATE + 9 * DAY),)),
+         DEEMED, Reason.USED, "B", DATE + 9 * DAY),
+    Case("a complaint proves that the letter arrived", facts(tellings=(email(recipient_at=TOLD + DAY),)),
+         DEEMED, Reason.USED, "C", DATE + DAY),
+    Case("an objection that was taken back before the date moves nothing", facts(objection=Objection(TOLD, True)),
+         DEEMED, Reason.USED, "D", DATE + DAY),
 ]  # fmt: skip
+
+
+def test_decide_has_a_table_of_at_least_sixty_cases_each_with_a_name_of_its_own() -> None:
+    assert len({case.says for case in CASES}) == len(CASES) >= 60
+
+
+def test_decide_has_a_case_for_every_reason() -> None:
+    assert {case.reason for case in CASES} | {Reason.TELLING_FAILED} == set(Reason)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "decide: " + case.says)
@@ -198,14 +272,26 @@ tellings = st.builds(
     Telling, st.sampled_from(["email", "inbox"]), st.integers(1, 3), hours, st.booleans(), maybe, maybe
 ).map(lambda t: replace(t, at=min(at for at in (t.at, t.recipient_at, t.shown_at) if at is not None)))
 uses = st.builds(use, hours, st.sampled_from(["login", "purchase", "policy_viewed"]))
-rules = st.builds(
-    lambda days, window, evidence: RULE.model_copy(
-        update={"notice_days": days, "bounce_window_hours": window, "evidence": evidence}
-    ),
-    st.integers(0, 20),
-    st.integers(0, 96),
-    st.sampled_from(["relay", "recipient", "shown"]),
+ORDERS: dict[str, list[Any]] = {  # of each choice, from the laxest to the strictest
+    "evidence": ["relay", "recipient", "shown"],
+    "baseline_at_least": ["unknown", "imported", "proved"],
+    "grade_at_least": ["E", "D", "C", "B"],
+    "activity_kinds": [None, ("login", "purchase"), ("purchase",)],
+    "deems": [True, True, False],
+    "explicit": [False, False, True],
+}
+choices = st.fixed_dictionaries(
+    {"notice_days": st.integers(0, 20), "bounce_window_hours": st.integers(0, 96)}
+    | {name: st.sampled_from(range(len(order))) for name, order in ORDERS.items()}
 )
+
+
+def chosen(choice: dict[str, int]) -> Rule:
+    return RULE.model_copy(update={name: ORDERS[name][n] if name in ORDERS else n for name, n in choice.items()})
+
+
+deeming = choices.map(lambda choice: chosen(choice | {"deems": 0, "explicit": 0}))
+rules = deeming.map(lambda rule: rule.model_copy(update={"baseline_at_least": "unknown"}))
 many_facts = st.builds(
     Facts,
     posted_at=st.just(POSTED),
@@ -215,6 +301,7 @@ many_facts = st.builds(
     uses=st.lists(uses, max_size=6).map(tuple),
     objection=st.none() | st.builds(Objection, hours, st.booleans()),
     closed_at=st.none(),
+    baseline=st.sampled_from(["unknown", "imported", "proved"]),
 )
 
 
@@ -251,6 +338,33 @@ def test_decide_does_not_care_in_which_order_facts_are_given(
     assert (one.outcome, one.since, one.counts_from, one.grade, one.again_at) == (
         other.outcome, other.since, other.counts_from, other.grade, other.again_at,
     )  # fmt: skip
+
+
+@given(choices, choices, many_facts, hours)
+def test_decide_a_stricter_rule_never_yields_a_weaker_answer(
+    one: dict[str, int], other: dict[str, int], given_: Facts, now: datetime
+) -> None:
+    lax, strict = ({name: pick(one[name], other[name]) for name in one} for pick in (min, max))
+    weaker, stronger = decide(chosen(lax), given_, now), decide(chosen(strict), given_, now)
+    if stronger.outcome is Outcome.DEEMED:
+        assert weaker.outcome is Outcome.DEEMED
+        assert weaker.since is not None
+        assert stronger.since is not None
+        assert weaker.since <= stronger.since
+        assert stronger.grade is not None
+        assert stronger.grade <= chosen(strict).grade_at_least
+        if lax["evidence"] == strict["evidence"]:  # else another telling may be the first that suffices
+            assert weaker.grade is not None
+            assert stronger.grade <= weaker.grade, "A is the best"
+
+
+@given(choices, many_facts, hours, st.sampled_from(["imported", "proved"]))
+def test_decide_knowing_more_of_an_earlier_acceptance_takes_nothing_away(
+    choice: dict[str, int], given_: Facts, now: datetime, known: Any
+) -> None:
+    unknown = decide(chosen(choice), replace(given_, baseline="unknown"), now)
+    if unknown.outcome is Outcome.DEEMED:
+        assert decide(chosen(choice), replace(given_, baseline=known), now) == unknown
 
 
 @given(rules, many_facts, hours)

@@ -347,6 +347,7 @@ INSERT INTO intent SELECT lane, person_id, {campaign}, 'email', 1, 1, {at}, NULL
 INSERT INTO outcome SELECT lane, person_id, {campaign}, 'email', 1, 'accepted_by_relay', {at} FROM notice;
 INSERT INTO acceptance SELECT lane, person_id, {version}, 1, 'deemed', 'D', {at}, {at}, '{{}}', {at} FROM notice;
 INSERT INTO objection SELECT lane, person_id, {version}, {at}, false, '', '', {at} FROM notice;
+INSERT INTO baseline SELECT lane, person_id, {version}, 1, 'imported', {at}, '', '', NULL, {at} FROM notice;
 INSERT INTO act SELECT lane, person_id, gen_random_uuid(), {version}, 'accept', 'en', '', {at} FROM notice;
 INSERT INTO registration SELECT lane, person_id, {version}, {at} FROM notice;
 INSERT INTO activity SELECT lane, person_id, {at}::date, {at}, {at}, 'login', '', '', '', {at} FROM notice;

@@ -2,12 +2,12 @@
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.web.asking import Api, Client, ndjson
+from tests.web.asking import Api, Client, ndjson, submission
 
 PEOPLE = "/v1/sites/kumo/people"
 
@@ -124,3 +124,24 @@ async def test_a_person_token_is_good_for_its_time_only(api: Api, client: Client
     assert (await person.ask("GET", "/v1/sites/kumo"))[0] == 401
     await api.post("/v1/clock", {"advance_seconds": 3601})
     assert (await person.ask("GET", "/v1/inbox"))[0] == 401
+
+
+async def test_earlier_acceptances_come_as_lines_or_as_a_table(
+    api: Api, send_version: Callable[..., Awaitable[tuple[int, Any]]]
+) -> None:
+    status, _ = await send_version("kumo", submission("one"))
+    assert status == 201
+    await api.post(PEOPLE, ndjson({"external_id": "a"}, {"external_id": "b"}))
+    path = "/v1/sites/kumo/baselines"
+    line = {"external_id": "a", "policy": "privacy", "version": "one", "proof": "imported"}
+    report = await api.post(path, ndjson(line, line | {"version": "two"}))
+    assert (report["read"], report["created"], report["refused"]) == (2, 1, 1)
+    assert report["faults"][0] == {
+        "pointer": "line 2", "detail": "version: privacy has no published version of this label",
+    }  # fmt: skip
+    table = b"external_id,policy,version,proof\na,privacy,one,imported\nb,privacy,one,unknown\n"
+    report = await api.post(path, table, headers={"Content-Type": "text/csv"})
+    assert (report["unchanged"], report["created"]) == (1, 1)
+    problem = await api.post(path, b"who,colour\n", expect=422, headers={"Content-Type": "text/csv; charset=utf-8"})
+    assert problem["errors"][0]["pointer"] == "line 1"
+    assert (await api.ask("POST", path, {"external_id": "a"}))[0] == 415

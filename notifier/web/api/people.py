@@ -6,12 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifier.acceptance.baseline import csv_lines, import_baselines
+from notifier.acceptance.earlier import Earlier
 from notifier.errors import Conflict, Fault
 from notifier.keys import PersonToken
 from notifier.people.erase import erase_person
 from notifier.people.person import PersonInput, read_person
 from notifier.people.roster import get_person, import_people, put_person
 from notifier.web.api.paths import PersonPath, SitePath
+from notifier.web.csv import CSV
 from notifier.web.endpoint import NDJSON, Call, Endpoint
 from notifier.web.reading import Whole
 
@@ -68,6 +71,12 @@ class PersonDetail(BaseModel):
     closed_at: datetime | None
 
 
+class BaselineReport(PeopleReport):
+    """What became of the lines: read = kept + refused, kept = created + changed + unchanged + repeated."""
+
+    changed: int = Field(description="Another word than before about the same person and version: its next revision.")
+
+
 class TokenWish(BaseModel):
     """How long a person token shall be good."""
 
@@ -91,6 +100,17 @@ async def import_all(call: Call, path: SitePath, lines: AsyncIterator[bytes]) ->
     """
     report = await import_people(call.db, call.service.keys, path.site, lines, call.now)
     return PeopleReport.model_validate(report)
+
+
+async def import_earlier(call: Call, path: SitePath, lines: AsyncIterator[bytes]) -> BaselineReport:
+    """Take in what you know of acceptances from before, one JSON object a line (or a table, as `text/csv`).
+
+    Each with its proof: proved, imported or unknown. The same again changes nothing. Bad lines are reported by number
+    and the good ones kept. None of these becomes an acceptance on our record.
+    """
+    if call.request.content_type == CSV:
+        lines = csv_lines(lines)
+    return BaselineReport.model_validate(await import_baselines(call.db, path.site, lines, call.now))
 
 
 async def put_one(call: Call, path: PersonPath, raw: bytes) -> PersonDetail:
@@ -125,6 +145,7 @@ _ONE = "/v1/sites/{site}/people/{external_id}"
 
 ENDPOINTS = (
     Endpoint("POST", "/v1/sites/{site}/people", import_all, "people", line=PersonInput, takes=(NDJSON,)),
+    Endpoint("POST", "/v1/sites/{site}/baselines", import_earlier, "people", line=Earlier, takes=(NDJSON, CSV)),
     Endpoint("GET", _ONE, get_one, "people"),
     Endpoint("PUT", _ONE, put_one, "people", body_model=PersonBody, refusals=(Conflict,)),
     Endpoint("DELETE", _ONE, erase_one, "people", status=204),
