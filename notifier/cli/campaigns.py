@@ -1,7 +1,7 @@
 """Campaigns from the terminal: see who would be told, let it begin, hold it, follow it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -40,6 +40,8 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
     rows.add_row("in scope", f"{report['in_scope']:,}")
     for name in ("told", "unreachable", "suppressed", "superseded", "pending"):
         rows.add_row(f"  {name}", f"{report[name]:,}")
+    if report["held"]:
+        rows.add_row("    of unknown fate, waiting for a word", f"{report['held']:,}")
     _add(rows, "told, then", report["told_split"])
     _add(rows, "accepted", report["accepted"])
     console.print(rows)
@@ -108,6 +110,22 @@ async def go_on(site: str, campaign: Number, *, reason: Reason = "", url: Url = 
 async def cancel(site: str, campaign: Number, *, reason: Reason = "", url: Url = DEFAULT_URL) -> None:
     """End a campaign before everybody is told. What was sent and recorded stays."""
     await _steer(url, site, campaign, "cancel", reason)
+
+
+@campaigns.command
+async def unknown(
+    site: str,
+    campaign: Number,
+    then: Annotated[Literal["resend", "give-up"], Parameter(help="The same letters again, or the next channel.")],
+    *,
+    reason: Reason = "",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Say what is done about letters of unknown fate that wait for a word: send them again, or give them up."""
+    body = {"then": then.replace("-", "_"), "reason": reason}
+    async with service_at(url) as client:
+        answer = await client.post(site_path(site, "campaigns", campaign, "unknown"), body)
+    console.print(f"{answer['letters']:,} letters {'are sent again' if then == 'resend' else 'are given up'}.")
 
 
 @campaigns.command

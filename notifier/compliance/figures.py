@@ -30,6 +30,7 @@ class Report:
     suppressed: int
     superseded: int
     pending: int
+    held: int  # of the pending: whose letter is of unknown fate and waits for somebody's word
     accepted: Mapping[str, int]
     told_split: Mapping[str, int]
     objections: int

@@ -75,6 +75,7 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         in_scope=sum(reasons.get(reason, 0) for reason in IN_SCOPE),
         excluded={reason: n for reason, n in sorted(reasons.items()) if reason not in IN_SCOPE},
         **{status: statuses.get(status, 0) for status in STATUSES},
+        held=counted.of("held").get("pending", 0),
         accepted={} if is_correction else {kind: counted.of("accepted").get(kind, 0) for kind in ACCEPTED},
         told_split={} if is_correction else {end: counted.of("told").get(end, 0) for end in ENDS},
         objections=counted.of("objections").get("standing", 0),
@@ -92,7 +93,8 @@ async def _forecast(tx: Db, campaign: Campaign, counted: Counted, now: datetime)
     site = await load_site(tx, campaign.site)
     known = since is not None and latest is not None and sent > 0
     pace = pace_of(sent, since, latest, site.pace.quiet_hours) if known and since and latest else None
-    pending = counted.of("status").get("pending", 0)
+    # When somebody says that a letter of unknown fate is sent again cannot be foreseen.
+    pending = counted.of("status").get("pending", 0) - counted.of("held").get("pending", 0)
     providers = await _pending_by_provider(tx, campaign) if pending and site.pace.providers else {}
     buckets = await tx.many(Bucket, "compliance.buckets", site=campaign.site)
     waiting = ceilings(site, campaign.campaign_id, pending, providers, {one.name: one for one in buckets}, now)

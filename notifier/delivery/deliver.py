@@ -25,6 +25,7 @@ from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.pace import Shares, asked_to_slow
 from notifier.delivery.relays import REST, Refusing, elsewhere, without
+from notifier.delivery.retry import after_unknown
 from notifier.delivery.settle import Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import limits_of, slow_down, take
 from notifier.keys import Keys
@@ -74,8 +75,9 @@ class Delivery:
             return 0
         if slice_.taken_over:
             log.warning("slice taken over", campaign=slice_.campaign_id, channel=slice_.channel, slice=slice_.slice)
-            slice_ = await recover(self.db, slice_, self.settings.unknown_retry_seconds, self.clock.now())
         try:
+            if slice_.taken_over:
+                slice_ = await recover(self.db, slice_, await self._unknown_after(slice_), self.clock.now())
             next_ = await self._work_off(slice_, stopping)
         except Exception:
             # Whoever is next settles what was in hand at once, instead of waiting for the lease to run out.
@@ -114,6 +116,10 @@ class Delivery:
         paced = self.channels[slice_.channel].paced
         limits = await limits_of(self.db, site, slice_.campaign_id, self.clock.now()) if paced else None
         return Hand(slice_, writer, site, (slice_.cursor_lane, slice_.cursor_person), limits)
+
+    async def _unknown_after(self, slice_: Slice) -> float | None:
+        site = await load_site(self.db, (await self._writer(slice_.campaign_id)).telling.site.site)
+        return after_unknown(site.unknown, self.settings.unknown_retry_seconds)
 
     def _paused(self, hand: Hand) -> datetime | None:
         """Until when nothing of this goes, as far as this worker knows without asking."""
@@ -234,7 +240,8 @@ class Delivery:
             await slow_down(self.db, hand.limits, slower, self.clock.now())
         paused = await self._refusing.note(hand.site, sents, self.clock.now())
         others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
-        return await self._settle(hand.slice, tried, hand.cursor, later, others)
+        unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
+        return await self._settle(hand.slice, tried, hand.cursor, later, others, unknown_after)
 
     async def _gone(self, site: Site, channel: str) -> datetime | None:
         """When what takes the site's letters said that it is gone for good, if it did."""
@@ -309,10 +316,10 @@ class Delivery:
 
     async def _settle(
         self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], later: Sequence[Later],
-        paused: frozenset[str] = frozenset(),
+        paused: frozenset[str], unknown_after: float | None,
     ) -> bool:  # fmt: skip
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
-        rows = settle(tried, self.clock.now(), self.settings.unknown_retry_seconds, random.random)
+        rows = settle(tried, self.clock.now(), unknown_after, random.random)
         if paused:
             rows.later = elsewhere(rows.later, paused, self.clock.now())
         try:

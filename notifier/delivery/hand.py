@@ -95,4 +95,5 @@ async def queue(tx: Db, slice_: Slice, later: Sequence[Later]) -> None:
         attempts=[one.row.attempt for one in later],
         failures=[one.row.failures for one in later],
         dues=[one.due_at for one in later],
+        unsures=[False] * len(later),
     )

@@ -57,13 +57,15 @@ async def claim(
     )
 
 
-async def recover(db: Db, slice_: Slice, unknown_after: float, now: datetime) -> Slice:
+async def recover(db: Db, slice_: Slice, unknown_after: float | None, now: datetime) -> Slice:
     """Settle what the slice's dead holder left: an intent without an outcome becomes ``unknown``, to be sent again.
 
-    Returns the slice with its cursor past every notice that has an intent, so that none of those is fresh any more.
+    ``unknown_after``: seconds until then; None: when somebody says so. Returns the slice with its cursor past every
+    notice that has an intent, so that none of those is fresh any more.
     """
+    due_at = None if unknown_after is None else now + timedelta(seconds=unknown_after)
     async with db.transaction() as tx:
-        await tx.run("delivery.recover", **slice_.stretch, now=now, due_at=now + timedelta(seconds=unknown_after))
+        await tx.run("delivery.recover", **slice_.stretch, now=now, due_at=due_at)
         moved = await tx.first(
             dict, "delivery.skip_intended", **slice_.stretch, slice=slice_.slice, epoch=slice_.epoch, now=now
         )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from notifier.channels.channel import Sent
+from notifier.channels.smtp import Trouble
 from notifier.db import Db
 from notifier.delivery.refusals import Refusals, counted
 from notifier.delivery.retry import Again
@@ -54,7 +55,7 @@ class Refusing:
         if not names:
             return frozenset()
         answered = Counter(one.via for one in sents if one.kind in ("accepted_by_relay", "refused")) + refused
-        words = {one.via: one.reply for one in sents if one.class_ == "policy"}
+        words = {v.via: Trouble("policy", v.reply, v.via).reply for v in sents if v.class_ == "policy"}  # about nobody
         await self._count(site.site, sorted(names & answered.keys()), refused, answered, words, now)
         self._seen.pop(site.site, None)
         return frozenset(one.relay for one in await self.paused(site, now))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifier.sites.site import Unknown
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 # After this long since the first try nothing is tried again (RFC 5321, 4.5.4.1: at least 4 to 5 days).
@@ -28,10 +30,17 @@ UNCOUNTED = frozenset({"throttled", "session", "policy", "unknown"})
 
 @dataclass(frozen=True)
 class Again:
-    """Try once more at ``due_at``; ``failures`` is how many tries have counted so far."""
+    """Try once more at ``due_at``; ``failures`` is how many tries have counted so far. None: when somebody says so."""
 
-    due_at: datetime
+    due_at: datetime | None
     failures: int
+
+
+def after_unknown(site: Unknown, usual: float) -> float | None:
+    """Seconds before a letter of unknown fate is sent again, as its site decides; None: when somebody says so."""
+    if site.then == "hold":
+        return None
+    return usual if site.then == "resend" else max(usual, site.verify_hours * 3600.0)
 
 
 def again(
@@ -41,17 +50,18 @@ def again(
     jitter: float,
     now: datetime,
     since: datetime,
-    unknown_after: float,
+    unknown_after: float | None,
 ) -> Again | None:
     """The next try after a passing failure, or None when it is time to give up.
 
     ``asked``: seconds that the server asked us to wait, honoured when longer than the schedule. ``jitter``: 0..1, adds
-    up to a tenth. ``since``: the first try by this channel. ``unknown_after``: seconds to wait before a letter whose
-    fate is unknown is sent again.
+    up to a tenth. ``since``: the first try by this channel. ``unknown_after``: as :func:`after_unknown` says.
     """
     if class_ == "held":  # by us, and nothing was tried: it waits as long as it must
         return Again(now + timedelta(seconds=asked or 0), failures)
     if class_ == "unknown":
+        if unknown_after is None:
+            return Again(None, failures)
         due = now + timedelta(seconds=unknown_after)
         return Again(due, failures) if due < since + GIVE_UP_AFTER else None
     schedule = _BY_CLASS.get(class_ or "", _GENERAL)

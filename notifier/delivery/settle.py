@@ -61,7 +61,7 @@ class Settlement:
 def settle(
     tried: Sequence[Tried],
     now: datetime,
-    unknown_after: float,
+    unknown_after: float | None,
     jitter: Callable[[], float],
 ) -> Settlement:
     """Sort tries into: to be tried again, final, and failed (so that the next channel has its turn)."""
@@ -120,6 +120,7 @@ async def record(
             attempts=[t.attempt + 1 for t, _ in rows.later],
             failures=[a.failures for _, a in rows.later],
             dues=[a.due_at for _, a in rows.later],
+            unsures=[t.kind == "unknown" for t, _ in rows.later],
         )
     people = {"lanes": [t.lane for t in rows.final], "people": [t.person_id for t in rows.final]}
     await tx.run("delivery.retry_no_more", **where, **people)

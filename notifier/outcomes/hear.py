@@ -8,9 +8,7 @@ from uuid import UUID
 
 from notifier.channels.channel import Feedback
 from notifier.db import Db
-from notifier.delivery.settle import Tried, add_outcomes, fail, lock_onward, suppress
-
-NO_SLICE = 0  # they are numbered from 1; nobody who reports holds one
+from notifier.delivery.settle import Tried, add_outcomes, fail, suppress
 
 
 class AttemptKey(NamedTuple):
@@ -55,13 +53,22 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
         for f in group
         if AttemptKey(f.lane, f.person_id, f.attempt) in ours
     ]
-    await lock_onward(tx, campaign_id, channel, NO_SLICE, [t for t in tried if t.kind == "bounced"])
+    failed = [t for t in tried if t.kind == "bounced"]
+    await tx.run(
+        "outcomes.lock",
+        campaign_id=campaign_id, channel=channel, lanes=[t.lane for t in tried], people=[t.person_id for t in tried],
+        failed_lanes=[t.lane for t in failed], failed_people=[t.person_id for t in failed],
+    )  # fmt: skip
     news = await add_outcomes(tx, campaign_id, channel, tried, now)
     if news:
         await tx.run(
             "delivery.add_progress",
             campaign_id=campaign_id, channel=channel, slot=0,
             kinds=[t.kind for t in news], classes=[t.class_ for t in news],
+        )  # fmt: skip
+        lanes, people = [t.lane for t in news], [t.person_id for t in news]
+        await tx.run(
+            "outcomes.wake", campaign_id=campaign_id, channel=channel, lanes=lanes, people=people, now=now
         )  # fmt: skip
     if bounced := [t for t in news if t.kind == "bounced"]:
         await fail(tx, campaign_id, bounced, now)

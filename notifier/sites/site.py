@@ -282,6 +282,17 @@ class Breaker(_Part):
     after: int = Field(100, ge=1, le=1_000_000, description="Nothing is judged before so many letters.")
 
 
+class Unknown(_Part):
+    """What is done about a letter whose fate is unknown: no reply came after its last byte."""
+
+    then: Literal["resend", "hold", "verify"] = Field(
+        "resend",
+        description="resend: the same again after a while. hold: when somebody says so. verify: not before a report "
+        "had its time.",
+    )
+    verify_hours: int = Field(24, ge=1, le=96, description="How long verify waits for a report.")
+
+
 class Webhook(_Part):
     """Where the site takes private messages of its own: the channel ``webhook``."""
 
@@ -304,6 +315,7 @@ class Site(_Part):
     approval: Approval = Approval()
     canary: Canary | None = Field(None, description="None: everybody is told at once.")
     breaker: Breaker = Breaker()
+    unknown: Unknown = Unknown()
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
     dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
     pace: Pace = Field(Pace(), description="How fast letters may leave.")

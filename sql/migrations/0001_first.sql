@@ -389,6 +389,7 @@ CREATE TABLE slice (
     worker      text,
     leased_until timestamptz,
     stage       smallint NOT NULL DEFAULT 1,    -- of the campaign's: claimed when it is its turn
+    unsure      integer NOT NULL DEFAULT 0,     -- letters of unknown fate in its queue when its last lease ended
     PRIMARY KEY (campaign_id, channel, slice)
 );
 CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
@@ -451,7 +452,8 @@ CREATE TABLE retry (
     channel     text NOT NULL,
     attempt     smallint NOT NULL,              -- the number of the next attempt
     failures    smallint NOT NULL,              -- how many of the earlier ones count against the schedule
-    due_at      timestamptz NOT NULL,
+    due_at      timestamptz,                    -- NULL: when somebody says so (a site that holds what is of unknown fate)
+    unsure      boolean NOT NULL DEFAULT false, -- the fate of the last attempt is unknown: a report may answer it
     PRIMARY KEY (lane, person_id, campaign_id, channel)
 );
 

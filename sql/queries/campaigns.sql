@@ -422,7 +422,7 @@ WITH finished AS (
       AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
       AND NOT EXISTS (
           SELECT FROM slice s
-          WHERE s.campaign_id = c.campaign_id AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL)
+          WHERE s.campaign_id = c.campaign_id AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL OR s.unsure > 0)
       )
     RETURNING c.campaign_id
 )

@@ -240,6 +240,13 @@ CROSS JOIN unnest(p.channels) AS channel
 WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
 GROUP BY channel
 UNION ALL
+SELECT 'held', 'pending', count(*), NULL
+FROM standings s
+WHERE s.status = 'pending' AND EXISTS (
+    SELECT FROM retry r
+    WHERE r.lane = s.lane AND r.person_id = s.person_id AND r.campaign_id = :campaign_id AND r.due_at IS NULL
+)
+UNION ALL
 SELECT 'failure', coalesce(class, 'unknown'), count(*), NULL
 FROM outcome
 WHERE campaign_id = :campaign_id AND kind IN ('refused', 'bounced', 'expired', 'withheld')

@@ -50,10 +50,10 @@ WITH lost AS (
     SELECT :campaign_id, :channel, 'unknown', 'unknown', 0, count(*) FROM said HAVING count(*) > 0
     ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
 )
-INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at)
-SELECT lane, person_id, :campaign_id, :channel, attempt + 1, 0, :due_at FROM lost
+INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at, unsure)
+SELECT lane, person_id, :campaign_id, :channel, attempt + 1, 0, :due_at::timestamptz, true FROM lost
 ON CONFLICT (lane, person_id, campaign_id, channel)
-DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at
+DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at, unsure = true
 
 -- name: skip_intended
 -- lanes: all
@@ -117,12 +117,13 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND e
 UPDATE slice SET worker = NULL, leased_until = NULL,
     cursor_lane = CASE WHEN coalesce(:due::timestamptz, :fresh::timestamptz) IS NULL THEN to_lane ELSE cursor_lane END,
     cursor_person = CASE WHEN coalesce(:due, :fresh) IS NULL THEN to_person ELSE cursor_person END,
-    due_at = coalesce(:due, least(:fresh, (
-        SELECT min(r.due_at) FROM retry r
-        WHERE r.campaign_id = :campaign_id AND r.channel = :channel
-          AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
-          AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
-    )))
+    due_at = coalesce(:due, least(:fresh, queued.due_at)), unsure = queued.unsure
+FROM (
+    SELECT min(r.due_at) AS due_at, count(*) FILTER (WHERE r.unsure) AS unsure FROM retry r
+    WHERE r.campaign_id = :campaign_id AND r.channel = :channel
+      AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
+) queued
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased
@@ -270,12 +271,14 @@ ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = prog
 -- name: retry_later
 -- lanes: all
 -- Queue notices to be tried again.
-INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
-SELECT lane, person_id, :campaign_id, :channel, attempt, failures, due_at
-FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :failures::smallint[], :dues::timestamptz[])
-     AS r (lane, person_id, attempt, failures, due_at)
+INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at, unsure)
+SELECT lane, person_id, :campaign_id, :channel, attempt, failures, due_at, unsure
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :failures::smallint[], :dues::timestamptz[],
+            :unsures::boolean[])
+     AS r (lane, person_id, attempt, failures, due_at, unsure)
 ON CONFLICT (lane, person_id, campaign_id, channel)
-DO UPDATE SET attempt = excluded.attempt, failures = excluded.failures, due_at = excluded.due_at
+DO UPDATE SET attempt = excluded.attempt, failures = excluded.failures, due_at = excluded.due_at,
+    unsure = excluded.unsure
 
 -- name: retry_no_more
 -- lanes: all

@@ -88,6 +88,17 @@ async def test_every_page_of_safety_fits_a_phone_and_a_desk_in_both_languages(
     await fits(page, f"{language}-5-held")
     await page.goto(f"{here}/go_on")
     await fits(page, f"{language}-6-go-on")
+    await of_unknown_fate(service.db, campaign)
+    await page.goto(here)
+    await fits(page, f"{language}-7-unknown")
+    await page.goto(f"{here}/unknown/give_up")
+    await fits(page, f"{language}-7-give-up")
+    await page.goto(here)
+    await page.locator("#live .note.warn a.button").first.click()
+    await fits(page, f"{language}-7-resend")
+    await page.locator("form button.primary").click()
+    await page.wait_for_url(f"**{here}")
+    await expect(page.locator("#live .note.warn")).to_have_count(0)
     await bounced(service.db, campaign)
     assert await trip_breakers(service.db, service.clock.now()) == 1
     await page.goto(here)
@@ -123,6 +134,17 @@ async def refused(service: Service, campaign: int) -> None:
     words = "550 5.7.1 Service unavailable; client host blocked using a list of addresses"
     sents = [Sent(letter, "deferred", "policy", words, site.relays[0].name) for letter in letters]
     assert await Refusing(service.db).note(site, sents, service.clock.now())
+
+
+async def of_unknown_fate(db: Db, campaign: int) -> None:
+    """Three letters wait for somebody's word."""
+    await scene.sql(
+        db,
+        "INSERT INTO retry SELECT lane, person_id, campaign_id, 'email', 2, 0, NULL, true FROM notice"
+        " WHERE campaign_id = $1 AND reason = 'in_scope' LIMIT 3",
+        campaign,
+    )
+    await scene.sql(db, "UPDATE slice SET unsure = 3 WHERE campaign_id = $1 AND stage = 1", campaign)
 
 
 async def bounced(db: Db, campaign: int) -> None:

@@ -1,4 +1,4 @@
-"""Relays that are paused, over HTTP: seen, counted, and let be used again."""
+"""Relays that are paused and letters of unknown fate, over HTTP: seen, counted, and let go on."""
 
 from datetime import timedelta
 
@@ -9,6 +9,7 @@ from notifier.letters.write import Writer
 from notifier.sites.apply import apply
 from tests.sites import a_site
 from tests.telling import a_telling, some_letters
+from tests.web import scene
 from tests.web.asking import Api
 
 RELAYS = [{"host": f"{name}.kumo.example", "security": "none"} for name in ("one", "two")]
@@ -48,3 +49,13 @@ async def test_a_pause_ends_by_itself_and_is_seen_no_more(api: Api, service: Ser
     await refused(service)
     service.clock.move(timedelta(hours=1))  # type: ignore[attr-defined] # a clock of tests
     assert [one["paused_until"] for one in (await api.get("/v1/sites/kumo/relays"))["relays"]] == [None, None]
+
+
+async def test_where_no_letter_is_of_unknown_fate_there_is_nothing_to_say(api: Api, service: Service) -> None:
+    site = a_site()
+    await apply(service.db, site, service.clock.now())
+    campaign = await scene.play(service.db, site, service.clock.now(), people=5)
+    path = f"/v1/sites/kumo/campaigns/{campaign}/unknown"
+    assert (await api.ask("POST", path, {"then": "resend"}))[0] == 409
+    assert (await api.ask("POST", path, {"then": "forget"}))[0] == 422
+    assert (await api.get(f"/v1/sites/kumo/campaigns/{campaign}"))["held"] == 0

@@ -11,6 +11,7 @@ from notifier.campaigns.steer import possible, steer
 from notifier.compliance.forecast import Forecast
 from notifier.compliance.report import letters_of, planned_forecast
 from notifier.delivery.test_send import MOST_ADDRESSES, send_test
+from notifier.delivery.unknown import Word, resolve_unknown
 from notifier.errors import Conflict
 from notifier.policies.version import Summary
 from notifier.sites.site import Address, Locale
@@ -107,6 +108,18 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field("", max_length=500)
+
+
+class UnknownWord(Step):
+    """What is done about letters of unknown fate."""
+
+    then: Word = Field(description="resend: the same letters again. give_up: the next channel has its turn.")
+
+
+class Resolved(BaseModel):
+    """How many letters the word was about."""
+
+    letters: int
 
 
 class Correction(Step):
@@ -210,6 +223,17 @@ async def correct_campaign(call: Call, path: CampaignPath, grant: Grant, body: C
     return summary_of(planned)
 
 
+async def resolve(call: Call, path: CampaignPath, grant: Grant, body: UnknownWord) -> Resolved:
+    """Say what is done about all letters of a campaign that are of unknown fate and wait for a word.
+
+    They wait where site.yaml says `unknown: {then: hold}`. Whose letter a report answered meanwhile is not among them.
+    """
+    count = await resolve_unknown(
+        call.db, path.site, path.campaign_id, body.then, grant.name, body.reason, call.now
+    )  # fmt: skip
+    return Resolved(letters=count)
+
+
 async def _steer(call: Call, path: CampaignPath, step: str, grant: Grant, body: Step | None) -> CampaignSummary:
     reason = body.reason if body else ""
     return summary_of(await steer(call.db, path.site, path.campaign_id, step, grant.name, reason, call.now))
@@ -226,5 +250,6 @@ ENDPOINTS = (
     Endpoint("POST", _ONE + "/resume", resume_campaign, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/correction", correct_campaign, "send", 201, refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/go_on", go_on_campaign, "send", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/unknown", resolve, "send", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/cancel", cancel_campaign, "send", refusals=(Conflict,), once=True),
 )

@@ -30,6 +30,7 @@ class CampaignReport(CampaignSummary):
     suppressed: int
     superseded: int
     pending: int
+    held: int = Field(description="Of the pending: whose letter is of unknown fate and waits for a word (`…/unknown`).")
     accepted: dict[str, int] = Field(description="deemed, explicit, registration; told or not.")
     told_split: dict[str, int] = Field(description="What became of the told.")
     objections: int

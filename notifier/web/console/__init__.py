@@ -14,6 +14,7 @@ from notifier.web.console import (
     step,
     stop,
     test_letter,
+    unknown,
     versions,
 )
 
@@ -35,6 +36,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_CAMPAIGN + "/correction", correct.take_words),
         web.get(_CAMPAIGN + "/test", test_letter.ask),
         web.post(_CAMPAIGN + "/test", test_letter.send),
+        web.get(_CAMPAIGN + f"/unknown/{{then:{unknown.WORD}}}", unknown.ask),
+        web.post(_CAMPAIGN + f"/unknown/{{then:{unknown.WORD}}}", unknown.take),
         web.get(_CAMPAIGN + "/notices", notices.show_notices),
         web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
         web.get(_STOP, stop.ask),

@@ -12,6 +12,7 @@ from notifier.campaigns.correct import can_be_corrected
 from notifier.campaigns.rule import Rule
 from notifier.campaigns.steer import possible
 from notifier.compliance.report import campaign_report, letters_of, planned_forecast
+from notifier.delivery.unknown import held_letters
 from notifier.letters.render import summary_html
 from notifier.pages import Tongue
 from notifier.sites.site import Site, load_site
@@ -83,6 +84,7 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         "testable": campaign.state in ("planned", "approved", "sending", "paused"),
         "correctable": can_be_corrected(campaign),
         "trip": _trip(await history(db, campaign.campaign_id)) if campaign.state == "paused" else None,
+        "held": await held_letters(db, campaign.campaign_id) if campaign.state in ("sending", "paused") else 0,
         "people": in_scope_of(campaign),
         "progress": progress_of(campaign.campaign_id, planned, counters, there=campaign.inbox_at is not None),
     }
