@@ -47,7 +47,7 @@ def a_recipient(number: int = 1, **changes: Any) -> Recipient:
         "time_zone": "Europe/Berlin",
         "attempt": 1,
         "external_id": f"u-{number}",
-        "since": KNEW,
+        "knew": KNEW,
     }
     return Recipient(**(facts | changes))
 

@@ -9,7 +9,7 @@ from notifier.channels.channel import Feedback, Permit, Ready, Sent, held
 from notifier.channels.relays import Relays
 from notifier.channels.reports import read_report
 from notifier.channels.signing import Signing
-from notifier.channels.smtp import Limits, Trouble
+from notifier.channels.smtp import Limits, Trouble, unsigned
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.verp import return_path_key
@@ -44,7 +44,7 @@ class Email:
         """Hand letters to the site's relays. A 250 is the relay's word, and no word of the recipient's server."""
         permit = permit or Permit()
         try:
-            signatures = await self._signing.sign(site.dkim, letters) if site.dkim else {}
+            sign = await self._signing.signing(site.dkim, letters) if site.dkim else unsigned
         except Trouble as problem:
             for letter in letters:
                 yield _deferred(letter, problem)
@@ -67,8 +67,7 @@ class Email:
         most = shared or max((relay.sessions for relay in site.relays), default=1)
         count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
         tasks = [
-            asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit, signatures))
-            for _ in range(count)
+            asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit, sign)) for _ in range(count)
         ]
         for task in tasks:
             task.add_done_callback(lambda _: wake.set())
@@ -95,7 +94,7 @@ class Email:
         tries: Counter[int],
         report: Callable[[Sent], None],
         permit: Permit,
-        signatures: Mapping[int, bytes],
+        sign: Callable[[Letter], bytes],
     ) -> None:
         """Carry letters over one session after another until none is waiting. ``tries`` is by the letter's id()."""
         while waiting:
@@ -107,7 +106,7 @@ class Email:
             try:
                 async with self.relays.session(allowed) as session:
                     taking = _Granted(waiting, permit, session.via) if permit.limits(session.via) else waiting
-                    back = await session.carry(taking, report, signatures)
+                    back = await session.carry(taking, report, sign)
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:

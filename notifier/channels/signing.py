@@ -1,8 +1,8 @@
-"""Sign letters before they leave, with the keys that a site names. In threads: it takes longer than all the rest."""
+"""Sign letters as they leave, with the keys that a site names."""
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from notifier.channels.smtp import Trouble
@@ -19,17 +19,20 @@ class Signing:
         self._signers: dict[Dkim, Signer] = {}
         self._stamps: dict[tuple[Signer, Sheet], Stamp] = {}
 
-    async def sign(self, keys: Sequence[Dkim], letters: Sequence[Letter]) -> dict[int, bytes]:
-        """What stands before each letter, by its id(): a header of every key that vouches for its domain.
+    async def signing(self, keys: Sequence[Dkim], letters: Sequence[Letter]) -> Callable[[Letter], bytes]:
+        """What makes the headers before each of these letters: one of every key that vouches for its domain.
 
         Raises Trouble when a key cannot be read: a letter that should be signed does not leave without.
         """
-        signers = [await asyncio.to_thread(self._signer, key) for key in keys]
-        # One thread a batch: Python lets one at a time work, and more wait for each other (120 µs a letter, not 80).
-        return await asyncio.to_thread(self._sign_all, signers, letters)
+        signers = [await self._signer(key) for key in keys]
+        if not any(signer.slow for signer in signers):
+            return lambda letter: self._sign(signers, letter)
+        # A millisecond each would keep the sessions waiting. One thread a batch: Python lets one at a time work.
+        made = await asyncio.to_thread(lambda: {id(letter): self._sign(signers, letter) for letter in letters})
+        return lambda letter: made[id(letter)]
 
-    def _sign_all(self, signers: Sequence[Signer], letters: Sequence[Letter]) -> dict[int, bytes]:
-        return {id(letter): b"".join(self._signatures(signers, letter)) for letter in letters}
+    def _sign(self, signers: Sequence[Signer], letter: Letter) -> bytes:
+        return b"".join(self._signatures(signers, letter))
 
     def _signatures(self, signers: Sequence[Signer], letter: Letter) -> Iterator[bytes]:
         domain = letter.return_path.rpartition("@")[2]
@@ -46,10 +49,10 @@ class Signing:
             stamp = self._stamps[signer, sheet] = signer.stamp(sheet.skeleton)
         return stamp
 
-    def _signer(self, key: Dkim) -> Signer:
+    async def _signer(self, key: Dkim) -> Signer:
         if key not in self._signers:
             try:
-                self._signers[key] = read_signer(key)
+                self._signers[key] = await asyncio.to_thread(read_signer, key)
             except (OSError, ValueError) as error:
                 raise Trouble("session", f"letters for {key.domain} cannot be signed: {error}", "dkim") from error
         return self._signers[key]

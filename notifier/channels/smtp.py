@@ -10,9 +10,8 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol, cast
 
 from notifier.channels.channel import Sent, SentKind
@@ -55,6 +54,11 @@ class Trouble(Exception):
         super().__init__(reply)
         self.class_, self.via = class_, via
         self.reply = _ADDRESS.sub("(somebody)", reply)[:_KEPT_REPLY]
+
+
+def unsigned(letter: Letter) -> bytes:
+    """No signature."""
+    return b""
 
 
 class Waiting(Protocol):
@@ -100,7 +104,7 @@ class Session(asyncio.Protocol):
         self._ending: Letter | None = None
         self._refusal: tuple[Phase, int, str] | None = None
         self._waiting: Waiting = deque[Letter]()
-        self._signatures: Mapping[int, bytes] = {}
+        self._sign: Callable[[Letter], bytes] = unsigned
         self._report: Callable[[Sent], None] = lambda sent: None
         self._done: asyncio.Future[Letter | None] | None = None
         self._deadline = 0.0
@@ -137,11 +141,11 @@ class Session(asyncio.Protocol):
         self,
         waiting: Waiting,
         report: Callable[[Sent], None],
-        signatures: Mapping[int, bytes] = MappingProxyType({}),
+        sign: Callable[[Letter], bytes] = unsigned,
     ) -> Letter | None:
         """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
 
-        ``signatures``: headers to stand before some of the letters, by the letter's id().
+        ``sign``: makes the headers that stand before a letter, as its turn comes.
 
         Returns the letter that was started when the connection was lost, if any: nothing of it was handed over, and it
         is not reported. ``trouble`` then says why. When cancelled, the connection is destroyed and reports end.
@@ -149,7 +153,7 @@ class Session(asyncio.Protocol):
         if not self.usable:
             return None
         self._done = self._loop.create_future()
-        self._waiting, self._report, self._signatures = waiting, report, signatures
+        self._waiting, self._report, self._sign = waiting, report, sign
         self._start_next()
         self._go_on()
         try:
@@ -245,7 +249,7 @@ class Session(asyncio.Protocol):
         assert letter is not None
         if code == 354 and refusal is None:
             self._starting, self._ending = None, letter
-            headers = self._signatures.get(id(letter), b"")
+            headers = self._sign(letter)
             if self._reference:
                 headers = self._reference(letter) + headers
             self._unsent.append(("dot", content(letter, headers)))

@@ -26,11 +26,11 @@ from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.pace import Shares, asked_to_slow
 from notifier.delivery.relays import REST, Refusing, elsewhere, without
 from notifier.delivery.retry import after_unknown
-from notifier.delivery.settle import Settlement, Tried, lock_onward, record, settle
+from notifier.delivery.settle import SLOTS, Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import limits_of, slow_down, take
 from notifier.keys import Keys
 from notifier.letters.gather import gather
-from notifier.letters.letter import Letter, Recipient
+from notifier.letters.letter import Letter
 from notifier.letters.rebuild import Sheets
 from notifier.letters.write import Writer
 from notifier.log import log
@@ -222,55 +222,28 @@ class Delivery:
         gone: datetime | None,
         granted: Mapping[str, int],
     ) -> bool:
-        tried, letters = self._write(hand.slice.channel, batch, hand.writer, gone)
+        tried, rows, letters = _write(hand, batch, gone)
         if not await self._intend(hand.slice, letters):
             return False
-        rows = {(row.lane, row.person_id): row for row in batch}
         sents = await self._send(hand.slice, hand.open, letters, Permit(granted))
-        for sent in sents:
-            one = sent.letter
-            row = rows[one.lane, one.person_id]
-            tried.append(
-                Tried(
-                    one.lane, one.person_id, one.attempt, row.failures,
-                    sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since,
-                )
-            )  # fmt: skip
+        tried += [
+            Tried(
+                row.lane, row.person_id, row.attempt, row.failures,
+                sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since,
+            )
+            for row, sent in zip(rows, sents, strict=True)
+        ]  # fmt: skip
         if hand.limits is not None and (slower := _too_fast(hand, sents)):
             await slow_down(self.db, hand.limits, slower, self.clock.now())
         paused = await self._refusing.note(hand.site, sents, self.clock.now())
         others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
-        unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
-        return await self._settle(hand.slice, tried, hand.cursor, later, others, unknown_after)
+        return await self._settle(hand, tried, later, others)
 
     async def _gone(self, site: Site, channel: str) -> datetime | None:
         """When what takes the site's letters said that it is gone for good, if it did."""
         endpoint = self.channels[channel].endpoint(site)
         where = {"site": site.site, "channel": channel, "endpoint": endpoint}
         return await self.db.value("delivery.gone", **where) if endpoint else None
-
-    def _write(
-        self, channel: str, batch: Sequence[Row], writer: Writer, gone: datetime | None
-    ) -> tuple[list[Tried], list[Letter]]:
-        tried = [unwritten for row in batch if (unwritten := _not_written_to(row, gone))]
-        recipients = [
-            Recipient(
-                row.lane, row.person_id, row.address, row.locale, row.time_zone, row.attempt, row.external_id, row.knew
-            )
-            for row in batch
-            if _not_written_to(row, gone) is None
-        ]
-        letters = []
-        for recipient, letter in zip(recipients, writer.write(channel, recipients), strict=True):
-            if isinstance(letter, Letter):
-                letters.append(letter)
-            else:
-                tried.append(
-                    Tried(
-                        recipient.lane, recipient.person_id, recipient.attempt, 0, "refused", "unsupported", str(letter)
-                    )
-                )
-        return tried, letters
 
     async def _intend(self, slice_: Slice, letters: Sequence[Letter]) -> bool:
         """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours.
@@ -314,32 +287,30 @@ class Delivery:
             for one in letters
         ]
 
-    async def _settle(
-        self, slice_: Slice, tried: list[Tried], cursor: tuple[int, UUID], later: Sequence[Later],
-        paused: frozenset[str], unknown_after: float | None,
-    ) -> bool:  # fmt: skip
+    async def _settle(self, hand: Hand, tried: list[Tried], later: Sequence[Later], paused: frozenset[str]) -> bool:
         """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
+        unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
         rows = settle(tried, self.clock.now(), unknown_after, random.random)
         if paused:
             rows.later = elsewhere(rows.later, paused, self.clock.now())
         try:
-            return await self._record(slice_, rows, cursor, later, new=True)
+            return await self._record(hand, rows, later, new=True)
         except asyncpg.UniqueViolationError:  # somebody has told of one of these already
-            return await self._record(slice_, rows, cursor, later, new=False)
+            return await self._record(hand, rows, later, new=False)
 
-    async def _record(
-        self, slice_: Slice, rows: Settlement, cursor: tuple[int, UUID], later: Sequence[Later], *, new: bool
-    ) -> bool:
-        now = self.clock.now()
+    async def _record(self, hand: Hand, rows: Settlement, later: Sequence[Later], *, new: bool) -> bool:
+        now, slice_, (lane, person_id) = self.clock.now(), hand.slice, hand.cursor
         until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
             await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
             state = await tx.value(
                 "delivery.move_cursor",
-                **slice_.key, epoch=slice_.epoch, cursor_lane=cursor[0], cursor_person=cursor[1], until=until,
+                **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id, until=until,
             )  # fmt: skip
-            slot, held = slice_.slice % 16, state is not None
-            await record(tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, new=new)
+            slot, held = slice_.slice % SLOTS, state is not None
+            await record(
+                tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, queued=hand.emptied, new=new
+            )
             if later and held:
                 await queue(tx, slice_, later)
         self.settled()
@@ -351,6 +322,24 @@ class Delivery:
             telling = await gather(self.db, campaign_id)
             writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
         return writer
+
+
+def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[list[Tried], list[Row], list[Letter]]:
+    """What is not tried, and why; and the rows that are, with the letter of each."""
+    untried, rows = [], []
+    for row in batch:
+        if why_not := _not_written_to(row, gone):
+            untried.append(why_not)
+        else:
+            rows.append(row)
+    written, letters = [], []
+    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows), strict=True):
+        if isinstance(letter, Letter):
+            written.append(row)
+            letters.append(letter)
+        else:
+            untried.append(Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter)))
+    return untried, written, letters
 
 
 def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:

@@ -1,5 +1,6 @@
 """What a try amounts to (pure), and the one transaction that records it."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,9 @@ from notifier.delivery.retry import Again, again
 # A reply is kept raw, but no server may fill our tables with it. RFC 5321, 4.5.3.1.5: a reply line has 512 octets.
 REPLY_LIMIT = 512
 
+# In how many rows outcomes of one kind are counted: who counts in another waits for nobody.
+SLOTS = 16
+
 # For how long an address is not written to any more; None: until somebody lifts it.
 SUPPRESS: dict[str, timedelta | None] = {
     "bad_address": None,
@@ -20,8 +24,7 @@ SUPPRESS: dict[str, timedelta | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(NamedTuple):
     """One try of one notice and what was observed.
 
     ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
@@ -93,12 +96,14 @@ async def record(
     now: datetime,
     *,
     held: bool,
-    new: bool = False,
+    queued: bool,
+    new: bool,
 ) -> None:
     """Write a settlement. Outcomes are evidence and always stay, and what failed for good has failed whoever tried.
 
-    The queue of this channel moves only while the lease is ``held``: else it is the next holder's. ``new``: nobody else
-    is thought to have told of any of these outcomes; raises UniqueViolationError when somebody has.
+    The queue of this channel moves only while the lease is ``held``: else it is the next holder's. ``queued``: these
+    people may stand in it. ``new``: nobody else is thought to have told of any of these outcomes; raises
+    UniqueViolationError when somebody has.
     """
     where = {"campaign_id": campaign_id, "channel": channel}
     news = rows.outcomes
@@ -106,8 +111,7 @@ async def record(
         await copy_outcomes(tx, campaign_id, channel, news, now)
     else:
         news = await add_outcomes(tx, campaign_id, channel, news, now)
-    kinds, classes = [o.kind for o in news], [o.class_ for o in news]
-    await tx.run("delivery.add_progress", **where, slot=slot, kinds=kinds, classes=classes)
+    await count(tx, campaign_id, channel, slot, news)
     await fail(tx, campaign_id, rows.failed, now)
     if not held:
         return
@@ -122,8 +126,23 @@ async def record(
             dues=[a.due_at for _, a in rows.later],
             unsures=[t.kind == "unknown" for t, _ in rows.later],
         )
-    people = {"lanes": [t.lane for t in rows.final], "people": [t.person_id for t in rows.final]}
-    await tx.run("delivery.retry_no_more", **where, **people)
+    if queued:
+        people = {"lanes": [t.lane for t in rows.final], "people": [t.person_id for t in rows.final]}
+        await tx.run("delivery.retry_no_more", **where, **people)
+
+
+async def count(tx: Db, campaign_id: int, channel: str, slot: int, news: Sequence[Tried]) -> None:
+    """Add new outcomes to the counts by kind and class. ``slot``: so that not everybody counts in the same row."""
+    counts = Counter((one.kind, one.class_ or "") for one in news)
+    await tx.run(
+        "delivery.add_progress",
+        campaign_id=campaign_id,
+        channel=channel,
+        slot=slot,
+        kinds=[kind for kind, _ in counts],
+        classes=[class_ for _, class_ in counts],
+        counts=list(counts.values()),
+    )
 
 
 async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> list[Tried]:

@@ -72,4 +72,4 @@ async def _give_up(tx: Db, campaign_id: int, channel: str, held: Sequence[_Held]
         Tried(one.lane, one.person_id, one.attempt - 1, one.failures, "expired", "unknown", words) for one in held
     ]
     rows = Settlement(outcomes=given_up, final=given_up, failed=given_up)
-    await record(tx, campaign_id, channel, 0, rows, now, held=True)
+    await record(tx, campaign_id, channel, 0, rows, now, held=True, queued=True, new=False)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from notifier.campaigns.rule import Rule
@@ -11,11 +12,31 @@ from notifier.policies.digest import Digest
 from notifier.sites.site import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Addressee(Protocol):
+    """Whom one letter goes to: a :class:`Recipient`, or any row that holds as much."""
+
+    @property
+    def lane(self) -> int: ...
+    @property
+    def person_id(self) -> UUID: ...
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def locale(self) -> str: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def external_id(self) -> str: ...
+    @property
+    def knew(self) -> int | None: ...
+
+
+class Recipient(NamedTuple):
     """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's.
 
-    ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it. ``since`` is
+    ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it. ``knew`` is
     the version that they last knew.
     """
 
@@ -26,7 +47,7 @@ class Recipient:
     time_zone: str
     attempt: int
     external_id: str = ""
-    since: int | None = None
+    knew: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +109,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):  # made a million times: a frozen dataclass takes four times as long
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part

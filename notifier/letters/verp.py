@@ -1,16 +1,15 @@
 """Return paths that say which attempt a report is about, and prove that we made them (VERP). Pure.
 
-``b+<token>@domain``: the token is base32, because a mail server may fold the case of a local part, and holds the
-campaign, lane, attempt and person with a 96-bit MAC. It fits the 64 octets of a local part (RFC 5321, 4.5.3.1.1).
+``b+<token>@domain``: the token is hexadecimal, because a mail server may fold the case of a local part, and holds the
+campaign, lane, attempt and person with a 64-bit MAC. It fills the 64 octets of a local part (RFC 5321, 4.5.3.1.1).
 What it proves is that whoever reports was shown the return path: the mail servers on the way, and the recipient.
+Guessing takes 2**63 messages, and the person's own random id besides. (Base32 had room for 96 bits, and took 4 µs of
+the 14 that writing a letter takes.)
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
-import struct
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,10 +17,11 @@ from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 
 PREFIX = "b+"
-_FACTS = struct.Struct(">IHH16s")
-_MAC_SIZE = 12
-_TOKEN_SIZE = 58  # 36 bytes in base32, without padding
-_TOKEN = re.compile(r"(?<![A-Za-z0-9+])b\+([A-Za-z2-7]{58})(?![A-Za-z0-9])", re.IGNORECASE)
+_WHICH_SIZE = 7  # bytes: 32 bits of campaign, 10 of lane, 14 of attempt
+_ATTEMPT_BITS, _LANE_BITS = 14, 10
+_PERSON_SIZE, _MAC_SIZE = 16, 8
+_FACTS_SIZE = _WHICH_SIZE + _PERSON_SIZE
+_TOKEN = re.compile(r"(?<![A-Za-z0-9+])b\+([A-Fa-f0-9]{62})(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,12 @@ def seal(attempt: Attempt, key: bytes) -> str:
 
 
 def seal_facts(campaign_id: int, lane: int, person_id: UUID, attempt: int, key: bytes) -> str:
-    """The same as :func:`seal` for whoever has the facts apart."""
-    facts = _FACTS.pack(campaign_id, lane, attempt, person_id.bytes)
-    mac = hashlib.blake2b(facts, key=key, digest_size=_MAC_SIZE).digest()
-    return PREFIX + base64.b32encode(facts + mac)[:_TOKEN_SIZE].decode().lower()
+    """The same as :func:`seal` for whoever has the facts apart. Raises OverflowError beyond 16,383 attempts."""
+    if attempt >> _ATTEMPT_BITS:
+        raise OverflowError(f"attempt {attempt} does not fit a return path")
+    which = (campaign_id << _LANE_BITS | lane) << _ATTEMPT_BITS | attempt
+    facts = which.to_bytes(_WHICH_SIZE) + person_id.bytes
+    return PREFIX + (facts + hashlib.blake2b(facts, key=key, digest_size=_MAC_SIZE).digest()).hex()
 
 
 def unseal(local_part: str, key: bytes) -> Attempt:
@@ -56,12 +58,14 @@ def unseal(local_part: str, key: bytes) -> Attempt:
     match = _TOKEN.fullmatch(local_part)
     if match is None:
         raise Unauthenticated("this is not one of our return paths")
-    try:
-        raw = base64.b32decode(match[1].upper() + "======")
-    except binascii.Error as error:
-        raise Unauthenticated("this is not one of our return paths") from error
-    campaign_id, lane, attempt, person = _FACTS.unpack(raw[: _FACTS.size])
-    found = Attempt(campaign_id, lane, UUID(bytes=person), attempt)
+    raw = bytes.fromhex(match[1])
+    which = int.from_bytes(raw[:_WHICH_SIZE])
+    found = Attempt(
+        campaign_id=which >> _LANE_BITS + _ATTEMPT_BITS,
+        lane=which >> _ATTEMPT_BITS & (1 << _LANE_BITS) - 1,
+        person_id=UUID(bytes=raw[_WHICH_SIZE:_FACTS_SIZE]),
+        attempt=which & (1 << _ATTEMPT_BITS) - 1,
+    )
     if not hmac.compare_digest(seal(found, key), local_part.lower()):
         raise Unauthenticated("this return path was not made by us")
     return found

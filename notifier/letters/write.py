@@ -13,7 +13,7 @@ from email_validator import validate_email
 
 from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
-from notifier.letters.letter import Letter, Message, Recipient, Telling
+from notifier.letters.letter import Addressee, Letter, Message, Telling
 from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
 from notifier.letters.sheet import Sheet, envelope_address, message_id_key, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
@@ -55,7 +55,7 @@ class Writer:
         self._pages: dict[tuple[str, str, int | None], _Page] = {}
         self._sheets: dict[tuple[str, str, str, int | None], Sheet] = {}
 
-    def write(self, channel: str, recipients: Sequence[Recipient]) -> list[Letter | Undeliverable]:
+    def write(self, channel: str, recipients: Sequence[Addressee]) -> list[Letter | Undeliverable]:
         """One letter per recipient, in their order.
 
         A letter that cannot be written stands there as the Undeliverable (not raised) that says why, and costs nobody
@@ -98,8 +98,8 @@ class Writer:
             to, message_id, self._sender(locale)[1], body, hashlib.sha256(body).digest(), sheet,
         )  # fmt: skip
 
-    def _letter(self, channel: str, to: Recipient) -> Letter:
-        sheet = self._sheets.get((channel, to.locale, to.time_zone, to.since)) or self._sheet(channel, to)
+    def _letter(self, channel: str, to: Addressee) -> Letter:
+        sheet = self._sheets.get((channel, to.locale, to.time_zone, to.knew)) or self._sheet(channel, to)
         address = return_path = ""
         if channel == "email":
             address = envelope_address(to.address or "")
@@ -114,11 +114,11 @@ class Writer:
             address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,
         )  # fmt: skip
 
-    def _sheet(self, channel: str, to: Recipient) -> Sheet:
-        page = self._page(to.locale, to.time_zone, to.since)
+    def _sheet(self, channel: str, to: Addressee) -> Sheet:
+        page = self._page(to.locale, to.time_zone, to.knew)
         same = channel, to.locale, page.zone.key, page.since
         known = self._sheets[same] = self._sheets.get(same) or self._make_sheet(channel, page)
-        return self._sheets.setdefault((channel, to.locale, to.time_zone, to.since), known)
+        return self._sheets.setdefault((channel, to.locale, to.time_zone, to.knew), known)
 
     def _page(self, locale: str, time_zone: str, since: int | None) -> _Page:
         page = self._pages.get((locale, time_zone, since))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from notifier.channels.channel import Feedback
 from notifier.db import Db
-from notifier.delivery.settle import Tried, add_outcomes, fail, suppress
+from notifier.delivery.settle import Tried, add_outcomes, count, fail, suppress
 
 
 class AttemptKey(NamedTuple):
@@ -61,11 +61,7 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
     )  # fmt: skip
     news = await add_outcomes(tx, campaign_id, channel, tried, now)
     if news:
-        await tx.run(
-            "delivery.add_progress",
-            campaign_id=campaign_id, channel=channel, slot=0,
-            kinds=[t.kind for t in news], classes=[t.class_ for t in news],
-        )  # fmt: skip
+        await count(tx, campaign_id, channel, 0, news)
         lanes, people = [t.lane for t in news], [t.person_id for t in news]
         await tx.run(
             "outcomes.wake", campaign_id=campaign_id, channel=channel, lanes=lanes, people=people, now=now

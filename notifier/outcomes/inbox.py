@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from notifier.db import Db
-from notifier.delivery.settle import Tried, add_outcomes
+from notifier.delivery.settle import SLOTS, Tried, add_outcomes, count
 from notifier.errors import NotFound
 
 CHANNEL = "inbox"
@@ -58,10 +58,6 @@ async def mark(db: Db, lane: int, person_id: UUID, campaign_id: int, what: Mark,
         tried = [Tried(lane, person_id, message.attempt, 0, kind, via="inbox") for kind in _MEANS[what]]
         news = await add_outcomes(tx, campaign_id, CHANNEL, tried, now)
         if news:
-            await tx.run(
-                "delivery.add_progress",
-                campaign_id=campaign_id, channel=CHANNEL, slot=lane % 16,
-                kinds=[one.kind for one in news], classes=[None for _ in news],
-            )  # fmt: skip
+            await count(tx, campaign_id, CHANNEL, lane % SLOTS, news)
             await tx.notify("notifier", "outcome")
         return await load_message(tx, lane, person_id, campaign_id)

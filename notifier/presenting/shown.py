@@ -8,7 +8,7 @@ by it.
 from datetime import datetime
 
 from notifier.db import Db
-from notifier.delivery.settle import Tried, add_outcomes
+from notifier.delivery.settle import SLOTS, Tried, add_outcomes, count
 from notifier.errors import Conflict, Undeliverable
 from notifier.letters.letter import Letter, Recipient
 from notifier.letters.rebuild import Sheets
@@ -24,7 +24,7 @@ def notice_of(writer: Writer, one: Pending) -> Letter:
 
     Raises Conflict when the version has no text in the person's locale.
     """
-    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1, since=one.since)
+    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1, knew=one.since)
     (letter,) = writer.write(CHANNEL, [recipient])
     if isinstance(letter, Undeliverable):
         raise Conflict(str(letter))
@@ -46,6 +46,6 @@ async def record_shown(db: Db, one: Pending, letter: Letter, now: datetime) -> b
         tried = [Tried(one.lane, one.person_id, 1, 0, "shown", via="site")]
         news = await add_outcomes(tx, one.campaign_id, CHANNEL, tried, now)
         if news:
-            await tx.run("delivery.add_progress", **where, slot=one.lane % 16, kinds=["shown"], classes=[None])
+            await count(tx, one.campaign_id, CHANNEL, one.lane % SLOTS, news)
             await tx.notify("notifier", "outcome")
     return bool(news)

@@ -250,8 +250,8 @@ ON CONFLICT DO NOTHING
 -- Append what became known. The same news twice is one row; only what was news is returned. In key order, so that two who
 -- report the same wait for each other instead of locking each other out.
 INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via)
-SELECT lane, person_id, :campaign_id, :channel, attempt, kind, :now, class, reply, via
-FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::outcome_kind[],
+SELECT lane, person_id, :campaign_id, :channel, attempt, kind::outcome_kind, :now, class, reply, via
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::text[],
             :classes::text[], :replies::text[], :vias::text[])
      AS o (lane, person_id, attempt, kind, class, reply, via)
 ORDER BY lane, person_id, attempt, kind
@@ -262,9 +262,8 @@ RETURNING lane, person_id, attempt, kind::text
 -- lanes: none
 -- Count outcomes where nobody else is counting.
 INSERT INTO progress (campaign_id, channel, kind, class, slot, count)
-SELECT :campaign_id, :channel, kind, coalesce(class, ''), :slot, count(*)
-FROM unnest(:kinds::outcome_kind[], :classes::text[]) AS o (kind, class)
-GROUP BY 3, 4
+SELECT :campaign_id, :channel, kind::outcome_kind, class, :slot, count
+FROM unnest(:kinds::text[], :classes::text[], :counts::integer[]) AS o (kind, class, count)
 ORDER BY 3, 4
 ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
 

@@ -185,7 +185,7 @@ FORGED = seal(ATTEMPT, return_path_key(Keys(b"somebody else's secret, long enoug
         a_report(to=f"{FORGED}@kumo.example"),
         a_report(to="postmaster@kumo.example", envelope_id=xtext(FORGED)),
         a_report(to="postmaster@kumo.example", envelope_id=FORGED),
-        a_report(to="postmaster@kumo.example", envelope_id="b+2B" + "a" * 58),
+        a_report(to="postmaster@kumo.example", envelope_id="b+2B" + "a" * 62),
         a_report(to=f"{LOCAL[:-1]}{'a' if LOCAL[-1] != 'a' else 'b'}@kumo.example"),
         a_report(to="x@kumo.example", quoted=f"Message-ID: <{RETURN_PATH}>"),
         a_complaint(mail_from="b+short@kumo.example"),

@@ -253,14 +253,18 @@ def test_the_message_of_the_inbox_is_a_fragment_with_the_same_words():
 
 class TestReturnPaths:
     KEY = verp.return_path_key(KEYS)
-    ATTEMPT = verp.Attempt(7, 1023, UUID(int=2**128 - 1), 65535)
+    ATTEMPT = verp.Attempt(7, 1023, UUID(int=2**128 - 1), 16383)
 
-    @given(st.integers(0, 2**32 - 1), st.integers(0, 1023), st.uuids(), st.integers(1, 65535))
+    @given(st.integers(0, 2**32 - 1), st.integers(0, 1023), st.uuids(), st.integers(1, 16383))
     def test_what_was_sealed_can_be_opened_in_any_case(self, campaign, lane, person, attempt):
         sealed = verp.seal(verp.Attempt(campaign, lane, person, attempt), self.KEY)
         assert len(sealed) <= 64
         for spelled in (sealed, sealed.upper()):
             assert verp.unseal(spelled, self.KEY) == verp.Attempt(campaign, lane, person, attempt)
+
+    def test_an_attempt_that_does_not_fit_is_refused_rather_than_taken_for_another(self):
+        with pytest.raises(OverflowError):
+            verp.seal(verp.Attempt(7, 0, UUID(int=1), 16384), self.KEY)
 
     def test_a_change_of_any_one_character_is_noticed(self):
         sealed = verp.seal(self.ATTEMPT, self.KEY)
@@ -271,7 +275,7 @@ class TestReturnPaths:
                     with pytest.raises(Unauthenticated):
                         verp.unseal(forged, self.KEY)
 
-    @pytest.mark.parametrize("text", ["", "b+", "postmaster", "b+" + "a" * 58, "b+" + "1" * 58, "b+\n" + "a" * 57])
+    @pytest.mark.parametrize("text", ["", "b+", "postmaster", "b+" + "a" * 62, "b+" + "g" * 62, "b+\n" + "a" * 61])
     def test_what_we_did_not_make_is_refused(self, text):
         with pytest.raises(Unauthenticated):
             verp.unseal(text, self.KEY)
@@ -283,6 +287,6 @@ class TestReturnPaths:
 
     def test_a_token_is_found_among_other_words_and_a_forged_one_is_passed_over(self):
         sealed = verp.seal(self.ATTEMPT, self.KEY)
-        text = f"To: <b+{'a' * 58}@kumo.example>, <{sealed.upper()}@kumo.example>"
+        text = f"To: <b+{'a' * 62}@kumo.example>, <{sealed.upper()}@kumo.example>"
         assert verp.find(text, self.KEY) == self.ATTEMPT
         assert verp.find("nothing here", self.KEY) is None
