@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from notifier.clock import MovableClock
 from notifier.db import Db, open_database
@@ -27,6 +28,10 @@ from tests.sites import a_site
 
 # A run that was started in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SERVER = "NOTIFIER_TEST_SERVER"
 TEMPLATE = "NOTIFIER_TEST_TEMPLATE"

@@ -528,7 +528,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.integers(1, 25), st.sampled_from(FAULTS), max_size=10),
     st.booleans(),

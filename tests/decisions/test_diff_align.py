@@ -24,7 +24,7 @@ def length_by_table(old: list[int], new: list[int]) -> int:
 
 
 @given(FEW, FEW)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_as_many_items_stay_as_can_stay_and_in_order(old: list[int], new: list[int]) -> None:
     found = matches(old, new)
     assert len(found) == length_by_table(old, new)
@@ -63,13 +63,13 @@ def test_words_end_where_they_end_in_their_language(text: str, locale: str, foun
 
 
 @given(st.text(max_size=60), st.sampled_from(["en", "ja", "th", "xx-nonsense", ""]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_words_together_are_the_text_whatever_it_is(text: str, locale: str) -> None:
     assert "".join(words(text, locale)) == text
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_two_texts_can_be_compared_and_one_with_itself_is_the_same(old: str, new: str) -> None:
     one, other = old.encode("utf-8", "replace"), new.encode("utf-8", "replace")
     found = compare("text/markdown", one, "text/html", other)

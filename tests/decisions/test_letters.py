@@ -64,7 +64,7 @@ def parsed(letter: Letter) -> tuple[EmailMessage, str, str]:
     return message, text.get_content().replace("\r\n", "\n"), html.get_content().replace("\r\n", "\n")
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(locale=locales, zone=zones, summary=texts, section=texts, label=texts, name=texts)
 def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, label, name):
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "", name)[:200] or "x"
@@ -107,7 +107,7 @@ def test_a_letter_parses_back_whatever_is_in_it(locale, zone, summary, section, 
     assert hashlib.sha256(letter.body).digest() == letter.sha256
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=texts, value=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=300))
 @example(content="MARK.\n.MARK\nMARK", value=".")
 @example(content="a " * 60 + "MARK" + " b", value="=" * 200)
@@ -133,7 +133,7 @@ domains = st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatc
 )
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(local=local_parts, domain=domains, locale=locales, zone=zones)
 def test_an_address_is_read_back_as_it_is_or_refused_in_words(local, domain, locale, zone):
     known = locale if locale in ("en", "ja") else "en"

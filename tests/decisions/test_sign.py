@@ -77,7 +77,7 @@ NAMES = st.sampled_from(["Subject", "SUBJECT", "To", "X-Other", "Content-Type", 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(fields=st.lists(st.tuples(NAMES, VALUES), max_size=6), body=LINES, end=st.sampled_from(["\r\n", "\r\n\r\n"]))
 def test_any_headers_and_any_body_verify(fields, body, end):
     head = "".join(f"{name}: {value}\r\n" for name, value in [("From", "a@kumo.example"), *fields])
@@ -121,7 +121,7 @@ def test_a_signer_vouches_for_its_domain_and_those_below():
     assert not RSA.vouches_for("notkumo.example")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(summary=st.text(st.sampled_from(" \t\n.=<b>*a\x01、"), max_size=300), number=st.integers(1, 10**6))
 def test_what_is_worked_out_once_for_a_sheet_signs_as_each_letter_alone(summary, number):
     writer = Writer(
