@@ -11,6 +11,7 @@ import asyncpg
 
 from notifier.acceptance.accept import accept
 from notifier.campaigns.announce import freeze_next
+from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
@@ -86,6 +87,8 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
     return (
         Duty("follow the clock", lambda: follow_clock(db, clock)),
         Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
+        Duty("let people join", lambda: join_late(db, clock.now()), once=True),
+        Duty("compare audiences", lambda: reconcile(db, clock.now()), once=True, every=15),
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),

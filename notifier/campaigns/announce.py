@@ -5,7 +5,7 @@ The rows it leaves: one ``campaign`` (planned), then, once somebody approved it 
 between leaves the campaign approved, and the next worker freezes it from the start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
@@ -97,11 +97,11 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
             return 0
         campaign = await load_campaign(tx, None, campaign_id)
         plans = await plans_of(tx, campaign, now)
-        await tx.copy("plan", _PLAN_COLUMNS, [(campaign_id, n, *astuple(p)) for n, p in enumerate(plans)])
+        await insert_plans(tx, campaign_id, plans)
         await _load_notices(tx, campaign, plans, now)
         await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id)
         stage_ends = await _stage_ends(tx, campaign)
-        await _cut_slices(tx, campaign_id, plans, slice_size, stage_ends, now)
+        await _cut_slices(tx, campaign_id, plans.values(), slice_size, stage_ends, now)
         await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
         await record_event(tx, campaign_id, now, "notifier", "opened", stages=len(stage_ends) + 1)
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
@@ -109,16 +109,16 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
     return 1
 
 
-_PLAN_COLUMNS = (
-    "campaign_id", "plan", "requested_locale", "preference", "email_usable", "locale", "channels", "fallback",
-)  # fmt: skip
+async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> dict[int, Plan]:
+    """One plan for every kind of person that the site has, by number."""
+    kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now)
+    return dict(enumerate(await plans_for(tx, campaign, kinds)))
 
 
-async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
-    """One plan for every kind of person that the site has."""
+async def plans_for(tx: Db, campaign: Campaign, kinds: Iterable[Mapping[str, Any]]) -> list[Plan]:
+    """One plan for each of some kinds of people, as a query answers them."""
     site = await load_site(tx, campaign.site)
     locales = await tx.many(dict, "campaigns.text_locales", version_id=campaign.version_id)
-    kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now)
     available = [row["locale"] for row in locales]
     return [
         plan_for(Kind(k["locale"], tuple(k["channels"]), k["email_usable"]), campaign.rule, available, site.locales)
@@ -126,7 +126,14 @@ async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> list[Plan]:
     ]
 
 
-async def _load_notices(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> None:
+async def insert_plans(tx: Db, campaign_id: int, plans: Mapping[int, Plan], *, late: bool = False) -> None:
+    """Keep plans by number. ``late``: of people who join after the freeze."""
+    rows = [(campaign_id, number, *astuple(plan), late) for number, plan in plans.items()]
+    columns = "requested_locale", "preference", "email_usable", "locale", "channels", "fallback"
+    await tx.copy("plan", ("campaign_id", "plan", *columns, "late"), rows)
+
+
+async def _load_notices(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> None:
     """Fill the campaign's partition bare and in key order; its key is built after (docs/decisions/0003)."""
     partition = f"notice_{campaign.campaign_id}"
     await allow_many_rows(tx)
@@ -151,7 +158,7 @@ async def allow_many_rows(tx: Db) -> None:
     await tx.execute("SET LOCAL parallel_tuple_cost = 0.01")
 
 
-async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
+async def question_of(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> dict[str, Any]:
     """The parameters of the one CASE that is asked of every person."""
     newer = await tx.many(dict, "campaigns.this_or_newer", version_id=campaign.version_id)
     audience = campaign.rule.audience
@@ -169,12 +176,12 @@ async def question_of(tx: Db, campaign: Campaign, plans: Sequence[Plan], now: da
     }
 
 
-def correction_of(campaign: Campaign, plans: Sequence[Plan], now: datetime) -> dict[str, Any]:
+def correction_of(campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> dict[str, Any]:
     """The parameters of the question that a correction asks instead: whom did what it corrects reach?"""
     return {"site": campaign.site, "now": now, "corrects": campaign.corrects, **_reaching(campaign, plans)}
 
 
-def _reaching(campaign: Campaign, plans: Sequence[Plan]) -> dict[str, Any]:
+def _reaching(campaign: Campaign, plans: Mapping[int, Plan]) -> dict[str, Any]:
     return {
         "by_email": "email" in campaign.rule.channels,
         "plans": [
@@ -186,7 +193,7 @@ def _reaching(campaign: Campaign, plans: Sequence[Plan]) -> dict[str, Any]:
                 "locale": plan.locale,
                 "channels": plan.channels,
             }
-            for number, plan in enumerate(plans)
+            for number, plan in plans.items()
         ],
     }
 
@@ -204,7 +211,7 @@ async def _stage_ends(tx: Db, campaign: Campaign) -> list[tuple[int, UUID]]:
 
 
 async def _cut_slices(
-    tx: Db, campaign_id: int, plans: Sequence[Plan], size: int, stage_ends: Sequence[tuple[int, UUID]], now: datetime
+    tx: Db, campaign_id: int, plans: Collection[Plan], size: int, stage_ends: Sequence[tuple[int, UUID]], now: datetime
 ) -> None:
     """Cut the work of each channel that is sent into slices of ``size`` notices; a fallback's wait for failures."""
     cuts = {

@@ -43,6 +43,7 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
     if report["held"]:
         rows.add_row("    of unknown fate, waiting for a word", f"{report['held']:,}")
     _add(rows, "told, then", report["told_split"])
+    _add(rows, "since the freeze", {why: count for why, count in report["joined"].items() if count})
     _add(rows, "accepted", report["accepted"])
     console.print(rows)
     _foresee(report["forecast"])

@@ -66,7 +66,12 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     uses = await db.many(Use, "compliance.uses", lane=person.lane, person_id=person.person_id)
     attempts = await _attempts(db, person, case.campaign_id)
     decision = decide(case.rule, replace(case.facts, uses=tuple(uses)), now)
-    facts += [*_of_notice(notice, case), *_of_attempts(attempts, notice, case), *_of_corrections(about_it)]
+    facts += [
+        *await _of_joining(db, person, case.campaign_id),
+        *_of_notice(notice, case),
+        *_of_attempts(attempts, notice, case),
+        *_of_corrections(about_it),
+    ]
     facts += [*_of_void(voided), *_of_decision(case, decision, recorded)]
     return Explanation(version.policy, version.label, notice.status, recorded, decision, facts)
 
@@ -88,6 +93,11 @@ async def _why_not_considered(db: Db, version: Version) -> Said:
     if version.is_baseline:
         return said("not_considered.baseline")
     return said("not_considered.editorial" if version.materiality == "editorial" else "not_considered.no_campaign")
+
+
+async def _of_joining(db: Db, person: Somebody, campaign_id: int) -> list[Said]:
+    where = {"lane": person.lane, "person_id": person.person_id, "campaign_id": campaign_id}
+    return [said(f"joined.{row['why']}", at=row["at"]) for row in await db.many(dict, "compliance.joined", **where)]
 
 
 def _of_notice(notice: PersonNotice, case: Case) -> Iterator[Said]:

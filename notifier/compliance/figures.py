@@ -9,6 +9,7 @@ from notifier.compliance.forecast import Forecast
 IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
 STATUSES = ("told", "unreachable", "suppressed", "superseded", "pending")
 ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
+JOINED = ("registered", "restored", "new_address")
 ACCEPTED = ("deemed", "explicit", "registration")
 
 
@@ -18,7 +19,8 @@ class Report:
 
     ``told_split`` says what became of the told (``explicit`` there includes registrations); ``accepted`` counts the
     latest acceptance of everyone who accepted the version, told or not; ``objections`` are those not taken back. Of a
-    correction all three are empty.
+    correction all three are empty. ``joined`` counts by why notices that came after the freeze, or came to something
+    else then: only those who ``registered`` late add to the population.
     """
 
     campaign_id: int
@@ -36,6 +38,7 @@ class Report:
     objections: int
     by_channel: Mapping[str, Mapping[str, int]]
     failures: Mapping[str, int]
+    joined: Mapping[str, int]
     forecast: Forecast | None
     adds_up: bool  # when false, the report must not be relied on
     gaps: tuple[str, ...]

@@ -11,6 +11,7 @@ from notifier.compliance.figures import (
     ACCEPTED,
     ENDS,
     IN_SCOPE,
+    JOINED,
     STATUSES,
     Counted,
     Report,
@@ -63,7 +64,9 @@ def _counted(rows: list[dict[str, Any]]) -> Counted:
 
 def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], seen: Forecast | None) -> Report:
     reasons, statuses = counted.of("reason"), counted.of("status")
-    population = sum(campaign.frozen.values()) if campaign.frozen is not None else sum(reasons.values())
+    joined = {why: counted.of("joined").get(why, 0) for why in JOINED}
+    frozen = reasons if campaign.frozen is None else campaign.frozen
+    population = sum(frozen.values()) + joined["registered"]
     is_correction = campaign.corrects is not None
     broken = tuple(gaps(population, counted, is_correction=is_correction))
     by_channel: dict[str, dict[str, int]] = {c: {"planned": n} for c, n in sorted(counted.of("planned").items())}
@@ -81,6 +84,7 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         objections=counted.of("objections").get("standing", 0),
         by_channel=by_channel,
         failures=dict(sorted(counted.of("failure").items(), key=lambda item: -item[1])),
+        joined=joined,
         forecast=seen,
         adds_up=not broken,
         gaps=broken,

@@ -12,7 +12,12 @@ ENGLISH: Mapping[str, str] = {
     "not_considered.editorial": "Its changes are editorial: it was posted, and nobody had to be told.",
     "not_considered.no_campaign": "No campaign tells of this version.",
     "not_considered.not_frozen": "The audience has not been worked out yet, as nobody has approved the campaign.",
-    "not_considered.came_later": "The audience was frozen on {frozen_at}, before this person became known to us.",
+    "not_considered.came_later": "The audience was frozen on {frozen_at}, before this person became known to us. Who"
+    " registered before the version takes effect joins it; who registered later finds it in force.",
+    "joined.registered": "They became known to us after the audience was frozen, and were looked at on {at}.",
+    "joined.restored": "Their account was open again on {at}, so they were looked at once more.",
+    "joined.new_address": "They had another address on {at}, and nothing had reached them, so they were looked at once"
+    " more.",
     "left_out.erased": "They were not told: their data had been erased.",
     "left_out.closed": "They were not told: their account was closed.",
     "left_out.suspended": "They were not told: their account was suspended.",
@@ -76,6 +81,9 @@ ENGLISH: Mapping[str, str] = {
     "event.last_seen": "Last used the site on this day",
     "event.registration_shown": "Registered with this version on show",
     "event.considered": "Considered for the audience: {reason}",
+    "event.joined_registered": "Joined the audience after it was frozen, as they became known later: {reason}",
+    "event.joined_restored": "Joined the audience after it was frozen, as their account was open again: {reason}",
+    "event.joined_new_address": "Is tried once more, as they have another address: {reason}",
     "event.tried": "About to send",
     "event.accepted_by_relay": "Our relay took the letter over",
     "event.accepted_by_recipient": "The recipient's server accepted the letter",

@@ -318,7 +318,9 @@ class Delivery:
 
     async def _writer(self, campaign_id: int) -> Writer:
         writer = self._writers.get(campaign_id)
-        if writer is None:
+        # Who joins late may know another version than anybody did: what changed since is listed for them too.
+        compared = await self.db.value("letters.compared", campaign_id=campaign_id)
+        if writer is None or writer.telling.compared != compared:
             telling = await gather(self.db, campaign_id)
             writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
         return writer

@@ -99,6 +99,11 @@ class Telling:
     correction: Correction | None = None
     usual: int | None = None
 
+    @property
+    def compared(self) -> int:
+        """With how many texts of earlier versions its texts are compared."""
+        return sum(len(words.since) for words in self.texts.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -239,6 +239,16 @@ CREATE TABLE registration (
     PRIMARY KEY (lane, person_id, version_id)
 );
 
+-- People who became known while a version is being told, who came back, or who have another address: left by the people
+-- stage for the campaigns stage, which looks whether an audience was frozen without them.
+CREATE TABLE arrival (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    site        text NOT NULL,
+    mark        bigint NOT NULL DEFAULT 1,      -- grows when there is more news of them before somebody looked
+    PRIMARY KEY (lane, person_id)
+);
+
 -- Addresses that must not be written to, whoever they belong to.
 CREATE TABLE suppression (
     site        text NOT NULL REFERENCES site,
@@ -284,6 +294,7 @@ CREATE TABLE campaign (
     tallied     jsonb NOT NULL DEFAULT '[]',    -- the counters when it was last resumed: the breaker looks at what came since
     closed_at   timestamptz,
     frozen      jsonb,                          -- counts by reason and by channel, as frozen
+    reconcile_at timestamptz,                   -- when all people are next compared with the audience; NULL: no more
     superseded_by integer REFERENCES campaign,  -- tells of a newer version: from then on this one sends nothing more
     CHECK ((corrects IS NULL) = (words IS NULL))
 );
@@ -340,6 +351,7 @@ CREATE TABLE plan (
     locale      text NOT NULL,                  -- the one used, after the fallback chain
     channels    text[] NOT NULL,                -- told by these, at once; empty: nothing reaches them
     fallback    text[] NOT NULL,                -- then by these, when the others failed
+    late        boolean NOT NULL DEFAULT false, -- of people who joined after the freeze: no slice is walked for them
     PRIMARY KEY (campaign_id, plan)
 );
 
@@ -349,7 +361,8 @@ CREATE TYPE notice_reason AS ENUM (
     'not_reached'                                                               -- left out
 );
 
--- The promise to tell one person of one version, or why not. Immutable; a partition per campaign.
+-- The promise to tell one person of one version, or why not; a partition per campaign. Immutable, but for those of whom
+-- ``joined`` says what stood here before.
 CREATE TABLE notice (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,
@@ -369,6 +382,19 @@ CREATE TABLE changed (
     content     jsonb,                          -- NULL: not compared yet
     PRIMARY KEY (campaign_id, since, locale)
 );
+
+-- Notices that came, or came to something else, after the freeze: why, and what they said before. Append-only.
+CREATE TABLE joined (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    at          timestamptz NOT NULL,
+    why         text NOT NULL CHECK (why IN ('registered', 'restored', 'new_address')),
+    was         notice_reason,                  -- NULL: there was no notice
+    reason      notice_reason NOT NULL,
+    PRIMARY KEY (lane, person_id, campaign_id, at)
+);
+CREATE INDEX joined_campaign ON joined (campaign_id);
 
 -- ---------------------------------------------------------------- delivery
 
@@ -454,6 +480,7 @@ CREATE TABLE retry (
     failures    smallint NOT NULL,              -- how many of the earlier ones count against the schedule
     due_at      timestamptz,                    -- NULL: when somebody says so (a site that holds what is of unknown fate)
     unsure      boolean NOT NULL DEFAULT false, -- the fate of the last attempt is unknown: a report may answer it
+    since       smallint NOT NULL DEFAULT 1,    -- the first attempt of this round: what came of earlier ones is known
     PRIMARY KEY (lane, person_id, campaign_id, channel)
 );
 
@@ -671,7 +698,12 @@ SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan, n.since,
            WHEN n.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded'
            WHEN told.told_at IS NOT NULL THEN 'told'   -- also whom nothing of the plan could reach: shown at a login
            WHEN n.reason <> 'in_scope' THEN n.reason::text
-           WHEN told.withheld OR told.failed >= cardinality(p.channels || p.fallback) THEN 'unreachable'
+           WHEN (told.withheld OR told.failed >= cardinality(p.channels || p.fallback)) AND (
+               -- They came back, or have another address: they are tried once more. By key, not by a hash of the table.
+               SELECT true FROM retry q
+               WHERE q.lane = n.lane AND q.person_id = n.person_id AND q.campaign_id = n.campaign_id
+               LIMIT 1
+           ) IS NULL THEN 'unreachable'
            WHEN c.superseded_by IS NOT NULL THEN 'superseded'
            ELSE 'pending'
        END AS status
@@ -696,6 +728,6 @@ LEFT JOIN LATERAL (
         WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = n.campaign_id
         UNION ALL
         SELECT 'inbox', 0::smallint, c.inbox_at, NULL, NULL, NULL, true, false
-        WHERE 'inbox' = ANY (p.channels) AND n.reason = 'in_scope' AND c.inbox_at IS NOT NULL
+        WHERE 'inbox' = ANY (p.channels) AND NOT p.late AND n.reason = 'in_scope' AND c.inbox_at IS NOT NULL
     ) w
 ) told ON true;

@@ -48,7 +48,7 @@ FROM (
     FROM notice n
     JOIN unnest(:earlier_campaigns, :campaign_ranks) AS c (campaign_id, rank) USING (campaign_id)
     JOIN campaign i ON i.campaign_id = n.campaign_id AND i.inbox_at IS NOT NULL
-    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND 'inbox' = ANY (p.channels)
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND 'inbox' = ANY (p.channels) AND NOT p.late
     WHERE n.campaign_id = ANY (:earlier_campaigns) AND n.reason = 'in_scope'
     UNION ALL
     SELECT a.lane, a.person_id, array_position(:earlier::integer[], a.version_id)
@@ -56,6 +56,19 @@ FROM (
     WHERE a.version_id = ANY (:earlier)
 ) told_or_accepted
 GROUP BY lane, person_id
+
+-- fragment: asked
+SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan,
+       (:earlier::integer[])[greatest(known.rank, coalesce(
+           array_position(:earlier_labels::text[], registration_version),
+           (:in_force::integer[])[1 + width_bucket(registered_at, :in_force_from::timestamptz[])]
+       ))] AS since
+FROM (
+    @considered
+) considered
+LEFT JOIN (
+    @known
+) known USING (lane, person_id)
 
 -- fragment: reached
 SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
@@ -130,17 +143,7 @@ WITH considered AS MATERIALIZED (
 -- lanes: all
 -- A notice for every person of the site: the promise, or the reason, and the version that they last knew. In key order:
 -- so it is read when it is sent.
-SELECT lane, person_id, :campaign_id::integer AS campaign_id, reason, plan,
-       (:earlier::integer[])[greatest(known.rank, coalesce(
-           array_position(:earlier_labels::text[], registration_version),
-           (:in_force::integer[])[1 + width_bucket(registered_at, :in_force_from::timestamptz[])]
-       ))] AS since
-FROM (
-    @considered
-) considered
-LEFT JOIN (
-    @known
-) known USING (lane, person_id)
+@asked
 ORDER BY int2send(lane) || uuid_send(person_id)   -- the order of the key; one string of bytes is sorted faster
 
 -- name: freeze_correction
@@ -362,10 +365,11 @@ LIMIT 1
 
 -- name: open
 -- lanes: all
--- The audience is frozen and its counts are kept: sending begins.
+-- The audience is frozen and its counts are kept: sending begins. Who came while it was being frozen is looked for soon.
 UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, stages = :stages::integer,
+    reconcile_at = CASE WHEN corrects IS NULL THEN :now::timestamptz + interval '1 hour' END,
     inbox_at = CASE WHEN :stages = 1 THEN :now::timestamptz END, frozen = (
-    SELECT jsonb_object_agg(reason, count)
+    SELECT coalesce(jsonb_object_agg(reason, count), '{}')
     FROM (SELECT reason, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason) counted
 )
 WHERE campaign_id = :campaign_id
@@ -489,3 +493,201 @@ UPDATE campaign c SET tallied = (
     @tallies
 )
 WHERE c.campaign_id = :campaign_id
+
+-- name: arrivals
+-- lanes: all
+-- Some people who came, came back or have another address since somebody looked.
+SELECT lane, person_id, site, mark FROM arrival ORDER BY lane, person_id LIMIT :most
+
+-- name: joinable
+-- lanes: none
+-- The campaigns of a site whose audience somebody may still join: frozen, or just being frozen.
+SELECT campaign_id FROM campaign
+WHERE site = :site AND corrects IS NULL AND superseded_by IS NULL AND state IN ('approved', 'sending', 'paused', 'done')
+ORDER BY campaign_id
+
+-- name: kinds_of
+-- lanes: all
+-- The kinds of some people, as far as telling them goes.
+SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable
+FROM unnest(:lanes::smallint[], :people::uuid[]) AS a (lane, person_id)
+JOIN person p ON p.lane = a.lane AND p.person_id = a.person_id
+LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
+
+-- name: plans
+-- lanes: none
+-- The plans of a campaign.
+SELECT plan, requested_locale, preference, email_usable, locale, channels, fallback, late FROM plan
+WHERE campaign_id = :campaign_id
+ORDER BY plan
+
+-- name: join_slices
+-- lanes: none
+-- Slices for the channels by which somebody who joins is told and nobody was: nothing to walk through, only who is queued.
+INSERT INTO slice (campaign_id, channel, slice, stage, from_lane, from_person, to_lane, to_person,
+                   cursor_lane, cursor_person)
+SELECT DISTINCT c.campaign_id, channel, 1, c.stages, (-1)::smallint, '00000000-0000-0000-0000-000000000000'::uuid,
+       1024::smallint, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid,
+       1024::smallint, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+FROM campaign c
+JOIN plan p ON p.campaign_id = c.campaign_id AND p.late
+CROSS JOIN unnest(p.channels || p.fallback) AS channel
+WHERE c.campaign_id = :campaign_id
+  AND NOT EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.campaign_id AND s.channel = channel.channel)
+
+-- name: lock_slices
+-- lanes: none
+-- Lock the slices that some people lie in, in the order in which everybody locks slices.
+SELECT FROM slice s
+WHERE s.campaign_id = :campaign_id AND EXISTS (
+    SELECT FROM unnest(:lanes::smallint[], :people::uuid[]) AS a (lane, person_id)
+    WHERE (a.lane, a.person_id) > (s.from_lane, s.from_person) AND (a.lane, a.person_id) <= (s.to_lane, s.to_person)
+)
+ORDER BY s.channel, s.slice
+FOR UPDATE
+
+-- name: join
+-- lanes: all
+-- What the freeze asked of everybody, asked of some people alone (what hides the tables holds only theirs). Those
+-- join who have no notice and registered before the version takes effect, who were left out for an account that is open
+-- again, and whom nothing reached and who came back or have another address since. Their notices are written, what stood
+-- there before, and what is to be tried; and the slices that they lie in are woken.
+WITH considered AS MATERIALIZED (
+    WITH person AS MATERIALIZED (
+        SELECT q.*
+        FROM unnest(:lanes::smallint[], :people::uuid[]) AS a (lane, person_id)
+        JOIN person q ON q.lane = a.lane AND q.person_id = a.person_id
+    ), outcome AS MATERIALIZED (
+        SELECT x.* FROM person p JOIN outcome x ON x.lane = p.lane AND x.person_id = p.person_id
+    ), notice AS MATERIALIZED (
+        SELECT x.* FROM person p JOIN notice x ON x.lane = p.lane AND x.person_id = p.person_id
+    ), accepted AS MATERIALIZED (
+        SELECT x.* FROM person p JOIN accepted x ON x.lane = p.lane AND x.person_id = p.person_id
+    ), ever_accepted AS MATERIALIZED (
+        SELECT x.* FROM person p JOIN ever_accepted x ON x.lane = p.lane AND x.person_id = p.person_id
+    )
+    @asked
+), joining AS MATERIALIZED (
+    SELECT c.lane, c.person_id, n.reason AS was,
+           CASE WHEN n.reason = 'in_scope' THEN n.reason ELSE c.reason END AS reason,
+           CASE WHEN n.reason = 'in_scope' THEN n.plan ELSE c.plan END AS plan, c.since,
+           CASE WHEN n.reason IS NULL THEN 'registered'
+                WHEN n.reason IN ('suspended', 'closed', 'dormant') OR tried.withheld THEN 'restored'
+                ELSE 'new_address'
+           END AS why
+    FROM considered c
+    JOIN person p ON p.lane = c.lane AND p.person_id = c.person_id
+    LEFT JOIN notice n ON n.lane = c.lane AND n.person_id = c.person_id AND n.campaign_id = :campaign_id
+    LEFT JOIN LATERAL (
+        SELECT status FROM standing s
+        WHERE s.lane = c.lane AND s.person_id = c.person_id AND s.campaign_id = :campaign_id
+    ) stands ON n.reason IN ('in_scope', 'unreachable', 'suppressed')
+    LEFT JOIN LATERAL (
+        SELECT bool_or(kind = 'withheld') AS withheld FROM outcome o
+        WHERE o.lane = c.lane AND o.person_id = c.person_id AND o.campaign_id = :campaign_id
+    ) tried ON n.reason = 'in_scope'
+    WHERE CASE
+        WHEN n.reason IS NULL THEN p.registered_at < :effective_at::timestamptz
+        WHEN n.reason IN ('suspended', 'closed', 'dormant')
+            THEN c.reason NOT IN ('suspended', 'closed', 'dormant', 'erased')
+        WHEN n.reason IN ('unreachable', 'suppressed') THEN c.reason = 'in_scope' AND stands.status <> 'told'
+        ELSE n.reason = 'in_scope' AND c.reason = 'in_scope' AND stands.status = 'unreachable'
+    END
+), queued AS MATERIALIZED (
+    SELECT j.lane, j.person_id, next.channel, next.attempt
+    FROM joining j
+    JOIN person p ON p.lane = j.lane AND p.person_id = j.person_id
+    JOIN plan k ON k.campaign_id = :campaign_id AND k.plan = j.plan
+    CROSS JOIN LATERAL (
+        SELECT channel, 1 AS attempt FROM unnest(k.channels) AS channel WHERE j.was IS DISTINCT FROM 'in_scope'
+        UNION ALL
+        -- Where it was not their turn as they were away, and by email where the address is another one now.
+        SELECT last.channel, last.attempt + 1
+        FROM (
+            SELECT DISTINCT ON (t.channel) t.channel, t.attempt, t.withheld, t.address
+            FROM (
+                SELECT channel, attempt, bool_or(kind = 'withheld') AS withheld, NULL AS address FROM outcome
+                WHERE lane = j.lane AND person_id = j.person_id AND campaign_id = :campaign_id
+                GROUP BY channel, attempt
+                UNION ALL
+                SELECT channel, attempt, false, address FROM intent
+                WHERE lane = j.lane AND person_id = j.person_id AND campaign_id = :campaign_id
+            ) t
+            ORDER BY t.channel, t.attempt DESC, t.withheld DESC, t.address NULLS LAST
+        ) last
+        WHERE j.was = 'in_scope' AND last.channel = ANY (k.channels || k.fallback)
+          AND (last.withheld OR last.channel = 'email' AND last.address <> p.email)
+    ) next
+    WHERE j.reason = 'in_scope'
+), written AS (
+    INSERT INTO notice AS n (lane, person_id, campaign_id, reason, plan, since)
+    SELECT lane, person_id, :campaign_id, reason, plan, since FROM joining
+    WHERE was IS DISTINCT FROM 'in_scope'
+    ORDER BY lane, person_id
+    ON CONFLICT (lane, person_id, campaign_id)
+    DO UPDATE SET reason = excluded.reason, plan = excluded.plan, since = excluded.since
+), compared AS (
+    INSERT INTO changed (campaign_id, since, locale)
+    SELECT :campaign_id, knew.since, new.locale
+    FROM (SELECT DISTINCT since FROM joining WHERE since IS NOT NULL) knew
+    JOIN version_text new ON new.version_id = :version_id
+    JOIN version_text old ON old.version_id = knew.since AND old.locale = new.locale
+    ON CONFLICT DO NOTHING
+), noted AS (
+    INSERT INTO joined (lane, person_id, campaign_id, at, why, was, reason)
+    SELECT j.lane, j.person_id, :campaign_id, greatest(:now, max(b.at) + interval '1 microsecond'), j.why, j.was, j.reason
+    FROM joining j
+    LEFT JOIN joined b ON b.lane = j.lane AND b.person_id = j.person_id AND b.campaign_id = :campaign_id
+    WHERE j.was IS DISTINCT FROM 'in_scope'
+       OR EXISTS (SELECT FROM queued q WHERE q.lane = j.lane AND q.person_id = j.person_id)
+    GROUP BY j.lane, j.person_id, j.why, j.was, j.reason
+    RETURNING lane
+), tried AS (
+    INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, since, failures, due_at)
+    SELECT lane, person_id, :campaign_id, channel, attempt, attempt, 0, :now FROM queued
+    ORDER BY lane, person_id
+    ON CONFLICT DO NOTHING
+), woken AS (
+    UPDATE slice s SET due_at = least(s.due_at, :now)
+    WHERE s.campaign_id = :campaign_id AND EXISTS (
+        SELECT FROM queued q
+        WHERE q.channel = s.channel AND (q.lane, q.person_id) > (s.from_lane, s.from_person)
+          AND (q.lane, q.person_id) <= (s.to_lane, s.to_person)
+    )
+)
+SELECT DISTINCT lane FROM noted ORDER BY lane
+
+-- name: welcomed
+-- lanes: all
+-- Somebody looked, unless there was more news of these people meanwhile.
+DELETE FROM arrival a
+USING unnest(:lanes::smallint[], :people::uuid[], :marks::bigint[]) AS w (lane, person_id, mark)
+WHERE a.lane = w.lane AND a.person_id = w.person_id AND a.mark = w.mark
+
+-- name: to_reconcile
+-- lanes: none
+-- A campaign whose audience is to be compared with all people now.
+SELECT campaign_id FROM campaign
+WHERE reconcile_at <= :now AND superseded_by IS NULL AND state IN ('sending', 'paused', 'done')
+ORDER BY reconcile_at
+LIMIT 1
+
+-- name: reconcile
+-- lanes: all
+-- Whom an audience was frozen without, or who is back: they have arrived, whatever was left of it before.
+INSERT INTO arrival (lane, person_id, site)
+SELECT p.lane, p.person_id, p.site
+FROM person p
+LEFT JOIN notice n ON n.campaign_id = :campaign_id AND n.lane = p.lane AND n.person_id = p.person_id
+WHERE p.site = :site
+  AND CASE WHEN n.reason IS NULL THEN p.registered_at < :effective_at::timestamptz
+           ELSE n.reason IN ('suspended', 'closed') AND p.status IN ('active', 'dormant') END
+ORDER BY p.lane, p.person_id
+ON CONFLICT (lane, person_id) DO NOTHING
+
+-- name: reconciled
+-- lanes: none
+-- Compared: again within a day, and for the last time once the version took effect.
+UPDATE campaign SET reconcile_at = CASE
+    WHEN :now < :effective_at::timestamptz THEN least(:now::timestamptz + interval '1 day', :effective_at) END
+WHERE campaign_id = :campaign_id

@@ -17,13 +17,24 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     SELECT at, 1, 'registration_shown', version_id, NULL, NULL, NULL, '{}'
     FROM registration WHERE lane = :lane AND person_id = :person_id
     UNION ALL
-    SELECT c.frozen_at, 2, 'considered', c.version_id, n.campaign_id, NULL, NULL,
-           jsonb_build_object('reason', n.reason, 'requested_locale', p.requested_locale, 'locale', p.locale,
-                              'channels', p.channels, 'fallback', p.fallback)
+    SELECT coalesce(j.at, c.frozen_at), 2, 'considered', c.version_id, n.campaign_id, NULL, NULL,
+           jsonb_build_object('reason', coalesce(j.reason, n.reason), 'requested_locale', p.requested_locale,
+                              'locale', p.locale, 'channels', p.channels, 'fallback', p.fallback)
     FROM notice n
     JOIN campaign c ON c.campaign_id = n.campaign_id
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan
+    LEFT JOIN LATERAL (   -- what the first look found: at the freeze, or when they came after it
+        SELECT CASE WHEN was IS NULL THEN at END AS at, coalesce(was, reason) AS reason FROM joined
+        WHERE lane = n.lane AND person_id = n.person_id AND campaign_id = n.campaign_id
+        ORDER BY joined.at LIMIT 1
+    ) j ON true
     WHERE n.lane = :lane AND n.person_id = :person_id
+    UNION ALL
+    SELECT j.at, 2, 'joined_' || j.why, c.version_id, j.campaign_id, NULL, NULL,
+           jsonb_build_object('was', j.was, 'reason', j.reason)
+    FROM joined j
+    JOIN campaign c ON c.campaign_id = j.campaign_id
+    WHERE j.lane = :lane AND j.person_id = :person_id
     UNION ALL
     SELECT (t ->> 'at')::timestamptz, 4, 'placed', c.version_id, s.campaign_id, t ->> 'channel', 0, '{}'
     FROM standing s
@@ -106,6 +117,14 @@ SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at,
 FROM reached r
 WHERE r.lane = :lane AND r.person_id = :person_id AND r.campaign_id = :campaign_id
 ORDER BY coalesce(r.told_at, r.failed_at), r.channel, r.attempt
+
+-- name: joined
+-- lanes: one
+-- Why one person's notice of a campaign came, or came to something else, after the freeze.
+SELECT at, why, was::text AS was, reason::text AS reason
+FROM joined
+WHERE lane = :lane AND person_id = :person_id AND campaign_id = :campaign_id
+ORDER BY at
 
 -- name: uses
 -- lanes: one
@@ -207,6 +226,8 @@ WITH standings AS MATERIALIZED (
 SELECT 'reason' AS part, reason::text AS name, count(*) AS count, NULL::timestamptz AS latest
 FROM notice WHERE campaign_id = :campaign_id
 GROUP BY reason
+UNION ALL
+SELECT 'joined', why, count(*), NULL FROM joined WHERE campaign_id = :campaign_id GROUP BY why
 UNION ALL
 SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL

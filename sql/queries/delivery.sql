@@ -64,7 +64,7 @@ WITH last AS (
     FROM slice s
     JOIN intent i ON i.campaign_id = s.campaign_id AND i.channel = s.channel
     JOIN notice n ON n.lane = i.lane AND n.person_id = i.person_id AND n.campaign_id = i.campaign_id
-    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND i.channel = ANY (p.channels)
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND i.channel = ANY (p.channels) AND NOT p.late
     WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
       AND i.campaign_id = :campaign_id AND i.channel = :channel
       AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
@@ -79,7 +79,7 @@ WITH last AS (
     JOIN notice n ON n.campaign_id = :campaign_id
         AND (n.lane, n.person_id) > (last.cursor_lane, last.cursor_person)
         AND (n.lane, n.person_id) < (last.lane, last.person_id)
-    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND :channel = ANY (p.channels)
+    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND :channel = ANY (p.channels) AND NOT p.late
     WHERE n.reason = 'in_scope'
       AND NOT EXISTS (
           SELECT FROM intent i
@@ -156,7 +156,8 @@ WITH next AS MATERIALIZED (
     FROM notice n
     WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
       AND n.plan = ANY (ARRAY(
-          SELECT pl.plan FROM plan pl WHERE pl.campaign_id = :campaign_id AND :channel = ANY (pl.channels)
+          SELECT pl.plan FROM plan pl
+          WHERE pl.campaign_id = :campaign_id AND :channel = ANY (pl.channels) AND NOT pl.late
       ))
       AND (n.lane, n.person_id) > (:cursor_lane::smallint, :cursor_person::uuid)
       AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
@@ -209,7 +210,7 @@ WHERE r.campaign_id = :campaign_id AND r.channel = :channel
   AND EXISTS (
       SELECT FROM outcome o
       WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
-        AND o.channel = r.channel
+        AND o.channel = r.channel AND o.attempt >= r.since
         AND o.kind NOT IN ('deferred', 'unknown')
   )
 

@@ -17,7 +17,8 @@ CROSS JOIN LATERAL (
                WHEN 'recipient' THEN r.placed OR r.recipient_at IS NOT NULL OR r.shown_at IS NOT NULL
                ELSE r.shown_at IS NOT NULL
            END), false) AS enough,
-           coalesce(bool_or(r.withheld), false) AS gone    -- they left, or were shut out
+           -- They left, or were shut out, and were not tried since.
+           coalesce(max(r.attempt) FILTER (WHERE r.withheld) >= max(r.attempt), false) AS gone
     FROM reached r
     WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = :campaign_id
 ) known
@@ -28,7 +29,7 @@ CROSS JOIN LATERAL (
         WHERE i.lane = n.lane AND i.person_id = n.person_id AND i.campaign_id = :campaign_id
         GROUP BY i.channel
         UNION ALL
-        SELECT c.inbox_at WHERE 'inbox' = ANY (p.channels)
+        SELECT c.inbox_at WHERE 'inbox' = ANY (p.channels) AND NOT p.late
     ) first
 ) tried
 CROSS JOIN LATERAL (

@@ -12,7 +12,7 @@ WHERE r.campaign_id = :campaign_id AND r.due_at IS NULL
   AND NOT EXISTS (
       SELECT FROM outcome o
       WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id AND o.channel = r.channel
-        AND o.kind NOT IN ('deferred', 'unknown')
+        AND o.attempt >= r.since AND o.kind NOT IN ('deferred', 'unknown')
   )
 
 -- name: held

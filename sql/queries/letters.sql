@@ -29,6 +29,11 @@ JOIN version v ON v.version_id = c.since
 WHERE c.campaign_id = :campaign_id
 ORDER BY v.ordinal DESC, c.locale
 
+-- name: compared
+-- lanes: none
+-- With how many texts of earlier versions a campaign's letters compare theirs.
+SELECT count(*) FROM changed WHERE campaign_id = :campaign_id
+
 -- name: keep_changed
 -- lanes: none
 -- Keep what was compared, unless another process was first: what that one found is what is said.

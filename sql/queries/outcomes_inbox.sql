@@ -17,7 +17,7 @@ CROSS JOIN LATERAL (
     WHERE x.lane = n.lane AND x.person_id = n.person_id AND x.campaign_id = n.campaign_id AND x.channel = 'inbox'
 ) o
 WHERE n.lane = :lane AND n.person_id = :person_id AND n.reason = 'in_scope'
-  AND ('inbox' = ANY (pl.channels) AND c.inbox_at IS NOT NULL OR o.placed_at IS NOT NULL)
+  AND ('inbox' = ANY (pl.channels) AND NOT pl.late AND c.inbox_at IS NOT NULL OR o.placed_at IS NOT NULL)
 
 -- name: list
 -- lanes: one

@@ -8,8 +8,9 @@ registered_at, registration_version, changed_at, last_seen_on, closed_at
 -- lanes: all
 -- A batch of people, each of them whole: what is not given is emptied, but for what registration said. Who is already
 -- so is not touched. In key order, so that two imports that meet wait for each other instead of locking each other out.
+-- While a version is being told, who comes, comes back or has another address is left for the audience of it.
 WITH incoming AS (
-    SELECT i.lane, i.external_id, i.person_id, i.status, i.email, decode(i.email_mac, 'hex') AS email_mac, i.locale,
+    SELECT p.status AS was, p.email AS was_email, i.lane, i.external_id, i.person_id, i.status, i.email, decode(i.email_mac, 'hex') AS email_mac, i.locale,
            i.time_zone, i.country, i.roles, i.channels, i.attributes,
            coalesce(i.registered_at, p.registered_at, :now::timestamptz) AS registered_at,
            coalesce(i.registration_version, p.registration_version) AS registration_version
@@ -44,7 +45,25 @@ written AS (
         channels = EXCLUDED.channels, attributes = EXCLUDED.attributes, registered_at = EXCLUDED.registered_at,
         registration_version = EXCLUDED.registration_version, changed_at = EXCLUDED.changed_at,
         closed_at = CASE EXCLUDED.status WHEN 'closed' THEN coalesce(was.closed_at, EXCLUDED.closed_at) END
-    RETURNING person_id
+    RETURNING lane, external_id, person_id
+), open AS (
+    SELECT max(v.effective_at) AS latest
+    FROM campaign c
+    JOIN version v USING (version_id)
+    WHERE c.site = :site AND c.corrects IS NULL AND c.superseded_by IS NULL
+      AND c.state NOT IN ('cancelled', 'superseded')
+), arrived AS (
+    INSERT INTO arrival (lane, person_id, site)
+    SELECT w.lane, w.person_id, :site
+    FROM written w
+    JOIN incoming i ON i.lane = w.lane AND i.external_id = w.external_id
+    WHERE (SELECT latest FROM open) IS NOT NULL
+      AND CASE WHEN i.was IS NULL THEN i.registered_at < (SELECT latest FROM open)
+               ELSE i.was <> i.status AND i.status IN ('active', 'dormant')
+                    OR i.email IS DISTINCT FROM i.was_email AND i.email IS NOT NULL
+          END
+    ORDER BY w.lane, w.person_id
+    ON CONFLICT (lane, person_id) DO UPDATE SET mark = arrival.mark + 1
 )
 SELECT count(*) FILTER (WHERE made) AS created, count(*) FILTER (WHERE NOT made) AS changed
 FROM (SELECT person_id IN (SELECT person_id FROM incoming) AS made FROM written) w

@@ -351,6 +351,9 @@ INSERT INTO baseline SELECT lane, person_id, {version}, 1, 'imported', {at}, '',
 INSERT INTO act SELECT lane, person_id, gen_random_uuid(), {version}, 'accept', 'en', '', {at} FROM notice;
 INSERT INTO registration SELECT lane, person_id, {version}, {at} FROM notice;
 INSERT INTO activity SELECT lane, person_id, {at}::date, {at}, {at}, 'login', '', '', '', {at} FROM notice;
+INSERT INTO retry SELECT lane, person_id, {campaign}, 'email', 1, 0, {at} FROM notice WHERE lane % 20 = 0;
+INSERT INTO joined SELECT lane, person_id, {campaign}, {at}, 'restored', 'closed', 'in_scope' FROM notice
+WHERE lane % 9 = 0;
 ANALYZE
 """
 

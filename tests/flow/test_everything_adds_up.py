@@ -19,6 +19,7 @@ from notifier.activity.record import record
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.campaign import list_campaigns
 from notifier.campaigns.correct import correct
+from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.steer import STEPS, steer
 from notifier.channels import inbox
 from notifier.channels.channel import Channel, Feedback, Permit, Ready, Sent
@@ -128,7 +129,7 @@ class World:
             "locale": self.dice.choice(["", "en", "ja-JP"]),
             "status": self.dice.choice(["active"] * 6 + ["dormant", "suspended", "closed"]),
             "channels": self.dice.choice([[], [], ["inbox"], ["webhook", "email"]]),
-            "registered_at": "2020-01-01T00:00:00Z",
+            "registered_at": self.dice.choice(["2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z", None]),
         } | ({"registration_version": f"v{len(self.versions)}"} if self.dice.random() < 0.03 else {})
 
     async def _lines(self, one: Callable[[], dict[str, Any]]) -> AsyncIterator[bytes]:
@@ -175,6 +176,10 @@ class World:
 
     async def audiences_are_frozen(self) -> None:
         while await freeze_next(self.db, 4, self.clock.now()):
+            pass
+
+    async def arrivals_join(self) -> None:
+        while await join_late(self.db, self.clock.now()) or await reconcile(self.db, self.clock.now()):
             pass
 
     async def people_without_evidence_are_looked_for(self) -> None:
@@ -257,6 +262,7 @@ class World:
             self.a_worker_works, self.a_worker_works, self.a_worker_works, self.reports_come_back,
             self.somebody_reads_their_messages, self.somebody_signs_in, self.people_use_the_site, self.somebody_acts,
             self.time_passes, self.people_without_evidence_are_looked_for, self.somebody_corrects,
+            self.arrivals_join,
         ]  # fmt: skip
         thing = self.dice.choice(things)
         try:
@@ -275,6 +281,7 @@ class World:
                 await steer(self.db, "kumo", campaign.campaign_id, "resume", "test", "", self.clock.now())
         await self.audiences_are_frozen()
         for _ in range(12):
+            await self.arrivals_join()
             await self.people_without_evidence_are_looked_for()
             while await self.delivery.deliver_next(bool):
                 pass
@@ -306,7 +313,7 @@ async def standing_is_what_the_outcomes_say(world: World, campaign_id: int, told
     people: set[UUID] = {person for person, _, _ in reached - failed}
     planned = await world.rows(
         "SELECT person_id FROM notice JOIN plan USING (campaign_id, plan)"  # noqa: S608 - a number
-        f" WHERE campaign_id = {campaign_id} AND reason = 'in_scope' AND 'inbox' = ANY (channels)"
+        f" WHERE campaign_id = {campaign_id} AND reason = 'in_scope' AND 'inbox' = ANY (channels) AND NOT late"
     )
     people |= {row["person_id"] for row in planned}
     standing = await world.rows(
@@ -331,10 +338,18 @@ NEVER = {
         SELECT i.* FROM intent i WHERE i.attempt > 1 AND NOT EXISTS (
             SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id, o.channel, o.attempt)
                 = (i.lane, i.person_id, i.campaign_id, i.channel, i.attempt - 1)
-            AND o.kind IN ('deferred', 'unknown'))""",
+            AND (o.kind IN ('deferred', 'unknown') OR o.at <= (
+                SELECT max(j.at) FROM joined j
+                WHERE (j.lane, j.person_id, j.campaign_id) = (i.lane, i.person_id, i.campaign_id))))""",
     "another try after it had arrived or failed for good": """
         SELECT i.* FROM intent i JOIN outcome o USING (lane, person_id, campaign_id, channel)
-        WHERE o.attempt < i.attempt AND o.at < i.at AND o.kind NOT IN ('deferred', 'unknown')""",
+        WHERE o.attempt < i.attempt AND o.at < i.at AND o.kind NOT IN ('deferred', 'unknown') AND NOT EXISTS (
+            SELECT FROM joined j WHERE (j.lane, j.person_id, j.campaign_id) = (i.lane, i.person_id, i.campaign_id)
+            AND j.at BETWEEN o.at AND i.at AND j.why IN ('restored', 'new_address'))""",
+    "somebody who joined although they have a notice from the freeze": """
+        SELECT j.* FROM joined j WHERE j.was IS NULL AND EXISTS (
+            SELECT FROM joined b WHERE (b.lane, b.person_id, b.campaign_id) = (j.lane, j.person_id, j.campaign_id)
+            AND b.at < j.at)""",
     "a letter after its campaign was ended": """
         SELECT i.* FROM intent i JOIN campaign c USING (campaign_id)
         WHERE c.state IN ('cancelled', 'superseded') AND i.at > c.closed_at""",

@@ -36,6 +36,9 @@ class CampaignReport(CampaignSummary):
     objections: int
     by_channel: dict[str, dict[str, int]] = Field(description="Planned, and outcomes so far, by channel.")
     failures: dict[str, int] = Field(description="Why letters failed, by class.")
+    joined: dict[str, int] = Field(
+        description="After the freeze: registered (late, or known to us late), restored, new_address."
+    )
     forecast: Forecast | None = Field(
         description="When the last person is told at this pace and by the limits, and how many too late."
     )

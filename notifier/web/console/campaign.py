@@ -107,7 +107,8 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         reasons = by_reason(counts)
         return {
             "levels": planned_levels(reasons), "adds_up": True, "gaps": (), "reasons": left_out(reasons),
-            "failures": [], "forecast": await planned_forecast(service.db, campaign, letters_of(counts), now),
+            "failures": [], "joined": [],
+            "forecast": await planned_forecast(service.db, campaign, letters_of(counts), now),
         }  # fmt: skip
     report = await campaign_report(service.db, campaign.campaign_id, now)
     notices = f"/console/campaigns/{campaign.campaign_id}/notices?status="
@@ -117,6 +118,7 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         "gaps": report.gaps,
         "reasons": left_out(report.excluded),
         "failures": list(report.failures.items()),
+        "joined": [(why, count) for why, count in report.joined.items() if count],
         "forecast": report.forecast,
     }
 
