@@ -57,6 +57,7 @@ class Delivery:
     worker: str
     settled: Callable[[], None] = lambda: None  # called when outcomes were committed
     _writers: dict[int, Writer] = field(default_factory=dict)
+    _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
     _sheets: Sheets = field(init=False)
     _refusing: Refusing = field(init=False)
     # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
@@ -317,13 +318,14 @@ class Delivery:
         return state in SENDING
 
     async def _writer(self, campaign_id: int) -> Writer:
-        writer = self._writers.get(campaign_id)
-        # Who joins late may know another version than anybody did: what changed since is listed for them too.
-        compared = await self.db.value("letters.compared", campaign_id=campaign_id)
-        if writer is None or writer.telling.compared != compared:
-            telling = await gather(self.db, campaign_id)
-            writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
-        return writer
+        async with self._gathering:  # slices are begun several at a time: one gathers what all of them need
+            writer = self._writers.get(campaign_id)
+            # Who joins late may know another version than anybody did: what changed since is listed for them too.
+            compared = await self.db.value("letters.compared", campaign_id=campaign_id)
+            if writer is None or writer.telling.compared != compared:
+                telling = await gather(self.db, campaign_id)
+                writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
+            return writer
 
 
 def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[list[Tried], list[Row], list[Letter]]:
