@@ -1,4 +1,4 @@
-"""What stands around a letter on the wire: MAIL and RCPT as a server wants them, content with its final dot. Pure."""
+"""What stands around a letter on the wire: MAIL and RCPT as a server wants them, content. Pure."""
 
 import re
 from collections.abc import Set as AbstractSet
@@ -37,6 +37,11 @@ def content(letter: Letter, headers: bytes = b"") -> bytes:
         return b"%b%b.\r\n" % (headers, letter.body)
     body = headers + letter.body
     return b"%b%b.\r\n" % (b"." if body.startswith(b".") else b"", body.replace(b"\r\n.", b"\r\n.."))
+
+
+def chunk(letter: Letter, headers: bytes = b"") -> bytes:
+    """A whole letter as its only chunk (RFC 3030, 2): byte for byte, with its size before it."""
+    return b"BDAT %d LAST\r\n%b%b" % (len(headers) + len(letter.body), headers, letter.body)
 
 
 def xtext(value: str) -> str:

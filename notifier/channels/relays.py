@@ -18,8 +18,9 @@ from notifier.sites.site import Relay
 _PAUSE = 30.0  # seconds for which a relay in trouble is left alone
 _FIRST_PAUSE = 1.0  # … when it is out of reach; doubled while it stays so: it may just be starting anew
 _BROKEN_IN_A_ROW = 3  # sessions lost before they handed anything over: one letter may be to blame, not three
-# After so many of them in a row the next does without PIPELINING: some servers announce it and lose what comes along.
+# After so many of them in a row the next does without PIPELINING and CHUNKING: some servers announce what they cannot.
 _DOUBTS = 2
+EXTRAS = frozenset({"pipelining", "chunking"})
 _ONE_BY_ONE = 3600.0  # seconds for which it is then not used, where sessions do better without
 
 
@@ -53,7 +54,7 @@ class _Pool:
         if trouble is None and not session.usable:
             trouble = Trouble("network", "connection closed by the server", session.via)
         self.broken = self.broken + 1 if trouble and not session.accepted else 0
-        self._doubt("pipelining" in session.extensions, session.accepted > 0, trouble)
+        self._doubt(bool(EXTRAS & session.extensions), session.accepted > 0, trouble)
         if session.accepted:
             self._next_pause = _FIRST_PAUSE
         if trouble and (self.broken >= _BROKEN_IN_A_ROW or trouble.class_ in ("session", "throttled")):
@@ -63,8 +64,8 @@ class _Pool:
         else:
             self.keep(session)
 
-    def _doubt(self, pipelined: bool, worked: bool, trouble: Trouble | None) -> None:
-        if pipelined:
+    def _doubt(self, extras: bool, worked: bool, trouble: Trouble | None) -> None:
+        if extras:
             lost = trouble is not None and trouble.class_ != "throttled" and not worked
             self._doubts = self._doubts + 1 if lost else 0
         elif self._doubts and worked:
@@ -75,7 +76,7 @@ class _Pool:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether the next session does without PIPELINING."""
+        """Whether the next session does without PIPELINING and CHUNKING."""
         return self._doubts >= _DOUBTS or asyncio.get_running_loop().time() < self._one_by_one_until
 
     def keep(self, session: Session) -> None:
@@ -145,7 +146,7 @@ class Relays:
                 return pool.proved and not pool.paused
             async with pool.turns:
                 try:
-                    pool.keep(pool.take() or await open_session(relay, self._limits, pipelining=not pool.one_by_one))
+                    pool.keep(pool.take() or await open_session(relay, self._limits, extras=not pool.one_by_one))
                 except Trouble as problem:
                     pool.pause(problem)
                     return False
@@ -170,7 +171,7 @@ class Relays:
                     trouble = pool.trouble
                     continue
                 try:
-                    session = pool.take() or await open_session(relay, self._limits, pipelining=not pool.one_by_one)
+                    session = pool.take() or await open_session(relay, self._limits, extras=not pool.one_by_one)
                 except Trouble as problem:
                     pool.pause(problem)
                     trouble = problem
@@ -192,8 +193,8 @@ class Relays:
         await asyncio.gather(*(session.quit() for session in idle))
 
 
-async def open_session(relay: Relay, limits: Limits, *, pipelining: bool = True) -> Session:
-    """Connect, secure and authenticate. ``pipelining``: use it where it is offered. Raises Trouble.
+async def open_session(relay: Relay, limits: Limits, *, extras: bool = True) -> Session:
+    """Connect, secure and authenticate. ``extras``: use PIPELINING and CHUNKING where offered. Raises Trouble.
 
     Certificates are verified (against what OpenSSL trusts here; ``SSL_CERT_FILE`` adds a private authority), and
     nothing but EHLO and STARTTLS is sent in the clear where ``starttls`` was asked for.
@@ -219,7 +220,7 @@ async def open_session(relay: Relay, limits: Limits, *, pipelining: bool = True)
                 await client.ehlo()
         if client.transport is None:
             raise Trouble("network", "connection closed by the server", via)
-        extensions = frozenset(client.esmtp_extensions) - (frozenset() if pipelining else {"pipelining"})
+        extensions = frozenset(client.esmtp_extensions) - (frozenset() if extras else EXTRAS)
         session = Session(via, extensions, limits, reference_for(relay.service))
         transport = cast("asyncio.Transport", client.transport)
         transport.set_protocol(session)

@@ -2,7 +2,8 @@
 
 Where the server offers PIPELINING (RFC 2920) one write holds the end of one letter and the MAIL, RCPT and DATA of the
 next, so a letter costs one round trip; where it does not, the same commands go one by one. Replies are matched strictly
-in order. Anything irregular, and any cancellation, destroys the connection: a late reply would otherwise be taken for
+in order. Where it offers CHUNKING (RFC 3030) the content follows the reply to RCPT, and nobody waits for 354 or doubles
+dots. Anything irregular, and any cancellation, destroys the connection: a late reply would otherwise be taken for
 the answer to somebody else's letter.
 """
 
@@ -16,13 +17,17 @@ from typing import Protocol, cast
 
 from notifier.channels.channel import Sent, SentKind
 from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
-from notifier.channels.envelope import content, envelope, unsupported
+from notifier.channels.envelope import chunk, content, envelope, unsupported
 from notifier.letters.letter import Letter
 
 # What a server answers, nearly always in one piece, to the end of one letter and the envelope of the next. Taken whole
 # it costs 2 µs, line by line 14.
 _USUAL = re.compile(rb"250 ([ -~]{0,400})\r\n250 [ -~]*\r\n250 [ -~]*\r\n354(?: [ -~]*)?\r\n")
 _ONE_ROUND = deque(("dot", "mail", "rcpt", "data"))
+_USUAL_CHUNKED = re.compile(rb"250 ([ -~]{0,400})\r\n250 [ -~]*\r\n250 [ -~]*\r\n")
+_ONE_ROUND_CHUNKED = deque(("dot", "mail", "rcpt"))
+# What somebody says who knows no BDAT after all (RFC 5321, 4.2.4): no word about the letter.
+_UNKNOWN_COMMAND = (500, 501, 502, 503, 504)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _REPLY_LIMIT = 16 * 1024
 _KEPT_REPLY = 500
@@ -72,8 +77,8 @@ class Waiting(Protocol):
 class Session(asyncio.Protocol):
     """One connection, ready for MAIL. Not for two tasks at once.
 
-    A letter is *starting* from its MAIL until 354, then *ending* until the reply to its final dot: if the connection is
-    lost, one that was starting can be sent otherwise, one that was ending may have arrived.
+    A letter is *starting* from its MAIL until its content goes, then *ending* until the reply to that: if the
+    connection is lost, one that was starting can be sent otherwise, one that was ending may have arrived.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class Session(asyncio.Protocol):
         self._old_at = self._loop.time() + limits.age
         self._extensions = extensions
         self._pipelining = "pipelining" in extensions
+        self._chunking = "chunking" in extensions
+        self._one_round, self._usual = (_ONE_ROUND_CHUNKED, _USUAL_CHUNKED) if self._chunking else (_ONE_ROUND, _USUAL)
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._code = b""
@@ -192,7 +199,8 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Split replies (RFC 5321, 4.2.1) and match each with the command that expects it."""
-        if self._expected == _ONE_ROUND and not self._lines and (usual := _USUAL.fullmatch(self._received + data)):
+        usual = self._expected == self._one_round and not self._lines and self._usual.fullmatch(self._received + data)
+        if usual:
             return self._as_usual(usual)
         lines = (self._received + data).split(b"\n")
         self._received = lines.pop()
@@ -205,8 +213,10 @@ class Session(asyncio.Protocol):
             self._lines.append(printable(words or b""))
             if more == b"-":
                 continue
-            if len(self._expected) == 1 and (number < len(lines) or self._received):
-                # More than was asked for: one of these answers nothing, and nobody can say which.
+            too_many = len(self._expected) == 1 and (number < len(lines) or self._received)
+            if too_many and not (self._chunking and int(code) in _UNKNOWN_COMMAND):
+                # More than was asked for: one of these answers nothing, and nobody can say which. (But whoever does not
+                # know BDAT says so, and then the same of every line of the letter.)
                 return self._out_of_step(line)
             text, self._lines = " ".join(self._lines), []
             self._replied(self._expected.popleft(), int(code), text)
@@ -225,7 +235,7 @@ class Session(asyncio.Protocol):
         self._received = b""
         self._expected.clear()
         self._ended(250, replies[1].decode("ascii"))
-        self._data_replied(354, "")
+        self._hand_over()
         self._go_on()
 
     def _replied(self, phase: str, code: int, text: str) -> None:
@@ -239,21 +249,17 @@ class Session(asyncio.Protocol):
             elif self._refusal is not None or code not in (250, 251, 252):
                 # MAIL was refused and RCPT was not: after this nothing that we send is safe.
                 self._out_of_step(f"{code} {text}".encode())
+            elif phase == "rcpt" and self._chunking:
+                self._hand_over()
         elif phase == "data":
             self._data_replied(code, text)
         if self.trouble is None:
             self._go_on()
 
     def _data_replied(self, code: int, text: str) -> None:
-        letter, refusal = self._starting, self._refusal
-        assert letter is not None
+        refusal = self._refusal
         if code == 354 and refusal is None:
-            self._starting, self._ending = None, letter
-            headers = self._sign(letter)
-            if self._reference:
-                headers = self._reference(letter) + headers
-            self._unsent.append(("dot", content(letter, headers)))
-            self._start_next()
+            self._hand_over()
         elif code == 354 or code >= 400:
             # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.
             # Without 354 the transaction is still open, and the next MAIL would be out of order.
@@ -262,13 +268,24 @@ class Session(asyncio.Protocol):
         else:
             self._out_of_step(f"{code} {text}".encode())
 
+    def _hand_over(self) -> None:
+        """Somebody is there to receive it: the content follows, and with it what begins the next letter."""
+        letter = self._starting
+        assert letter is not None
+        self._starting, self._ending = None, letter
+        headers = self._sign(letter)
+        if self._reference:
+            headers = self._reference(letter) + headers
+        self._unsent.append(("dot", chunk(letter, headers) if self._chunking else content(letter, headers)))
+        self._start_next()
+
     def _refused(self, phase: Phase, code: int, text: str) -> None:
-        """MAIL or RCPT was refused. Where DATA was sent along, its reply must be heard first."""
+        """MAIL or RCPT was refused. What was sent along must be heard first: RCPT, and DATA where that is used."""
         if phase == "mail" and classify(phase, code, enhanced_in(text), text) == "session":
             return self._lose(Trouble("session", f"{code} {text}", self.via))
         if self._refusal is None:
             self._refusal = (phase, code, text)
-        if not self._pipelining:
+        if not self._pipelining or (self._chunking and phase == "rcpt"):
             self._unsent.clear()
             self._unsent.append(("reset", b"RSET\r\n"))
             self._give_up(*self._refusal)
@@ -280,6 +297,9 @@ class Session(asyncio.Protocol):
         if 200 <= code < 300:
             self.accepted += 1
             self._report(Sent(letter, "accepted_by_relay", None, f"{code} {text}"[:_KEPT_REPLY], self.via))
+        elif self._chunking and code in _UNKNOWN_COMMAND:
+            self._report(Sent(letter, "deferred", "network", f"{code} {text}"[:_KEPT_REPLY], self.via))
+            self._lose(Trouble("network", f"CHUNKING is offered and not known: {code} {text}", self.via))
         elif code >= 400:
             self._report(refusal_of(letter, "dot", code, text, self.via))
         else:
@@ -322,7 +342,9 @@ class Session(asyncio.Protocol):
                 continue
             self._starting = letter
             mail, rcpt = envelope(letter, self._extensions)
-            self._unsent += (("mail", mail), ("rcpt", rcpt), ("data", b"DATA\r\n"))
+            self._unsent += (("mail", mail), ("rcpt", rcpt))
+            if not self._chunking:
+                self._unsent.append(("data", b"DATA\r\n"))
             return
 
     def _flush(self) -> None:

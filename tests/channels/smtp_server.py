@@ -15,6 +15,7 @@ test sees whether an answer was credited to somebody else.
 
 import asyncio
 import base64
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,6 +67,11 @@ class SmtpServer:
     _said: dict[tuple[str, str | None], list[str]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    @property
+    def chunks(self) -> bool:
+        """Whether it knows BDAT."""
+        return "CHUNKING" in self.extensions
 
     def say(self, stage: str, *replies: str, to: str | None = None) -> None:
         """What to answer at a stage: one reply for ever, or several in turn and then as usual."""
@@ -179,11 +185,11 @@ class _Conversation:
         while line := await self.reader.readline():
             command = line.decode().rstrip("\r\n")
             self.server.commands.append(command)
-            if self.reader._buffer:  # type: ignore[attr-defined]  # what came before we answered
+            verb = command.split(" ")[0].upper()
+            if verb != "BDAT" and self.reader._buffer:  # type: ignore[attr-defined]  # what came before we answered
                 self.server.pipelined = True
                 if self.server.pipelining == "refused":
                     return await self.write("554 5.5.0 SMTP synchronization error\r\n")
-            verb = command.split(" ")[0].upper()
             if verb == "QUIT":
                 return await self.reply("221 2.0.0 bye")
             handler = getattr(self, f"do_{verb.lower()}", None)
@@ -268,13 +274,29 @@ class _Conversation:
             if self.server.answer("content", "", address) == DROP:
                 await self.reader.readline()
                 raise _Dropped
-            got = Got(self.mail, self.rcpt, await self.content(), self.secured, self.user)
-            self.mail = self.rcpt = ""
-            answer = self.server.answer("dot", f"250 2.0.0 queued for {address}", address)
-            if answer == KEEP_AND_DROP or answer.removeprefix(SLOWLY).startswith("2"):
-                self.server.got.append(got)
-            await self.reply(DROP if answer == KEEP_AND_DROP else answer)
+            await self.end(Got(self.mail, self.rcpt, await self.content(), self.secured, self.user))
         return None
+
+    async def do_bdat(self, command: str) -> None:
+        """RFC 3030: the content comes along, whether anybody is there to receive it or not."""
+        if not self.server.chunks or not (match := re.fullmatch(r"BDAT (\d+) LAST", command)):
+            return await self.reply("500 5.5.2 what?")
+        address = self.rcpt.partition("<")[2].partition(">")[0]
+        if self.server.answer("content", "", address) == DROP:
+            await self.reader.readline()
+            raise _Dropped
+        content = await self.reader.readexactly(int(match[1]))
+        if not self.rcpt:
+            return await self.reply("503 5.5.1 MAIL and RCPT first")
+        return await self.end(Got(self.mail, self.rcpt, content, self.secured, self.user))
+
+    async def end(self, got: Got) -> None:
+        """What becomes of a letter that is there."""
+        self.mail = self.rcpt = ""
+        answer = self.server.answer("dot", f"250 2.0.0 queued for {got.address}", got.address)
+        if answer == KEEP_AND_DROP or answer.removeprefix(SLOWLY).startswith("2"):
+            self.server.got.append(got)
+        await self.reply(DROP if answer == KEEP_AND_DROP else answer)
 
     async def content(self) -> bytes:
         lines = []
@@ -290,9 +312,9 @@ class _Conversation:
 
 
 @asynccontextmanager
-async def smtp_server(**settings: Any) -> AsyncIterator[SmtpServer]:
+async def smtp_server(make: type[SmtpServer] = SmtpServer, **settings: Any) -> AsyncIterator[SmtpServer]:
     """A server on a free port of 127.0.0.1 for as long as the block lasts."""
-    server = SmtpServer(**settings)
+    server = make(**settings)
     listener = await asyncio.start_server(
         server.serve, "127.0.0.1", server.port, ssl=server.context if server.implicit_tls else None
     )

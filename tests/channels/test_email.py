@@ -32,13 +32,26 @@ QUICK = Limits(opening=5, reply=0.3, final=0.3)
 PLAIN_EXTENSIONS = ("8BITMIME", "SMTPUTF8")
 
 
-@pytest.fixture(params=["pipelined", "one by one"])
+OFFERED = {
+    "pipelined": ("PIPELINING", "DSN", *PLAIN_EXTENSIONS),
+    "one by one": PLAIN_EXTENSIONS,
+    "pipelined chunks": ("PIPELINING", "CHUNKING", "DSN", *PLAIN_EXTENSIONS),
+    "chunks": ("CHUNKING", *PLAIN_EXTENSIONS),
+}
+
+
+@pytest.fixture(params=OFFERED)
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[SmtpServer]:
-    pipelined = request.param == "pipelined"
-    extensions = ("PIPELINING", "DSN", *PLAIN_EXTENSIONS) if pipelined else PLAIN_EXTENSIONS
-    async with smtp_server(extensions=extensions) as running:
+    async with smtp_server(extensions=OFFERED[request.param]) as running:
         yield running
-        assert pipelined or not running.pipelined
+        assert "PIPELINING" in running.extensions or not running.pipelined
+        verbs = {command.split(" ")[0] for command in running.commands}
+        assert not verbs & {"DATA" if "CHUNKING" in running.extensions else "BDAT"}
+
+
+def reached(server: SmtpServer, stage: str) -> str:
+    """The stage, or the last one before it where letters go in chunks: then there is no DATA."""
+    return "rcpt" if stage == "data" and server.chunks else stage
 
 
 @asynccontextmanager
@@ -146,6 +159,7 @@ async def test_a_refused_recipient_costs_nobody_else_anything(server, data):
     ],
 )
 async def test_a_refusal_in_any_phase_is_credited_to_its_own_letter(server, stage, reply, kind, class_):
+    stage = reached(server, stage)
     server.say(stage, reply, to=person(3))
     async with email() as channel:
         sent = await send(channel, site_of(server), letters_to(6))
@@ -175,6 +189,7 @@ async def test_a_relay_that_refuses_our_sender_for_good_is_left_alone_and_nobody
 
 @pytest.mark.parametrize("stage", ["rcpt", "data"])
 async def test_a_connection_lost_before_the_content_is_replaced_and_nobody_notices(server, stage):
+    stage = reached(server, stage)
     server.say(stage, DROP, "421 4.3.2 closing", to=person(4))
     server.say(stage, DROP, to=person(7))
     async with email() as channel:

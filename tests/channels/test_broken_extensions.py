@@ -1,4 +1,4 @@
-"""Relays that announce PIPELINING and cannot do it: everybody gets their letter once, over sessions that do without."""
+"""Relays that announce PIPELINING or CHUNKING and cannot: everybody gets their letter once, over sessions without."""
 
 import asyncio
 from collections import Counter
@@ -63,6 +63,25 @@ async def test_a_relay_that_gets_pipelining_wrong_is_spoken_to_one_by_one(channe
         before = server.connections
         assert {one.kind for one in await send_until_taken(channel, site_of(server), letters)} == {"accepted_by_relay"}
         assert server.connections == before
+
+
+class _KnowsNoBdat(SmtpServer):
+    """It passes on what the server behind it offers, and not what that would be told."""
+
+    @property
+    def chunks(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("others", [("PIPELINING",), ()])
+async def test_a_relay_that_knows_no_bdat_after_all_is_sent_data(channel, others):
+    async with smtp_server(_KnowsNoBdat, extensions=(*others, "CHUNKING", "8BITMIME")) as server:
+        letters = some_letters(Writer(a_telling(), KEYS, "https://notices.example"), 12)
+        sent = await send_until_taken(channel, site_of(server), letters)
+        assert Counter(one.kind for one in sent)["accepted_by_relay"] == 12
+        assert {(one.kind, one.class_) for one in sent} <= {("accepted_by_relay", None), ("deferred", "network")}
+        assert Counter(server.addresses) == Counter(letter.address for letter in letters)
+        assert server.connections <= 4
 
 
 async def test_pipelining_is_used_again_where_it_was_not_to_blame(channel):
