@@ -45,7 +45,7 @@ def described(relay_port: int = 25, channels: tuple[str, ...] = ("email",), sess
             "locales": ["en", "ja"],
             "senders": {"en": {"name": "Bench", "address": "privacy@bench.example"}},
             "policies": {"privacy": {"titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}}},
-            "rule": {"preset": "imacocokara", "channels": list(channels), "notice_days": 0},
+            "rule": {"preset": "imacocokara", "channels": list(channels), "notice_days": 0, "reason": "as posted"},
             "relays": [{"host": "127.0.0.1", "port": relay_port, "security": "none", "sessions": sessions}],
         }
     )

@@ -11,7 +11,7 @@ import orjson
 
 from notifier.errors import Unavailable
 from notifier.log import log
-from notifier.queries import Query, all_queries
+from notifier.queries import all_queries
 
 T = TypeVar("T")
 
@@ -63,13 +63,13 @@ async def wait_for_database(url: str, patience: float) -> None:
             return
 
 
-async def _written_out(connection: "Connection", query: Query, arguments: Sequence[object]) -> str:
+async def _written_out(connection: "Connection", sql: str, arguments: Sequence[object]) -> str:
     """The text of a query with its parameters as literals, quoted by PostgreSQL itself."""
-    types = [parameter.name for parameter in (await connection.prepare(query.sql)).get_parameters()]
+    types = [parameter.name for parameter in (await connection.prepare(sql)).get_parameters()]
     quoted = ", ".join(f"quote_nullable(${number}::{type_}::text)" for number, type_ in enumerate(types, start=1))
     literals = await connection.fetchrow(f"SELECT {quoted}", *arguments)
     assert literals is not None
-    return re.sub(r"\$(\d+)", lambda match: f"{literals[int(match[1]) - 1]}::{types[int(match[1]) - 1]}", query.sql)
+    return re.sub(r"\$(\d+)", lambda match: f"{literals[int(match[1]) - 1]}::{types[int(match[1]) - 1]}", sql)
 
 
 @asynccontextmanager
@@ -119,9 +119,9 @@ class Db:
 
     async def many(self, shape: type[T], name: str, /, **parameters: object) -> list[T]:
         """All rows of a query, each as ``shape(**row)``."""
-        query = all_queries()[name]
+        sql, arguments = all_queries()[name].bound(parameters)
         async with self.connection() as connection:
-            rows = await connection.fetch(query.sql, *query.arguments(parameters))
+            rows = await connection.fetch(sql, *arguments)
         if rows and tuple(rows[0].keys()) == getattr(shape, "_fields", ()):
             # A named tuple whose fields are the columns, in this order: a tenth of the time that names take.
             return [shape(*row) for row in rows]
@@ -153,9 +153,9 @@ class Db:
 
         Unlike an INSERT of them, PostgreSQL answers this with all its parallel workers; but it takes no parameters.
         """
-        query = all_queries()[name]
+        text, arguments = all_queries()[name].bound(parameters)
         async with self.connection() as connection:
-            sql = await _written_out(connection, query, query.arguments(parameters))
+            sql = await _written_out(connection, text, arguments)
             status = await connection.execute(f"CREATE TABLE {table} AS {sql}")
         return int(status.rpartition(" ")[2])
 

@@ -7,8 +7,9 @@ A query stands in the file of its stage, under a header, with a sentence that sa
     -- Notices of a slice after its cursor, in key order.
     SELECT … WHERE lane >= :from_lane
 
-``:name`` is a parameter. ``@fragment`` on a line of its own is replaced by the fragment of that name of the same file
-(``-- fragment: audience``): the one way in which two queries share a rule.
+``:name`` is a parameter. ``{name: 0}`` is a place for an :class:`Expression`, with what stands there otherwise.
+``@fragment`` on a line of its own is replaced by the fragment of that name of the same file (``-- fragment: reached``):
+the one way in which two queries share a rule.
 """
 
 import re
@@ -20,19 +21,42 @@ from pathlib import Path
 from notifier.resources import resource
 
 # Skipped as they are: casts, string literals, quoted names and comments. Only the last group is a parameter.
+_PLACE = re.compile(r"\{([a-z_]+): ([a-z0-9_]+)\}")
 _TOKEN = re.compile(r"::|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|:([a-z_][a-z0-9_]*)")
 _HEADER = re.compile(r"^-- (name|fragment): ([a-z_0-9]+)\n", re.MULTILINE)
 _LANES = re.compile(r"^-- lanes: (one|all|none)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class Expression:
+    """A piece of SQL for a place in a query. Only ``campaigns/audience.py`` makes them, of its own words and numbers:
+    whatever anybody wrote is a parameter."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
 class Query:
-    """One named query: its text with ``$1`` … and the parameters' names in that order."""
+    """One named query: its text with ``$1`` … and the parameters' names in that order.
+
+    ``template`` is the text with its ``places`` open, ``sql`` has in each what stands there otherwise.
+    """
 
     name: str
     lanes: str
     sql: str
     parameters: tuple[str, ...]
+    template: str
+    places: frozenset[str]
+
+    def bound(self, given: Mapping[str, object]) -> tuple[str, list[object]]:
+        """The text with its places filled, and the values in order. Raises TypeError as :meth:`arguments`."""
+        filled = {name: value.sql for name, value in given.items() if isinstance(value, Expression)}
+        values = {name: value for name, value in given.items() if name not in filled}
+        if not filled.keys() <= self.places:
+            raise TypeError(f"{self.name} has places for {sorted(self.places)}, was given {sorted(filled)}")
+        sql = _PLACE.sub(lambda m: filled.get(m[1], m[2]), self.template) if filled else self.sql
+        return sql, self.arguments(values)
 
     def arguments(self, given: Mapping[str, object]) -> list[object]:
         """The values in order. Raises TypeError unless exactly the query's parameters are given."""
@@ -71,7 +95,9 @@ def _compile(name: str, body: str) -> Query:
             order.append(parameter)
         return f"${order.index(parameter) + 1}"
 
-    return Query(name, lanes[1], _TOKEN.sub(number, body).strip(), tuple(order))
+    template = _TOKEN.sub(number, body).strip()
+    places = frozenset(match[1] for match in _PLACE.finditer(template))
+    return Query(name, lanes[1], _PLACE.sub(r"\2", template), tuple(order), template, places)
 
 
 @cache

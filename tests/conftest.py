@@ -10,7 +10,7 @@ import secrets
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,17 +105,26 @@ def pytest_sessionfinish() -> None:
         _server.stop()
 
 
-@pytest.fixture
-async def database_url() -> AsyncIterator[str]:
-    """The address of a migrated database of this test's own."""
+@asynccontextmanager
+async def fresh_database() -> AsyncIterator[str]:
+    """A migrated database, and its address."""
     server, name = os.environ[SERVER], f"test_{secrets.token_hex(8)}"
     connection = await asyncpg.connect(server)
     try:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {os.environ[TEMPLATE]}")
     finally:
         await connection.close()
-    yield named(server, name)
-    await _drop(server, name)
+    try:
+        yield named(server, name)
+    finally:
+        await _drop(server, name)
+
+
+@pytest.fixture
+async def database_url() -> AsyncIterator[str]:
+    """The address of a migrated database of this test's own."""
+    async with fresh_database() as url:
+        yield url
 
 
 @pytest.fixture

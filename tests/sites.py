@@ -19,6 +19,7 @@ KUMO: dict[str, Any] = {
         "privacy": {
             "titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"},
             "url": "https://kumo.example/privacy",
+            "part_of_terms": True,
         }
     },
     "rule": {"preset": "pop-japan"},

@@ -18,7 +18,7 @@ PUBLISHED = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 def a_telling(site: Site | None = None, summary: str | None = None, **changes: Any) -> Telling:
     """A campaign of the site. ``rule``: fields of the frozen rule to replace."""
     site = site or a_site()
-    rule = rule_of(site.rule, "material", frozenset()).model_copy(update=changes.pop("rule", {}))
+    rule = rule_of(site.rule, "material", frozenset(), is_terms=True).model_copy(update=changes.pop("rule", {}))
     since = {KNEW: Since("2025-01", Digest((Changed("5. Who else sees it", "edited"), Changed("9. Parcels", "added"))))}
     words = {
         "en": Words(summary or "We keep **messages** for one year.", "/p/kumo/privacy/2026-04/en", since),

@@ -37,12 +37,16 @@ def evidence_of(case: Case, decision: Decision) -> dict[str, Any]:
         "use": decision.use,
         "telling": decision.telling,
         "posted_at": case.facts.posted_at,
+        "literally_since": decision.literally_since,
         "rule": {
             "preset": rule.preset,
+            "presets": rule.presets,
             "literal": rule.literal,
             "notice_days": rule.notice_days,
             "bounce_window_hours": rule.bounce_window_hours,
             "evidence": rule.evidence,
+            "durable": rule.durable,
+            "grade_at_least": rule.grade_at_least,
         },
     }
 

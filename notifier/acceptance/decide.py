@@ -4,13 +4,13 @@ The order of the decision is the order of the functions here, and is explained i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
 from notifier.activity.activity import Use, is_use
-from notifier.campaigns.rule import Rule
+from notifier.campaigns.rule import DURABLE, Rule
 from notifier.sites.preset import Baseline, Evidence
 
 Grade = Literal["A", "B", "C", "D", "E"]
@@ -44,9 +44,11 @@ class Reason(StrEnum):
     NOT_YET_TOLD = "not_yet_told"
     TOO_LITTLE_EVIDENCE = "too_little_evidence"
     BOUNCE_WINDOW = "bounce_window"
+    NOTICE_PERIOD = "notice_period"
     NO_USE_YET = "no_use_yet"
     GRADE_TOO_LOW = "grade_too_low"
     USED = "used"
+    SILENCE = "silence"
     TELLING_FAILED = "telling_failed"
 
 
@@ -89,8 +91,13 @@ class Telling:
     recipient_at: datetime | None = None
     shown_at: datetime | None = None
 
-    def told_at(self, evidence: Evidence) -> datetime | None:
-        """When there first was evidence that suffices; None while there is none. What lies with us has arrived."""
+    def told_at(self, evidence: Evidence, *, durable: bool = False) -> datetime | None:
+        """When there first was evidence that suffices; None while there is none. What lies with us has arrived.
+
+        ``durable``: only what people can keep tells them.
+        """
+        if durable and self.channel not in DURABLE:
+            return None
         if evidence == "relay" or (evidence == "recipient" and self.placed):
             return self.at
         proofs = [self.shown_at] if evidence == "shown" else [self.recipient_at, self.shown_at]
@@ -133,6 +140,7 @@ class Decision:
     again_at: datetime | None = None
     use: Use | None = None
     telling: Telling | None = None
+    literally_since: datetime | None = None  # by the policy's own words, kept beside what we hold ourselves to
 
     def may_still_count(self, use: Use) -> bool:
         """Whether a use must be kept because the answer may change by time alone."""
@@ -148,7 +156,8 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
         return bar
     if not facts.tellings:
         return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
-    return _judge_use(rule, facts, now)
+    decision = _judge_silence(rule, facts, now) if rule.deemed_by == "silence" else _judge_use(rule, facts, now)
+    return replace(decision, literally_since=_literally_since(rule, facts, now))
 
 
 def reconsider(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
@@ -208,16 +217,42 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
             waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
             continue
         for use in after:
-            grade = _grade(facts, telling, use)
+            grade = _grade(facts, telling, use.occurred_at)
             if grade <= rule.grade_at_least:  # A is the best
                 return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
         too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from)
     return waiting or too_low or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
 
 
+def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:
+    """The person's own date passed without an objection, after the earliest telling that stands."""
+    window = timedelta(hours=rule.bounce_window_hours)
+    waiting = too_low = None
+    for told_at, telling in _sufficient(rule, facts):
+        counts_from = _counts_from(rule, facts, told_at)
+        if counts_from > now:
+            return waiting or Decision(Outcome.NONE, Reason.NOTICE_PERIOD, None, None, counts_from, counts_from)
+        if not telling.stands(window, now):
+            ends = telling.at + window
+            waiting = waiting or Decision(Outcome.NONE, Reason.BOUNCE_WINDOW, None, None, counts_from, ends)
+        elif (grade := _grade(facts, telling, counts_from)) <= rule.grade_at_least:
+            return Decision(Outcome.DEEMED, Reason.SILENCE, counts_from, grade, counts_from, None, None, telling)
+        else:
+            too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from)
+    return waiting or too_low or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
+
+
+def _literally_since(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
+    """When the policy's own words were met, as far as uses are known: the first use after the posting."""
+    if rule.literal_trigger is None or facts.posted_at is None:
+        return None
+    posted_at = facts.posted_at
+    return min((use.occurred_at for use in _qualifying(rule, facts, now) if use.occurred_at >= posted_at), default=None)
+
+
 def _sufficient(rule: Rule, facts: Facts) -> list[tuple[datetime, Telling]]:
     """The tellings that there is enough evidence of, with the moment since which there is: the earliest first."""
-    found = [(at, t) for t in facts.tellings if (at := t.told_at(rule.evidence)) is not None]
+    found = [(at, t) for t in facts.tellings if (at := t.told_at(rule.evidence, durable=rule.durable)) is not None]
     return sorted(found, key=lambda one: (one[0], one[1].channel, one[1].attempt))
 
 
@@ -231,8 +266,8 @@ def _counts_from(rule: Rule, facts: Facts, told_at: datetime) -> datetime:
     return after_notice if facts.objection is None else max(after_notice, facts.objection.at)
 
 
-def _grade(facts: Facts, telling: Telling, use: Use) -> Grade:
+def _grade(facts: Facts, telling: Telling, at: datetime) -> Grade:
     """How good the proof is that the person could know: docs/acceptance.md, "Grades"."""
-    if any(t.shown_at is not None and t.shown_at <= use.occurred_at for t in facts.tellings):
+    if any(t.shown_at is not None and t.shown_at <= at for t in facts.tellings):
         return "B"
     return "C" if telling.recipient_at is not None else "D"

@@ -1,7 +1,7 @@
 """Read what bears on some people of one lane, set-based, as the decision wants it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -50,6 +50,7 @@ class Case:
 @dataclass(frozen=True)
 class _Terms:
     campaign_id: int
+    plan: int
     rule: dict[str, Any]
     posted_at: datetime | None
     effective_at: datetime
@@ -61,16 +62,17 @@ async def load_cases(db: Db, lane: int, people: Mapping[UUID, datetime]) -> dict
     With each person comes a moment: versions accepted at or before it are left out, as no use after it can matter.
     """
     rows = await db.many(dict, "acceptance.facts", lane=lane, people=list(people), since=list(people.values()))
-    terms = await _load_terms(db, {row["campaign_id"] for row in rows})
+    terms = await _load_terms(db, {(row["campaign_id"], row["plan"]) for row in rows})
     cases: dict[UUID, list[Case]] = defaultdict(list)
     for row in rows:
-        cases[row["person_id"]].append(_case(row, *terms[row["campaign_id"]]))
+        cases[row["person_id"]].append(_case(row, *terms[row["campaign_id"], row["plan"]]))
     return cases
 
 
-async def _load_terms(db: Db, campaigns: Iterable[int]) -> dict[int, tuple[Rule, _Terms]]:
-    terms = await db.many(_Terms, "acceptance.terms", campaigns=list(campaigns))
-    return {t.campaign_id: (Rule.model_validate(t.rule), t) for t in terms}
+async def _load_terms(db: Db, plans: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Rule, _Terms]]:
+    campaigns, numbers = [campaign for campaign, _ in plans], [plan for _, plan in plans]
+    terms = await db.many(_Terms, "acceptance.terms", campaigns=campaigns, plans=numbers)
+    return {(t.campaign_id, t.plan): (Rule.model_validate(t.rule), t) for t in terms}
 
 
 def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:

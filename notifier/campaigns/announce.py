@@ -6,17 +6,18 @@ between leaves the campaign approved, and the next worker freezes it from the st
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from notifier.campaigns.audience import asked_of
 from notifier.campaigns.campaign import Campaign, load_campaign, record_event
 from notifier.campaigns.canary import ends
 from notifier.campaigns.plan import Kind, Plan, plan_for
-from notifier.campaigns.rule import rule_of
+from notifier.campaigns.rule import Rules, rules_of
 from notifier.campaigns.safety import Safety
 from notifier.campaigns.since import Earlier
 from notifier.campaigns.since import question as knew
@@ -36,12 +37,14 @@ async def announce(db: Db, site: Site, version_id: int, now: datetime, actor: st
         version = await tx.first(dict, "campaigns.version", version_id=version_id)
         if version is None:
             raise LookupError(f"version {version_id} is not published")
-        rule = rule_of(site.rule, version["materiality"], frozenset(version["flags"]))
+        is_terms = site.policies[version["policy"]].is_terms
+        rules = rules_of(site.rule, version["materiality"], version["flags"], is_terms=is_terms)
         safety = Safety(approval=site.approval, canary=site.canary)
         created: int | None = await tx.value(
             "campaigns.create",
             site=site.site, version_id=version_id, now=now,
-            rule=rule.model_dump(mode="json"), safety=safety.model_dump(mode="json"),
+            rule=rules.base.model_dump(mode="json"), overlays=[one.model_dump(mode="json") for one in rules.overlays],
+            safety=safety.model_dump(mode="json"),
         )  # fmt: skip
         if created is None:
             existing: int = await tx.value("campaigns.of_version", version_id=version_id)
@@ -61,7 +64,7 @@ async def begin_unasked(tx: Db, campaign_id: int, safety: Safety, now: datetime)
 
 @dataclass(frozen=True)
 class Count:
-    """How many people share a value: ``dimension`` is reason, country, role, locale or channel."""
+    """How many people share a value: ``dimension`` is reason, country, role, locale, channel or presets."""
 
     dimension: str
     value: str
@@ -73,12 +76,23 @@ async def preview(db: Db, campaign_id: int, now: datetime) -> list[Count]:
     """Who would be told and why others not; of the frozen audience once there is one. Changes nothing."""
     async with db.transaction(snapshot=True, read_only=True) as tx:
         campaign = await load_campaign(tx, None, campaign_id)
-        if campaign.frozen_at is not None:
-            return await tx.many(Count, "campaigns.preview_frozen", campaign_id=campaign_id)
-        plans = await plans_of(tx, campaign, now)
-        if campaign.corrects is not None:
-            return await tx.many(Count, "campaigns.preview_correction", **correction_of(campaign, plans, now))
-        return await tx.many(Count, "campaigns.preview", **await question_of(tx, campaign, plans, now))
+        return [_with_presets(count, campaign.rules) for count in await _preview(tx, campaign, now)]
+
+
+async def _preview(tx: Db, campaign: Campaign, now: datetime) -> list[Count]:
+    if campaign.frozen_at is not None:
+        return await tx.many(Count, "campaigns.preview_frozen", campaign_id=campaign.campaign_id)
+    plans = await plans_of(tx, campaign, now)
+    if campaign.corrects is not None:
+        return await tx.many(Count, "campaigns.preview_correction", **correction_of(campaign, plans, now))
+    return await tx.many(Count, "campaigns.preview", **await question_of(tx, campaign, plans, now))
+
+
+def _with_presets(count: Count, rules: Rules) -> Count:
+    """A mask of overlays by the names of the presets that it comes to."""
+    if count.dimension != "overlays":
+        return count
+    return replace(count, dimension="presets", value=" + ".join(rules.of(int(count.value)).presets))
 
 
 async def freeze_next(db: Db, slice_size: int, now: datetime) -> int:
@@ -97,7 +111,7 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
             return 0
         campaign = await load_campaign(tx, None, campaign_id)
         plans = await plans_of(tx, campaign, now)
-        await insert_plans(tx, campaign_id, plans)
+        await insert_plans(tx, campaign, plans)
         await _load_notices(tx, campaign, plans, now)
         await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id)
         stage_ends = await _stage_ends(tx, campaign)
@@ -111,8 +125,14 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
 
 async def plans_of(tx: Db, campaign: Campaign, now: datetime) -> dict[int, Plan]:
     """One plan for every kind of person that the site has, by number."""
-    kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now)
+    kinds = await tx.many(dict, "campaigns.kinds", site=campaign.site, now=now, **overlays_of(campaign))
     return dict(enumerate(await plans_for(tx, campaign, kinds)))
+
+
+def overlays_of(campaign: Campaign) -> dict[str, Any]:
+    """What queries about kinds of people take: which overlays apply to somebody, as a bit mask."""
+    asked = asked_of(campaign.rules)
+    return {"overlays": asked["overlays"], "given": asked["given"]}
 
 
 async def plans_for(tx: Db, campaign: Campaign, kinds: Iterable[Mapping[str, Any]]) -> list[Plan]:
@@ -120,17 +140,18 @@ async def plans_for(tx: Db, campaign: Campaign, kinds: Iterable[Mapping[str, Any
     site = await load_site(tx, campaign.site)
     locales = await tx.many(dict, "campaigns.text_locales", version_id=campaign.version_id)
     available = [row["locale"] for row in locales]
-    return [
-        plan_for(Kind(k["locale"], tuple(k["channels"]), k["email_usable"]), campaign.rule, available, site.locales)
-        for k in kinds
-    ]
+    them = [Kind(k["locale"], tuple(k["channels"]), k["email_usable"], k["overlays"]) for k in kinds]
+    rules = {mask: campaign.rules.of(mask) for mask in {kind.overlays for kind in them}}
+    return [plan_for(kind, rules[kind.overlays], available, site.locales) for kind in them]
 
 
-async def insert_plans(tx: Db, campaign_id: int, plans: Mapping[int, Plan], *, late: bool = False) -> None:
-    """Keep plans by number. ``late``: of people who join after the freeze."""
-    rows = [(campaign_id, number, *astuple(plan), late) for number, plan in plans.items()]
-    columns = "requested_locale", "preference", "email_usable", "locale", "channels", "fallback"
-    await tx.copy("plan", ("campaign_id", "plan", *columns, "late"), rows)
+async def insert_plans(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], *, late: bool = False) -> None:
+    """Keep plans by number, each with the rule that it is under. ``late``: of people who join after the freeze."""
+    masks = {plan.overlays for plan in plans.values()} - {0}  # under none: the campaign's own rule
+    under = {mask: campaign.rules.of(mask).model_dump(mode="json") for mask in masks}
+    rows = [(campaign.campaign_id, n, *astuple(plan), under.get(plan.overlays), late) for n, plan in plans.items()]
+    columns = "requested_locale", "preference", "email_usable", "locale", "channels", "fallback", "overlays"
+    await tx.copy("plan", ("campaign_id", "plan", *columns, "rule", "late"), rows)
 
 
 async def _load_notices(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> None:
@@ -172,24 +193,27 @@ async def question_of(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now
         "roles": list(audience.roles),
         "locales": list(audience.locales),
         "attributes": audience.attributes,
+        **asked_of(campaign.rules),
         **_reaching(campaign, plans),
     }
 
 
 def correction_of(campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> dict[str, Any]:
     """The parameters of the question that a correction asks instead: whom did what it corrects reach?"""
-    return {"site": campaign.site, "now": now, "corrects": campaign.corrects, **_reaching(campaign, plans)}
+    about = {"site": campaign.site, "now": now, "corrects": campaign.corrects}
+    return {**about, **overlays_of(campaign), **_reaching(campaign, plans)}
 
 
 def _reaching(campaign: Campaign, plans: Mapping[int, Plan]) -> dict[str, Any]:
     return {
-        "by_email": "email" in campaign.rule.channels,
+        "by_email": any("email" in rule.channels for rule in campaign.rules.each),
         "plans": [
             {
                 "plan": number,
                 "requested_locale": plan.requested_locale,
                 "preference": plan.preference,
                 "email_usable": plan.email_usable,
+                "overlays": plan.overlays,
                 "locale": plan.locale,
                 "channels": plan.channels,
             }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifier.campaigns.rule import Rule
+from notifier.campaigns.rule import Overlay, Rule, Rules
 from notifier.campaigns.safety import Safety
 from notifier.db import Db
 from notifier.errors import NotFound
@@ -24,7 +24,7 @@ class Campaign:
     policy: str
     label: str
     state: str
-    rule: Rule
+    rules: Rules
     safety: Safety
     created_at: datetime
     frozen_at: datetime | None
@@ -42,6 +42,11 @@ class Campaign:
     superseded_by: int | None  # the campaign about a newer version: since it opened, this one sends nothing more
     approved_by: list[str]
     tested: bool  # a relay took a test letter, written with the site as it is
+
+    @property
+    def rule(self) -> Rule:
+        """What everybody is under, some people under more."""
+        return self.rules.base
 
     @property
     def goes_on_at(self) -> datetime | None:
@@ -63,8 +68,9 @@ class Event:
     detail: dict[str, Any]
 
 
-def _read(*, rule: dict[str, Any], safety: dict[str, Any], **columns: Any) -> Campaign:
-    return Campaign(rule=Rule.model_validate(rule), safety=Safety.model_validate(safety), **columns)
+def _read(*, rule: dict[str, Any], overlays: list[Any], safety: dict[str, Any], **columns: Any) -> Campaign:
+    rules = Rules(base=Rule.model_validate(rule), overlays=tuple(Overlay.model_validate(one) for one in overlays))
+    return Campaign(rules=rules, safety=Safety.model_validate(safety), **columns)
 
 
 async def load_campaign(db: Db, site: str | None, campaign_id: int) -> Campaign:

@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from notifier.campaigns.announce import insert_plans, plans_for, question_of
+from notifier.campaigns.announce import insert_plans, overlays_of, plans_for, question_of
 from notifier.campaigns.campaign import Campaign, load_campaign, lock_campaign
 from notifier.campaigns.plan import Plan
 from notifier.campaigns.since import Earlier
@@ -82,13 +82,13 @@ async def _join(db: Db, campaign_id: int, people: Sequence[_Arrival], now: datet
 
 async def _late_plans(tx: Db, campaign: Campaign, keys: dict[str, Any], now: datetime) -> dict[int, Plan]:
     """The plans for some people who join, by number: those that others joined with, and new ones for new kinds."""
-    kinds = await tx.many(dict, "campaigns.kinds_of", **keys, now=now)
+    kinds = await tx.many(dict, "campaigns.kinds_of", **keys, now=now, **overlays_of(campaign))
     known = await tx.many(dict, "campaigns.plans", campaign_id=campaign.campaign_id)
     numbers = {_plan(row): row["plan"] for row in known if row["late"]}
     wanted = await plans_for(tx, campaign, kinds)
     new = [plan for plan in wanted if plan not in numbers]
     added = dict(enumerate(new, start=max((row["plan"] for row in known), default=-1) + 1))
-    await insert_plans(tx, campaign.campaign_id, added, late=True)
+    await insert_plans(tx, campaign, added, late=True)
     return {numbers[plan]: plan for plan in wanted if plan in numbers} | added
 
 

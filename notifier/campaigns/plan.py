@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from notifier.campaigns.rule import Rule
+from notifier.campaigns.rule import DURABLE, Rule
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Kind:
     requested_locale: str
     preference: tuple[str, ...]
     email_usable: bool
+    overlays: int = 0  # bit mask: which of the campaign's overlays apply to them
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Plan:
     locale: str
     channels: tuple[str, ...]
     fallback: tuple[str, ...]
+    overlays: int = 0
 
 
 def plan_for(kind: Kind, rule: Rule, available: Sequence[str], chain: Sequence[str]) -> Plan:
     """The plan for a kind of person. ``available`` are the locales of the version's texts, ``chain`` the fallbacks."""
     usable = [c for c in _in_order(rule.channels, kind.preference) if c != "email" or kind.email_usable]
+    if rule.durable:  # whatever they prefer: nothing else tells them
+        usable.sort(key=lambda channel: channel not in DURABLE)
     at_once = len(usable) if rule.telling == "all" else 1
     return Plan(
         kind.requested_locale,
@@ -38,6 +42,7 @@ def plan_for(kind: Kind, rule: Rule, available: Sequence[str], chain: Sequence[s
         choose_locale(kind.requested_locale, available, chain),
         tuple(usable[:at_once]),
         tuple(usable[at_once:]),
+        kind.overlays,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from notifier.campaigns.announce import Count
@@ -43,8 +43,6 @@ async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
             campaign_id=campaign_id,
             version_id=campaign.version_id if campaign.corrects is None else None,  # a correction is not accepted
             inbox_at=campaign.inbox_at,
-            by_act=campaign.rule.explicit or not campaign.rule.deems,
-            in_time=campaign.effective_at - timedelta(days=campaign.rule.notice_days),
         )
         progress = await tx.many(dict, "compliance.progress", campaign_id=campaign_id)
         counted = _counted(rows)

@@ -62,6 +62,10 @@ ENGLISH: Mapping[str, str] = {
     "decision.too_little_evidence": "There is no acceptance: the rule wants better evidence that they were told.",
     "decision.bounce_window": "There is no acceptance yet: they used the site, but the letter may still bounce until"
     " {again_at}.",
+    "decision.silence": "They said nothing until {since}, which the contract takes for acceptance; this will be"
+    " recorded with the next decision.",
+    "decision.notice_period": "There is no acceptance yet: silence until {again_at} amounts to it, as the contract"
+    " states.",
     "decision.no_use_yet": "There is no acceptance yet: no use that counts has been reported.",
     "decision.grade_too_low": "There is no acceptance: they used the site, but the rule wants better proof that they"
     " could know of the version.",

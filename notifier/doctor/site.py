@@ -19,7 +19,7 @@ from notifier.letters.sign import Signer
 from notifier.outward import lies_outside, objection_to
 from notifier.policies.posting import HOSTED, alarms
 from notifier.settings import Settings
-from notifier.sites.preset import PRESETS
+from notifier.sites.presets import PRESETS
 from notifier.sites.site import Site
 
 _SKEW_SEEN, _SKEW_HARMS = 2.0, 60.0  # seconds

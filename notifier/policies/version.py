@@ -14,11 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import PydanticCustomError
 
 from notifier.errors import Fault, Invalid, Malformed, faults_of
+from notifier.sites.presets import ACT_FLAGS
 from notifier.sites.site import Locale, Moment, Site, Slug
 
-# A version with one of these wants an explicit act, whatever its materiality says.
-EXPLICIT_FLAGS = frozenset({"arbitration", "adverse_retroactive_use"})
-FLAGS = EXPLICIT_FLAGS | {"new_purpose", "new_recipient", "new_data_category", "retention", "beneficial"}
+FLAGS = ACT_FLAGS | {
+    "new_purpose",
+    "unrelated_purpose",
+    "new_recipient",
+    "new_data_category",
+    "retention",
+    "beneficial",
+}
 
 TEXT_LIMIT = 10 * 1024 * 1024
 # Showing a text takes the square of these, and anybody may ask for it: ten times what real policies have, in seconds.
@@ -140,7 +146,7 @@ def check_submission(submission: Submission, site: Site, latest: Latest | None, 
     Raises Invalid with a fault per field: policy, flags, texts, effective_at.
     """
     faults = [*_faults_of_content(submission, site)]
-    effective_at, fault = _effective_at(submission, site.notice_days, latest, now)
+    effective_at, fault = _effective_at(submission, site.notice_days(submission.flags), latest, now)
     if fault:
         faults.append(fault)
     if faults:

@@ -59,7 +59,9 @@ async def load_pending(db: Db, keys: Keys, site: str, external_id: str, now: dat
 
 def _pending(row: dict[str, Any], now: datetime) -> Pending:
     tellings = tellings_of(row["tellings"])
-    row["told_at"] = min(filter(None, (telling.told_at(row["evidence"]) for telling in tellings)), default=None)
+    row["told_at"] = min(
+        filter(None, (telling.told_at(row["evidence"], durable=row["durable"]) for telling in tellings)), default=None
+    )
     standing = Standing(**{name: row[name] for name in Standing.__dataclass_fields__})
     new_purpose = NEW_PURPOSE in row["flags"]
     return Pending(

@@ -135,6 +135,8 @@ def _fault(found: dict[str, Any], lines: Mapping[Location, int], name: str) -> F
     at: Location = tuple(step for step in found["loc"] if step != "[key]")
     if found["type"] == "not_covered":
         at = (found["ctx"]["field"],)
+    if found["type"] in ("less", "unclear"):
+        at = (*at, *found["ctx"]["at"])
     known = at
     while known not in lines:
         known = known[:-1]

@@ -1,6 +1,7 @@
 """What a site says about itself: the model of site.yaml, and how it is read back from the database."""
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -14,13 +15,15 @@ from pydantic_core import PydanticCustomError
 
 from notifier.db import Db
 from notifier.errors import NotFound
+from notifier.sites.choice import Audience as Audience
+from notifier.sites.choice import ChannelName as ChannelName
+from notifier.sites.choice import Locale as Locale
+from notifier.sites.choice import RuleSettings as RuleSettings
+from notifier.sites.choice import choices_of, days_of
 from notifier.sites.pace import Pace, PerDay, Rate, WarmUp
-from notifier.sites.preset import PRESETS, Baseline, Evidence, NewPurpose
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
-ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
 
 
 def _address(value: str) -> str:
@@ -129,49 +132,6 @@ class Dkim(_Part):
         return self
 
 
-class Audience(_Part):
-    """Who must be told, beyond having been registered before. An empty list means everyone."""
-
-    countries: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = []
-    roles: list[str] = []
-    locales: list[Locale] = []
-    attributes: dict[str, str | int | float | bool] = {}
-    dormant: bool = Field(True, description="Whether dormant accounts are told too.")
-
-
-class RuleSettings(_Part):
-    """Who is told, how, how long before, and what continued use means. What is left out comes from the preset."""
-
-    preset: Literal["pop-japan", "imacocokara"]
-    channels: list[ChannelName] | None = Field(None, min_length=1)
-    telling: Literal["any", "all"] | None = Field(
-        None, description="any: the first channel that reaches the person, the others after a failure. all: every one."
-    )
-    notice_days: int | None = Field(None, ge=0, le=365)
-    bounce_window_hours: int | None = Field(None, ge=0, le=24 * 30)
-    evidence: Evidence | None = Field(
-        None, description="What shows that a person was told: relay, recipient or shown (docs/delivery.md)."
-    )
-    evidence_hours: int | None = Field(
-        None, ge=1, le=24 * 30, description="Without it this long after the first try, the next channel has its turn."
-    )
-    deemed_acceptance: bool | None = None
-    activity_kinds: list[str] | None = Field(None, description="Kinds of use that count. None: all but the excluded.")
-    remind_days_before: list[Annotated[int, Field(ge=1, le=365)]] | None = Field(
-        None, max_length=5, description="Days before the effective date on which people are reminded. []: never."
-    )
-    nudge_unread_days: int | None = Field(
-        None, ge=0, le=365, description="After so many days an unread private message is followed by email. 0: never."
-    )
-    new_purpose: NewPurpose | None = Field(
-        None, description="When a new purpose may begin for somebody: at_effect, after_notice or after_act."
-    )
-    baseline_at_least: Baseline | None = Field(
-        None, description="What must be known of an earlier acceptance for use to count. unknown: nothing."
-    )
-    audience: Audience = Audience()
-
-
 def _selector(value: str) -> str:
     try:
         soupsieve.compile(value)
@@ -210,6 +170,14 @@ class Policy(_Part):
     posted_at_url: dict[Locale, PostedPage] = Field(
         {}, description="Where the site itself shows each text: looked at, to prove that it is posted."
     )
+    part_of_terms: bool = Field(
+        False, description="Whether the text is part of the contract with people, whatever its kind."
+    )
+
+    @property
+    def is_terms(self) -> bool:
+        """Whether use may amount to accepting it under rules that deem so of terms only."""
+        return self.kind == "terms" or self.part_of_terms
 
 
 class Source(_Part):
@@ -349,16 +317,15 @@ class Site(_Part):
                     raise PydanticCustomError(
                         "not_covered", message, {"field": "policies", "policy": policy, "locale": locale}
                     )
-        if self.webhook is None and "webhook" in (self.rule.channels or ()):
+        chosen = [self.rule, *self.rule.also]
+        if self.webhook is None and any("webhook" in (choice.channels or ()) for choice in chosen):
             message = "{field} names webhook: add the section webhook with the url that takes the messages"
             raise PydanticCustomError("not_covered", message, {"field": "rule"})
         return self
 
-    @property
-    def notice_days(self) -> int:
-        """Days between telling and effect that people are promised: the site's own choice, or its preset's."""
-        chosen = self.rule.notice_days
-        return PRESETS[self.rule.preset].notice_days if chosen is None else chosen
+    def notice_days(self, flags: Collection[str] = ()) -> int:
+        """Days between telling and effect that everybody is promised."""
+        return max(days_of(choice, flags) for choice, conditions in choices_of(self.rule) if not conditions)
 
     def name(self, locale: str) -> str:
         """The site's name in a locale, or in the default one."""

@@ -282,6 +282,7 @@ CREATE TABLE campaign (
     corrects    integer REFERENCES campaign,    -- of which notices this is a correction; NULL: it tells of the version
     words       jsonb,                          -- of a correction: locale → Markdown
     rule        jsonb NOT NULL,                 -- frozen: a later change of the site's rule does not reach it
+    overlays    jsonb NOT NULL DEFAULT '[]',    -- likewise: rules that apply to some people as well, and to whom
     safety      jsonb NOT NULL DEFAULT '{}',    -- likewise: how many must approve it, and its canary
     state       campaign_state NOT NULL DEFAULT 'planned',
     created_at  timestamptz NOT NULL,
@@ -348,6 +349,8 @@ CREATE TABLE plan (
     requested_locale text NOT NULL,
     preference  text[] NOT NULL,
     email_usable boolean NOT NULL,
+    overlays    integer NOT NULL DEFAULT 0,     -- bit mask: which rules of the campaign's overlays apply to them as well
+    rule        jsonb,                          -- what it all comes to, the strictest of each; NULL: the campaign's rule
     locale      text NOT NULL,                  -- the one used, after the fallback chain
     channels    text[] NOT NULL,                -- told by these, at once; empty: nothing reaches them
     fallback    text[] NOT NULL,                -- then by these, when the others failed
@@ -667,6 +670,23 @@ SELECT lane, person_id, campaign_id, channel, attempt,
 FROM outcome
 GROUP BY lane, person_id, campaign_id, channel, attempt;
 
+-- Whether an attempt that has not failed tells somebody, under a rule. The same stands in notifier/acceptance/decide.py
+-- (Telling.told_at), with the moment; a test holds the two together. Inlined where it is used.
+CREATE FUNCTION suffices(rule jsonb, channel text, told_at timestamptz, placed boolean, recipient_at timestamptz,
+                         shown_at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+SELECT (NOT coalesce((rule ->> 'durable')::boolean, false) OR channel IN ('email', 'letter'))
+   AND CASE
+           WHEN rule ->> 'evidence' = 'shown' THEN shown_at IS NOT NULL
+           WHEN rule ->> 'evidence' = 'relay' THEN told_at IS NOT NULL
+           ELSE placed OR recipient_at IS NOT NULL OR shown_at IS NOT NULL
+       END
+$$;
+
+-- Whether a private message that merely lies there tells somebody, under a rule.
+CREATE FUNCTION message_suffices(rule jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+SELECT NOT coalesce((rule ->> 'durable')::boolean, false) AND rule ->> 'evidence' <> 'shown'
+$$;
+
 -- What a person accepted, as it is on record today: the latest revision, unless that is void.
 CREATE VIEW accepted AS
 SELECT a.lane, a.person_id, a.version_id, a.revision, a.kind, a.grade, a.accepted_at, a.counts_from, a.recorded_at
@@ -692,7 +712,7 @@ WHERE b.proof <> 'unknown' AND NOT EXISTS (
 -- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/0005-one-lateral-view.md.
 CREATE VIEW standing AS
 SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan, n.since,
-       p.requested_locale, p.locale, p.channels, p.fallback,
+       p.requested_locale, p.locale, p.channels, p.fallback, coalesce(p.rule, c.rule) AS rule, p.overlays,
        told.told_at, told.told_by, told.recipient_at, told.shown_at, told.tellings,
        CASE
            WHEN n.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded'

@@ -82,11 +82,11 @@ WHERE a.lane = :lane AND a.person_id = ANY (:people) AND a.due_at > :now
 -- name: facts
 -- lanes: one
 -- What bears on some people, one row per notice; not where they accepted at or before the moment given with them.
-SELECT s.person_id, s.campaign_id, c.version_id, s.status, s.tellings,
+SELECT s.person_id, s.campaign_id, c.version_id, s.plan, s.status, s.tellings,
        CASE WHEN p.status IN ('closed', 'erased') THEN coalesce(p.closed_at, p.changed_at) END AS closed_at,
        o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn,
        a.kind::text AS kind, a.accepted_at, a.revision,
-       CASE WHEN coalesce(c.rule ->> 'baseline_at_least', 'unknown') = 'unknown' THEN 'unknown' ELSE coalesce((
+       CASE WHEN coalesce(s.rule ->> 'baseline_at_least', 'unknown') = 'unknown' THEN 'unknown' ELSE coalesce((
            SELECT max(e.proof)     -- proved is more than imported, in the alphabet too
            FROM version v
            JOIN version older ON older.site = v.site AND older.policy = v.policy AND older.ordinal < v.ordinal
@@ -113,12 +113,13 @@ WHERE coalesce(a.accepted_at > w.since, true)
 
 -- name: terms
 -- lanes: none
--- The frozen rules of some campaigns, since when their versions count as posted, and when these take effect.
-SELECT c.campaign_id, c.rule, p.posted_at, v.effective_at
-FROM campaign c
+-- The frozen rules of some campaigns and plans, since when their versions count as posted, and when these take effect.
+SELECT c.campaign_id, k.plan, coalesce(k.rule, c.rule) AS rule, p.posted_at, v.effective_at
+FROM unnest(:campaigns::integer[], :plans::integer[]) AS asked (campaign_id, plan)
+JOIN campaign c ON c.campaign_id = asked.campaign_id
+JOIN plan k ON k.campaign_id = c.campaign_id AND k.plan = asked.plan
 JOIN version v ON v.version_id = c.version_id
 JOIN posted p ON p.version_id = c.version_id
-WHERE c.campaign_id = ANY (:campaigns::integer[])
 
 -- name: append
 -- lanes: one

@@ -2,7 +2,7 @@
 
 -- fragment: open_campaigns
 SELECT c.campaign_id, c.version_id, v.effective_at
-FROM campaign c
+FROM campaign c   -- whom an overlay keeps from accepting by use is decided with the rest
 JOIN version v ON v.version_id = c.version_id
 WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
   AND (c.rule ->> 'deems')::boolean AND NOT (c.rule ->> 'explicit')::boolean

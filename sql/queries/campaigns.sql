@@ -2,7 +2,7 @@
 
 -- fragment: considered
 SELECT p.lane, p.person_id, p.country, p.roles, p.registered_at, p.registration_version,
-       k.plan, k.locale, k.channels,
+       k.plan, k.locale, k.channels, k.overlays,
        CASE
            WHEN p.status = 'erased' THEN 'erased'
            WHEN p.status = 'closed' THEN 'closed'
@@ -14,20 +14,24 @@ SELECT p.lane, p.person_id, p.country, p.roles, p.registered_at, p.registration_
            WHEN :roles::text[] <> '{}' AND NOT p.roles && :roles THEN 'outside_rule'
            WHEN :locales::text[] <> '{}' AND p.locale <> ALL (:locales) THEN 'outside_rule'
            WHEN :attributes::jsonb <> '{}' AND NOT p.attributes @> :attributes THEN 'outside_rule'
+           WHEN NOT {matches: true} THEN 'outside_rule'
            WHEN k.channels <> '{}' THEN 'in_scope'
            WHEN :by_email::boolean AND s.email_mac IS NOT NULL THEN 'suppressed'
            ELSE 'unreachable'
        END::notice_reason AS reason
 FROM person p
+CROSS JOIN (SELECT :given::jsonb AS given) f   -- the values of the audience's conditions
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 LEFT JOIN (
     SELECT DISTINCT lane, person_id FROM ever_accepted WHERE version_id = ANY (:versions::integer[])
 ) a ON a.lane = p.lane AND a.person_id = p.person_id
 LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- everybody has one: the notice insists on it
-    plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
+    plan integer, requested_locale text, preference text[], email_usable boolean, overlays integer,
+    locale text, channels text[]
 ) ON k.requested_locale = p.locale
     AND k.preference = p.channels
     AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
+    AND k.overlays = {overlays: 0}
 WHERE p.site = :site
 
 -- fragment: known
@@ -71,7 +75,7 @@ LEFT JOIN (
 ) known USING (lane, person_id)
 
 -- fragment: reached
-SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
+SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels, k.overlays,
        CASE
            WHEN r.person_id IS NULL THEN 'not_reached'
            WHEN p.status = 'erased' THEN 'erased'
@@ -82,15 +86,18 @@ SELECT p.lane, p.person_id, p.country, p.roles, k.plan, k.locale, k.channels,
            ELSE 'unreachable'
        END::notice_reason AS reason
 FROM person p
+CROSS JOIN (SELECT :given::jsonb AS given) f   -- the values of the audience's conditions
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 LEFT JOIN (
     SELECT lane, person_id FROM standing WHERE campaign_id = :corrects AND status = 'told'
 ) r ON r.lane = p.lane AND r.person_id = p.person_id
 LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- as above
-    plan integer, requested_locale text, preference text[], email_usable boolean, locale text, channels text[]
+    plan integer, requested_locale text, preference text[], email_usable boolean, overlays integer,
+    locale text, channels text[]
 ) ON k.requested_locale = p.locale
     AND k.preference = p.channels
     AND k.email_usable = (p.email IS NOT NULL AND s.email_mac IS NULL)
+    AND k.overlays = {overlays: 0}
 WHERE p.site = :site
 
 -- fragment: counted
@@ -108,6 +115,8 @@ SELECT 'channel', channel, reason::text, count(*)
 FROM considered, unnest(CASE WHEN channels = '{}' THEN '{""}' ELSE channels END) AS channel
 WHERE reason IN ('in_scope', 'unreachable', 'suppressed')
 GROUP BY channel, reason
+UNION ALL
+SELECT 'overlays', overlays::text, reason::text, count(*) FROM considered GROUP BY overlays, reason
 ORDER BY 1, 4 DESC, 2, 3
 
 -- name: preview
@@ -131,7 +140,7 @@ WITH considered AS MATERIALIZED (
 -- The same counts of an audience that is frozen.
 WITH considered AS MATERIALIZED (
     SELECT coalesce(person.country, '') AS country, coalesce(person.roles, '{}') AS roles,
-           plan.locale, plan.channels, notice.reason
+           plan.locale, plan.channels, plan.overlays, notice.reason
     FROM notice
     JOIN plan USING (campaign_id, plan)
     LEFT JOIN person USING (lane, person_id)
@@ -158,8 +167,10 @@ ORDER BY int2send(lane) || uuid_send(person_id)
 -- name: kinds
 -- lanes: all
 -- The kinds of people there are, as far as telling them goes.
-SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable
+SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable,
+       {overlays: 0} AS overlays
 FROM person p
+CROSS JOIN (SELECT :given::jsonb AS given) f
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 WHERE p.site = :site
 
@@ -280,24 +291,28 @@ ORDER BY lane, person_id
 -- Who reads no private message of the plan is told by the next channel: its slices are looked at when that is due. What
 -- is sent sets this itself when a lease ends; nothing is sent here.
 UPDATE slice s SET
-    second_at = least(s.second_at, :now::timestamptz + make_interval(hours => (c.rule ->> 'evidence_hours')::integer))
-FROM campaign c
-WHERE c.campaign_id = :campaign_id AND s.campaign_id = c.campaign_id AND c.rule ->> 'evidence' = 'shown'
-  AND EXISTS (
-      SELECT FROM plan p
-      WHERE p.campaign_id = c.campaign_id AND 'inbox' = ANY (p.channels) AND s.channel = ANY (p.fallback)
-  )
+    second_at = least(s.second_at, :now::timestamptz + make_interval(hours => unread.evidence_hours))
+FROM (
+    SELECT f.channel, min((coalesce(p.rule, c.rule) ->> 'evidence_hours')::integer) AS evidence_hours
+    FROM campaign c
+    JOIN plan p USING (campaign_id)
+    CROSS JOIN unnest(p.fallback) AS f (channel)
+    WHERE c.campaign_id = :campaign_id AND 'inbox' = ANY (p.channels)
+      AND NOT message_suffices(coalesce(p.rule, c.rule))
+    GROUP BY f.channel
+) unread
+WHERE s.campaign_id = :campaign_id AND s.channel = unread.channel
 
 -- name: version
 -- lanes: none
 -- What a published version asks for.
-SELECT materiality::text AS materiality, flags FROM version WHERE version_id = :version_id AND state = 'published'
+SELECT policy, materiality::text AS materiality, flags FROM version WHERE version_id = :version_id AND state = 'published'
 
 -- name: create
 -- lanes: none
 -- A planned campaign, unless the version has one.
-INSERT INTO campaign (site, version_id, rule, safety, created_at)
-VALUES (:site, :version_id, :rule, :safety, :now)
+INSERT INTO campaign (site, version_id, rule, overlays, safety, created_at)
+VALUES (:site, :version_id, :rule, :overlays, :safety, :now)
 ON CONFLICT (version_id) WHERE corrects IS NULL DO NOTHING
 RETURNING campaign_id
 
@@ -311,12 +326,12 @@ ORDER BY campaign_id LIMIT 1
 -- name: create_correction
 -- lanes: none
 -- A planned correction of what a campaign said, by the same rule.
-INSERT INTO campaign (site, version_id, corrects, words, rule, safety, created_at)
-SELECT site, version_id, campaign_id, :words::jsonb, rule, :safety::jsonb, :now FROM campaign WHERE campaign_id = :corrects
+INSERT INTO campaign (site, version_id, corrects, words, rule, overlays, safety, created_at)
+SELECT site, version_id, campaign_id, :words::jsonb, rule, overlays, :safety::jsonb, :now FROM campaign WHERE campaign_id = :corrects
 RETURNING campaign_id
 
 -- fragment: campaign
-SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.safety, c.created_at,
+SELECT c.campaign_id, c.site, c.version_id, v.policy, v.label, c.state::text AS state, c.rule, c.overlays, c.safety, c.created_at,
        c.frozen_at, c.opened_at, c.stage, c.stages, c.held_at, c.inbox_at, c.closed_at, v.published_at, v.effective_at,
        c.frozen, c.superseded_by, c.corrects, c.words, (
            -- Letters name the site as it was last applied: what was approved before is approved again.
@@ -509,15 +524,17 @@ ORDER BY campaign_id
 -- name: kinds_of
 -- lanes: all
 -- The kinds of some people, as far as telling them goes.
-SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable
+SELECT DISTINCT p.locale, p.channels, p.email IS NOT NULL AND s.email_mac IS NULL AS email_usable,
+       {overlays: 0} AS overlays
 FROM unnest(:lanes::smallint[], :people::uuid[]) AS a (lane, person_id)
 JOIN person p ON p.lane = a.lane AND p.person_id = a.person_id
+CROSS JOIN (SELECT :given::jsonb AS given) f
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 
 -- name: plans
 -- lanes: none
 -- The plans of a campaign.
-SELECT plan, requested_locale, preference, email_usable, locale, channels, fallback, late FROM plan
+SELECT plan, requested_locale, preference, email_usable, locale, channels, fallback, overlays, late FROM plan
 WHERE campaign_id = :campaign_id
 ORDER BY plan
 

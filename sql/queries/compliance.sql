@@ -212,6 +212,14 @@ LIMIT :most
 -- The counts of a campaign in parts, each counted by itself so that comparing them proves something.
 WITH standings AS MATERIALIZED (
     SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
+), asked AS MATERIALIZED (
+    SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
+           v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer) AS in_time
+    FROM campaign c
+    JOIN version v ON v.version_id = c.version_id
+    JOIN plan p ON p.campaign_id = c.campaign_id
+    CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
+    WHERE c.campaign_id = :campaign_id
 ), by_person AS MATERIALIZED (
     SELECT lane, person_id, kind FROM accepted WHERE version_id = :version_id
 ), objected AS MATERIALIZED (
@@ -233,17 +241,18 @@ SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL
 SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :inbox_at::timestamptz
 UNION ALL
-SELECT 'late', 'told', count(*), NULL FROM standings WHERE told_at > :in_time::timestamptz
+SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE told_at > in_time
 UNION ALL
 SELECT 'told', CASE
            WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
            WHEN a.kind = 'deemed' THEN 'deemed'
            WHEN o.person_id IS NOT NULL THEN 'objected'
            WHEN p.status IN ('closed', 'erased') THEN 'closed'
-           WHEN :by_act::boolean THEN 'explicit_required'
+           WHEN asked.by_act THEN 'explicit_required'
            ELSE 'awaiting_use'
        END, count(*), NULL
 FROM standings s
+JOIN asked USING (plan)
 JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
 LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
 LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id

@@ -5,18 +5,16 @@
 -- suffices is said once more, for tellings, by notifier/acceptance/decide.py; a test holds the two together.
 -- fragment: unproved
 SELECT n.lane, n.person_id, next.channel,
-       tried.last_at + make_interval(hours => (c.rule ->> 'evidence_hours')::integer) AS due_at
+       tried.last_at + make_interval(hours => (asked.rule ->> 'evidence_hours')::integer) AS due_at
 FROM campaign c
 JOIN plan p ON p.campaign_id = c.campaign_id AND p.fallback <> '{}'
+CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) asked
 JOIN notice n ON n.campaign_id = :campaign_id AND n.plan = p.plan AND n.reason = 'in_scope'
     AND (n.lane, n.person_id) > (:from_lane::smallint, :from_person::uuid)
     AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
 CROSS JOIN LATERAL (
-    SELECT coalesce(bool_or(r.failed_at IS NULL AND CASE c.rule ->> 'evidence'
-               WHEN 'relay' THEN r.told_at IS NOT NULL
-               WHEN 'recipient' THEN r.placed OR r.recipient_at IS NOT NULL OR r.shown_at IS NOT NULL
-               ELSE r.shown_at IS NOT NULL
-           END), false) AS enough,
+    SELECT coalesce(bool_or(r.failed_at IS NULL AND suffices(
+               asked.rule, r.channel, r.told_at, r.placed, r.recipient_at, r.shown_at)), false) AS enough,
            -- They left, or were shut out, and were not tried since.
            coalesce(max(r.attempt) FILTER (WHERE r.withheld) >= max(r.attempt), false) AS gone
     FROM reached r
@@ -48,7 +46,7 @@ CROSS JOIN LATERAL (
 ) next
 WHERE c.campaign_id = :campaign_id AND c.superseded_by IS NULL
   AND NOT known.enough AND NOT known.gone AND tried.last_at IS NOT NULL
-  AND NOT ('inbox' = ANY (p.channels) AND c.rule ->> 'evidence' <> 'shown')
+  AND NOT ('inbox' = ANY (p.channels) AND message_suffices(asked.rule))
   AND NOT EXISTS (
       SELECT FROM retry r
       WHERE r.lane = n.lane AND r.person_id = n.person_id AND r.campaign_id = :campaign_id AND r.channel = next.channel

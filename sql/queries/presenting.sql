@@ -6,8 +6,9 @@
 -- the site does not know has no rows; somebody whom no open campaign considered has one without a campaign.
 SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspended') AS closed,
        c.campaign_id, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
-       (c.rule ->> 'explicit')::boolean AS explicit, (c.rule ->> 'notice_days')::integer AS notice_days,
-       (c.rule ->> 'deems')::boolean AS deems, coalesce(c.rule ->> 'evidence', 'relay') AS evidence,
+       (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
+       (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
+       coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
        s.status, s.since, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
        coalesce(NOT o.withdrawn, false) AS objected
 FROM person p
@@ -27,9 +28,10 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN LATERAL (
     -- By key in the campaign's own partition.
-    SELECT status, since, locale, tellings, shown_at FROM standing
+    SELECT status, since, locale, tellings, shown_at, rule FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
+CROSS JOIN LATERAL (SELECT coalesce(s.rule, c.rule) AS rule) r
 LEFT JOIN LATERAL (
     SELECT kind, accepted_at FROM accepted
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id

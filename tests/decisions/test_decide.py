@@ -67,6 +67,7 @@ BY_RECIPIENT = RULE.model_copy(update={"evidence": "recipient"})
 IF_SHOWN = RULE.model_copy(update={"evidence": "shown"})
 IMPORTED = RULE.model_copy(update={"baseline_at_least": "imported"})
 PROVED = RULE.model_copy(update={"baseline_at_least": "proved"})
+SILENT = RULE.model_copy(update={"deemed_by": "silence"})
 C_OR_BETTER = RULE.model_copy(update={"grade_at_least": "C"})
 B_OR_BETTER = RULE.model_copy(update={"grade_at_least": "B"})
 AN_ACT = RULE.model_copy(update={"explicit": True})
@@ -228,6 +229,10 @@ CASES = [
          DEEMED, Reason.USED, "C", DATE + DAY),
     Case("an objection that was taken back before the date moves nothing", facts(objection=Objection(TOLD, True)),
          DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("silence counts for nothing before the person's own date", facts(uses=(use(TOLD + DAY),)),
+         NONE, Reason.NOTICE_PERIOD, again_at=DATE, rule=SILENT, now=DATE - HOUR),
+    Case("where the contract takes silence for acceptance, it is there on that date, without a use", facts(uses=()),
+         DEEMED, Reason.SILENCE, "D", DATE, rule=SILENT),
 ]  # fmt: skip
 
 

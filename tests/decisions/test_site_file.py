@@ -25,7 +25,7 @@ policies:
     titles: {en: "Privacy"}
 rule:
   preset: pop-japan
-  notice_days: 14
+  notice_days: 45
 relays:
   - host: 127.0.0.1
     port: 1025
@@ -45,7 +45,7 @@ def test_a_good_file_is_a_site() -> None:
     site = read_site(GOOD)
     assert site.locales == ["en", "no"]
     assert site.names["no"] == "Kumo butikk"
-    assert (site.rule.notice_days, site.relays[0].port) == (14, 1025)
+    assert (site.rule.notice_days, site.relays[0].port) == (45, 1025)
 
 
 @pytest.mark.parametrize("file", sorted((Path(notifier.__file__).parents[1] / "examples").glob("*/site.yaml")))
@@ -70,9 +70,9 @@ def test_the_examples_are_sites(file: Path) -> None:
         ("locales: [en, no]", "locales: [en, x]", 6, "locales.1: 'x' is not written as it must be; a language"),
         ("locales: [en, no]", "locales: [no, en]", 7, "senders: senders needs an entry for no"),
         ("https://kumo", "kumo", 3, "home_url: 'kumo.example/' is not written as it must be; a whole address"),
-        ("pop-japan", "eu", 15, "rule.preset: Input should be 'pop-japan' or 'imacocokara'"),
-        ("notice_days: 14", "notice_days: soon", 16, "rule.notice_days: Input should be a valid integer"),
-        ("notice_days: 14", "notice_days: -1", 16, "rule.notice_days: Input should be greater than or equal to 0"),
+        ("pop-japan", "eu", 15, "rule.preset: Input should be 'eu-gdpr-notice', 'uk-gdpr-notice'"),
+        ("notice_days: 45", "notice_days: soon", 16, "rule.notice_days: Input should be a valid integer"),
+        ("notice_days: 45", "notice_days: -1", 16, "rule.notice_days: Input should be greater than or equal to 0"),
         ("contact: privacy@", "contact: ", 4, "contact: "),
         ("  preset: pop-japan\n", "  preset: pop-japan\n  preset: imacocokara\n", 16,
          "rule.preset: stands twice, first in line 15"),

@@ -25,7 +25,7 @@ def site(notice_days: int | None = None) -> Site:
         "time_zone": "Asia/Tokyo", "locales": ["en", "ja"],
         "senders": {"en": {"name": "Kumo", "address": "a@kumo.example"}},
         "policies": {"privacy": {"titles": {"en": "Privacy"}}},
-        "rule": {"preset": "pop-japan", "notice_days": notice_days},
+        "rule": {"preset": "pop-japan", "notice_days": notice_days, "reason": "as posted"},
     })  # fmt: skip
 
 

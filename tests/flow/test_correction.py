@@ -36,7 +36,9 @@ WORDS = {"en": "We wrote *one month*. It is **one year**.", "ja": "「1か月」
 
 @pytest.fixture
 async def office(db: Db, keys: Keys) -> AsyncIterator[Office]:
-    async with open_office(db, keys, a_site(rule={"preset": "imacocokara", "notice_days": 0})) as opened:
+    async with open_office(
+        db, keys, a_site(rule={"preset": "imacocokara", "notice_days": 0, "reason": "as posted"})
+    ) as opened:
         yield opened
 
 

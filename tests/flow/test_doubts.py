@@ -183,7 +183,9 @@ async def test_many_workers_decide_once(story: Story) -> None:
 
 
 async def test_a_report_of_a_bounce_leads_all_the_way_to_a_void_acceptance(db: Db, keys: Any) -> None:
-    async with open_office(db, keys, a_site(rule={"preset": "pop-japan", "notice_days": 0})) as office:
+    async with open_office(
+        db, keys, a_site(rule={"preset": "pop-japan", "notice_days": 0, "reason": "as posted"})
+    ) as office:
         await office.person("late")
         await office.open()
         await office.deliver()

@@ -427,7 +427,8 @@ NEVER = {
 @pytest.mark.parametrize("seed", range(6))
 async def test_everything_adds_up_whatever_happens(db: Db, keys: Keys, seed: int) -> None:
     dice = random.Random(seed)
-    rule = RULES[seed % len(RULES)] | {"deemed_acceptance": True, "notice_days": seed, "bounce_window_hours": 24}
+    less = {"notice_days": seed, "bounce_window_hours": 24, "reason": "as the dice fall"}
+    rule = RULES[seed % len(RULES)] | {"deemed_acceptance": True} | less
     site = a_site(rule=rule, webhook={"url": "https://kumo.example/messages"})
     clock = MovableClock()
     await apply(db, site, clock.now())

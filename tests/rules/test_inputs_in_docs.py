@@ -12,7 +12,7 @@ from notifier.people.person import PersonInput
 from notifier.policies.version import FLAGS, Submission, Text, read_submission
 from notifier.sites import pace, site
 from notifier.sites.file import read_site
-from notifier.sites.preset import PRESETS
+from notifier.sites.presets import PRESETS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS = (

@@ -31,8 +31,11 @@ MARKET = {
     "time_zone": "Asia/Tokyo",
     "locales": ["en", "ja"],
     "senders": {"en": {"name": "Hata Market", "address": "privacy@hata.example"}},
-    "policies": {"privacy": {"titles": {"en": "Privacy Policy"}}, "terms": {"titles": {"en": "Terms of Use"}}},
-    "rule": {"preset": "imacocokara", "channels": ["inbox", "email"], "notice_days": 0},
+    "policies": {
+        "privacy": {"titles": {"en": "Privacy Policy"}, "part_of_terms": True},
+        "terms": {"kind": "terms", "titles": {"en": "Terms of Use"}},
+    },
+    "rule": {"preset": "imacocokara", "channels": ["inbox", "email"], "notice_days": 0, "reason": "as posted"},
 }
 
 
