@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from notifier.campaigns.rule import NEVER_USE
@@ -45,6 +46,7 @@ def _path(url: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", "", path)[:LONGEST_PATH]
 
 
+@lru_cache(16_384)
 def _prefix(ip: str) -> str:
     if plain := _IPV4.fullmatch(ip):
         return f"{plain[1]}.0/24"
@@ -64,6 +66,17 @@ def _family(user_agent: str) -> str:
     return next((name for name, signs in _FAMILIES if signs.search(user_agent)), "other" if user_agent else "")
 
 
+class Activity(NamedTuple):
+    """One use as far as it is kept: when (UTC), of which kind, and what is left of address, IP and user agent."""
+
+    external_id: str
+    occurred_at: datetime
+    kind: str
+    url_path: str = ""
+    ip_prefix: str = ""
+    user_agent: str = ""
+
+
 class ActivityInput(BaseModel):
     """One use, as it arrives. ``url``, ``ip`` and ``user_agent`` are cut down while they are read, never kept whole:
     the path without its query, the network (/24 or /48) and the browser's family."""
@@ -76,6 +89,12 @@ class ActivityInput(BaseModel):
     url: Annotated[str, StringConstraints(max_length=8192), AfterValidator(_path)] = ""
     ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_prefix)] | None = None
     user_agent: Annotated[str, Field(max_length=4096), AfterValidator(_family)] = ""
+
+    @property
+    def activity(self) -> Activity:
+        """What of it is kept."""
+        at = self.occurred_at.astimezone(UTC)
+        return Activity(self.external_id, at, self.kind, self.url, self.ip or "", self.user_agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,54 +119,88 @@ def is_use(kind: str, allowed: Sequence[str] | None) -> bool:
     return kind not in NEVER_USE and (allowed is None or kind in allowed)
 
 
-def read_activity(line: bytes) -> ActivityInput:
+def read_activity(line: bytes) -> Activity:
     """One line of NDJSON. Raises Invalid with a fault for every field that needs mending."""
+    return read_quickly(line) or read_slowly(line).activity
+
+
+def read_slowly(line: bytes) -> ActivityInput:
+    """What the model makes of a line. Raises Invalid."""
     try:
         return ActivityInput.model_validate_json(line)
     except ValidationError as error:
         raise Invalid("this activity cannot be read; it was left out", faults_of(error)) from error
 
 
-def why_ignored(activity: ActivityInput, allowed: Sequence[str] | None, now: datetime) -> str | None:
+_REQUIRED = frozenset({"external_id", "occurred_at", "kind"})
+_ALLOWED = frozenset(ActivityInput.model_fields)
+_INSTANT = re.compile(
+    r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_IS_KIND = lru_cache(1024)(re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch)
+
+
+def read_quickly(line: bytes) -> Activity | None:
+    """What the model makes of a plain activity, at a quarter of the cost; None: let the model look at it.
+
+    It takes less than the model does, never more, and makes the same of it: a test compares the two.
+    """
+    try:
+        given: dict[str, Any] = orjson.loads(line)
+        if not _REQUIRED <= given.keys() <= _ALLOWED:
+            return None
+        external_id, instant, kind = given["external_id"], given["occurred_at"], given["kind"]
+        url, ip, user_agent = given.get("url", ""), given.get("ip"), given.get("user_agent", "")
+        plain = external_id.isprintable() and url.isprintable() and user_agent.isprintable() and _IS_KIND(kind)
+        if not plain or not 0 < len(external_id) <= 200 or len(url) > 8192 or len(user_agent) > 4096:
+            return None
+        if not _INSTANT.fullmatch(instant):
+            return None
+        at = datetime.fromisoformat(instant)
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
+        if not 1970 < at.year < 2998:
+            return None
+        prefix = "" if ip is None else _prefix(ip)
+        return Activity(external_id, at, kind, _path(url) if url else "", prefix, _family(user_agent))
+    except (ValueError, TypeError, AttributeError):  # no JSON, or not the shape that is meant: the model says which
+        return None
+
+
+def why_ignored(one: Activity, allowed: Sequence[str] | None, now: datetime) -> str | None:
     """The reason for which an activity counts for nothing, whoever the person is; None when it may count."""
-    if not is_use(activity.kind, allowed):
+    if not is_use(one.kind, allowed):
         return "excluded_kind"
-    if activity.user_agent == "robot":
+    if one.user_agent == "robot":
         return "robot"
-    return "in_the_future" if activity.occurred_at > now + SKEW else None
+    return "in_the_future" if one.occurred_at > now + SKEW else None
 
 
-def as_use(activity: ActivityInput, now: datetime) -> Use:
-    """What is kept of an activity. Within the allowed skew, a time ahead of ours becomes ours: never the future."""
-    return Use(
-        min(activity.occurred_at.astimezone(UTC), now),
-        now,
-        activity.kind,
-        activity.url,
-        activity.ip or "",
-        activity.user_agent,
-    )
+def not_after(one: Activity, now: datetime) -> Activity:
+    """Within the allowed skew, a time ahead of ours becomes ours: never the future."""
+    return one._replace(occurred_at=now) if one.occurred_at > now else one
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """A person's first use of one day, and where in the batch every use of theirs of that day stands: it first."""
+class Day(NamedTuple):
+    """A person's first use of one UTC day, and where in the batch every use of theirs of that day stands: it first."""
 
-    external_id: str
-    use: Use
-    places: tuple[int, ...]
+    first: Activity
+    day: date
+    places: list[int]
 
 
-def first_of_each_day(uses: Iterable[tuple[int, str, Use]]) -> list[Day]:
+def first_of_each_day(uses: Iterable[tuple[int, Activity]]) -> list[Day]:
     """One entry per person and day: the first use, whatever order they came in. Each use comes with its place."""
     days: dict[tuple[str, date], Day] = {}
-    for place, external_id, use in uses:
-        key = (external_id, use.day)
+    for place, one in uses:
+        day = one.occurred_at.date()
+        key = one.external_id, day
         known = days.get(key)
         if known is None:
-            days[key] = Day(external_id, use, (place,))
-        elif use.occurred_at < known.use.occurred_at:
-            days[key] = Day(external_id, use, (place, *known.places))
+            days[key] = Day(one, day, [place])
+        elif one.occurred_at < known.first.occurred_at:
+            days[key] = Day(one, day, [place, *known.places])
         else:
-            days[key] = Day(external_id, known.use, (*known.places, place))
+            known.places.append(place)
     return list(days.values())

@@ -1,35 +1,37 @@
 """Take in activities one by one, many in one commit: each is acknowledged only after the commit that holds it.
 
-What arrives while a commit is under way shares the next one, and commits begin at least ``GATHER`` apart. So a request
-waits a few milliseconds longer, and the database does a hundredth of the work. A crash before the commit leaves nothing
-behind, and no caller has been told otherwise.
+What arrives while commits are under way shares the next one, which begins when enough wait or ``GATHER`` after the last
+began. So a request waits a few milliseconds longer, and the database does a hundredth of the work. A crash before the
+commit leaves nothing behind, and no caller has been told otherwise.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import asyncpg
 
-from notifier.activity.activity import ActivityInput
+from notifier.activity.activity import Activity
 from notifier.activity.memory import Memory
-from notifier.activity.record import KEPT, take
+from notifier.activity.record import KEPT, REVOKED, take
 from notifier.clock import Clock
 from notifier.db import Db
-from notifier.errors import Unavailable
+from notifier.errors import Unauthenticated, Unavailable
 
-GATHER = 0.005  # seconds between the beginnings of two commits
+GATHER = 0.005  # seconds between the beginnings of two commits, unless …
+ENOUGH = 48  # activities wait: then the next begins at once
+UNDER_WAY = 2  # commits at once: while one waits for the disk, the other's activities are worked out
 MOST_AT_ONCE = 500  # activities in one commit
 MOST_WAITING = 10_000  # activities; whoever comes then is told to come again
 WAKE_EVERY = 1.0  # seconds between two wakings of the workers, who look by themselves as well
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     site: str
-    activity: ActivityInput
+    activity: Activity
+    token: bytes | None
     fate: asyncio.Future[str]
 
 
@@ -41,45 +43,70 @@ class Intake:
         self._db = db
         self._clock = clock
         self._waiting: list[_Waiting] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Handle | None = None
         self._last_begun = self._last_woken = float("-inf")
 
-    async def take(self, site: str, activity: ActivityInput) -> str:
+    async def take(self, site: str, activity: Activity, token: bytes | None = None) -> str:
         """Take in one activity. Returns, once that is committed, what became of it: KEPT, or why it is ignored.
 
-        Raises NotFound for an unknown site, Unavailable when too many wait already.
+        ``token``: the digest of an API token that was not asked about yet. Raises Unauthenticated when it is good no
+        more, NotFound for an unknown site, Unavailable when too many wait already.
         """
         if len(self._waiting) >= MOST_WAITING:
             raise Unavailable("too many activities wait to be recorded; this one was not, send it again in a second")
-        fate: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(site, activity, fate))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_all(), name="commit activities")
+        loop = asyncio.get_running_loop()
+        fate: asyncio.Future[str] = loop.create_future()
+        self._waiting.append(_Waiting(site, activity, token, fate))
+        if self._alarm is None:
+            self._alarm = loop.call_soon(self._begin)  # whatever else has just arrived comes along
+        elif len(self._waiting) == ENOUGH:
+            self._begin()
         return await fate
 
     async def close(self) -> None:
         """Let what waits be committed."""
-        if self._committing is not None:
-            await self._committing
+        while self._commits or self._waiting:
+            self._last_begun = float("-inf")
+            self._begin()
+            await asyncio.wait(self._commits)
+            await asyncio.sleep(0)  # so that what ends is off the list
 
-    async def _commit_all(self) -> None:
+    def _begin(self) -> None:
+        """Begin a commit if it is time; otherwise see to it that it begins when it is."""
+        self._alarm = None
+        if not self._waiting or len(self._commits) >= UNDER_WAY:
+            return  # a commit that ends looks again
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            await asyncio.sleep(max(0.0, self._last_begun + GATHER - loop.time()))
-            self._last_begun = loop.time()
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            sites = defaultdict(list)
-            for one in batch:
-                sites[one.site].append(one)
-            for site, own in sites.items():
-                await self._commit(site, own)
-            if any(one.fate.done() and not one.fate.cancelled() and _is_kept(one.fate) for one in batch):
-                await self._wake(loop.time())
+        due = self._last_begun + GATHER
+        if len(self._waiting) < ENOUGH and loop.time() < due:
+            self._alarm = loop.call_at(due, self._begin)
+            return
+        self._last_begun = loop.time()
+        batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+        commit = loop.create_task(self._commit_all(batch), name="commit activities")
+        self._commits.add(commit)
+        commit.add_done_callback(self._ended)
+
+    def _ended(self, commit: asyncio.Task[None]) -> None:
+        self._commits.discard(commit)
+        if self._alarm is None:
+            self._begin()
+
+    async def _commit_all(self, batch: Sequence[_Waiting]) -> None:
+        sites = defaultdict(list)
+        for one in batch:
+            sites[one.site].append(one)
+        for site, own in sites.items():
+            await self._commit(site, own)
+        if any(one.fate.done() and not one.fate.cancelled() and _is_kept(one.fate) for one in batch):
+            await self._wake(asyncio.get_running_loop().time())
 
     async def _commit(self, site: str, batch: Sequence[_Waiting]) -> None:
         """One commit. What the database refuses for what it holds is split until the one at fault fails alone."""
+        activities, tokens = [one.activity for one in batch], [one.token for one in batch]
         try:
-            fates = await take(self._db, self.memory, site, [one.activity for one in batch], self._clock.now())
+            fates = await take(self._db, self.memory, site, activities, self._clock.now(), tokens)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(batch) == 1:
                 _fail(batch, error)
@@ -90,7 +117,11 @@ class Intake:
             _fail(batch, error)
         else:
             for one, fate in zip(batch, fates, strict=True):
-                if not one.fate.done():  # whoever asked may be gone
+                if one.fate.done():
+                    continue  # whoever asked is gone
+                if fate == REVOKED:
+                    one.fate.set_exception(Unauthenticated("this token is unknown or was revoked"))
+                else:
                     one.fate.set_result(fate)
 
     async def _wake(self, moment: float) -> None:

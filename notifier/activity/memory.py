@@ -7,12 +7,14 @@ acceptance, or the person): the ``Ground``, which is read anew for every batch, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from functools import cached_property
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST = 200_000  # people remembered per process: about 60 MB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ground:
     """What the uses of one site are judged by now. ``effective``: when the versions of ``campaigns`` take effect."""
 
@@ -20,6 +22,12 @@ class Ground:
     campaigns: tuple[int, ...]
     effective: tuple[datetime, ...]
     epochs: Mapping[int, int]
+    tokens: frozenset[bytes | None] = frozenset((None,))  # digests of those that were asked about and are good
+
+    @cached_property
+    def last_effect(self) -> datetime:
+        """When the last of the versions takes effect."""
+        return max(self.effective, default=LONG_AGO)
 
     def epoch(self, lane: int) -> int:
         """How often something was taken back in a lane."""
@@ -36,14 +44,14 @@ class Settled:
     epoch: int
     campaigns: tuple[int, ...]
 
-    def covers(self, at: datetime, day: date, ground: Ground) -> bool:
+    def covers(self, at: datetime, ground: Ground) -> bool:
         """Whether a use can be answered without asking: the database would find nothing open and nothing to note."""
         return (
             self.since <= at
-            and day <= self.day
+            and at.date() <= self.day
             and self.epoch == ground.epoch(self.lane)
             and self.campaigns == ground.campaigns
-            and not any(self.since < effective <= at for effective in ground.effective)
+            and (self.since >= ground.last_effect or not any(self.since < one <= at for one in ground.effective))
         )
 
 

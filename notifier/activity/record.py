@@ -7,18 +7,23 @@ them there. Of everybody else only the day on which they were last seen is kept.
 from collections import Counter
 from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from notifier.activity.activity import ActivityInput, Day, Use, as_use, first_of_each_day, read_activity, why_ignored
-from notifier.activity.memory import Ground, Memory, Settled
+import asyncpg
+
+from notifier.activity.activity import Activity, Day, first_of_each_day, not_after, read_activity, why_ignored
+from notifier.activity.memory import Ground, Memory
 from notifier.db import Db
 from notifier.errors import Fault, Invalid, NotFound
 from notifier.lanes import lane_of
 
-BATCH = 2000  # lines per statement; others wait while they are read
+BATCH = 4000  # lines per statement; others wait while they are read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
-KEPT = "kept"
+TRIES = 5  # of a batch that waited for another one in a circle
+KEPT, REVOKED = "kept", "revoked"
+_BY_LETTER = {"u": "unknown_person", "n": "nothing_open", "s": "same_day", "k": KEPT}
+FATES = (*_BY_LETTER.values(), "excluded_kind", "robot", "in_the_future")  # what may become of one
 
 
 @dataclass
@@ -40,16 +45,6 @@ class RecordReport:
                 self.ignored[fate] = self.ignored.get(fate, 0) + count
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Places in a batch, from 1: see the query."""
-
-    known: list[int]
-    waiting: list[int]
-    kept: list[int]
-    seen: list[int]
-
-
 async def record(
     db: Db, site: str, lines: AsyncIterable[bytes], now: datetime, memory: Memory | None = None
 ) -> RecordReport:
@@ -61,7 +56,7 @@ async def record(
     memory = Memory(2 * BATCH) if memory is None else memory
     await look(db, site, [])
     report = RecordReport()
-    batch: list[ActivityInput] = []
+    batch: list[Activity] = []
     number = 0
     async for line in lines:
         number += 1
@@ -76,7 +71,7 @@ async def record(
     return report
 
 
-def _read(line: bytes, number: int, report: RecordReport) -> ActivityInput | None:
+def _read(line: bytes, number: int, report: RecordReport) -> Activity | None:
     report.read += 1
     try:
         return read_activity(line)
@@ -87,19 +82,28 @@ def _read(line: bytes, number: int, report: RecordReport) -> ActivityInput | Non
         return None
 
 
-async def look(db: Db, site: str, lanes: Sequence[int]) -> Ground:
+async def look(db: Db, site: str, lanes: Sequence[int], tokens: Sequence[bytes | None] = ()) -> Ground:
     """What uses of a site are judged by now. Raises NotFound for an unknown site."""
-    found = await db.first(dict, "activity.ground", site=site, lanes=lanes)
+    found = await db.first(dict, "activity.ground", site=site, lanes=lanes, tokens=tokens)
     if found is None:
         raise NotFound(f"there is no site {site!r}; apply its site.yaml first")
     epochs = {int(lane): epoch for lane, epoch in (found["epochs"] or {}).items()}
-    return Ground(found["kinds"], tuple(found["campaigns"]), tuple(found["effective"]), epochs)
+    good = frozenset((*found["tokens"], None))
+    return Ground(found["kinds"], tuple(found["campaigns"]), tuple(found["effective"]), epochs, good)
 
 
-async def take(db: Db, memory: Memory, site: str, given: Sequence[ActivityInput], now: datetime) -> list[str]:
+async def take(
+    db: Db,
+    memory: Memory,
+    site: str,
+    given: Sequence[Activity],
+    now: datetime,
+    tokens: Sequence[bytes | None] = (),
+) -> list[str]:
     """Take in some activities by one statement, one commit. Returns what became of each: KEPT, or why it is ignored.
 
-    People of whom it is remembered that nothing waits for their use are answered without it.
+    People of whom it is remembered that nothing waits for their use are answered without it. ``tokens``: the digests
+    of the API tokens they came with, where these have to be good still; else it is REVOKED.
     """
     if not given:
         return []
@@ -108,61 +112,74 @@ async def take(db: Db, memory: Memory, site: str, given: Sequence[ActivityInput]
         lane_of(site, one.external_id) if known is None else known.lane
         for one, known in zip(given, remembered, strict=True)
     ]
-    ground = await look(db, site, list(set(lanes)))
+    ground = await look(db, site, list(set(lanes)), list(set(tokens) - {None}))
     fates: list[str] = []
-    asked: list[tuple[int, str, Use]] = []
-    for place, (one, known) in enumerate(zip(given, remembered, strict=True)):
-        fate = why_ignored(one, ground.kinds, now) or _without_asking(one, known, ground, now)
+    asked: list[tuple[int, Activity]] = []
+    for place, one in enumerate(given):
+        if tokens and tokens[place] not in ground.tokens:
+            fate: str | None = REVOKED
+        elif (fate := why_ignored(one, ground.kinds, now)) is None:
+            use = not_after(one, now)
+            if (known := remembered[place]) is not None and known.covers(use.occurred_at, ground):
+                fate = "nothing_open"
+            else:
+                asked.append((place, use))
         fates.append(fate or "unknown_person")
-        if fate is None:
-            asked.append((place, one.external_id, as_use(one, now)))
-    keyed = sorted(
-        ((lanes[day.places[0]], day) for day in first_of_each_day(asked)),
-        key=lambda one: (one[0], one[1].external_id, one[1].use.occurred_at),
-    )
-    for place, fate in await _ask(db, memory, site, keyed, ground, now):
-        fates[place] = fate
+    if asked:
+        keyed = sorted((lanes[day.places[0]], day.first.external_id, day.day, day) for day in first_of_each_day(asked))
+        for place, fate in await _ask(db, memory, site, keyed, ground, now):
+            fates[place] = fate
     return fates
 
 
-def _without_asking(one: ActivityInput, known: Settled | None, ground: Ground, now: datetime) -> str | None:
-    if known is None:
-        return None
-    at = min(one.occurred_at, now).astimezone(UTC)
-    return "nothing_open" if known.covers(at, at.date(), ground) else None
+_Keyed = tuple[int, str, Any, Day]  # in the order of the rows' keys
 
 
 async def _ask(
-    db: Db, memory: Memory, site: str, days: Sequence[tuple[int, Day]], ground: Ground, now: datetime
+    db: Db, memory: Memory, site: str, keyed: Sequence[_Keyed], ground: Ground, now: datetime
 ) -> Iterator[tuple[int, str]]:
-    if not days:
-        return iter(())
-    found = await db.first(_Places, "activity.keep", site=site, now=now, **_columns(days))
-    assert found is not None
-    waiting = set(found.waiting)
-    for place in set(found.seen) - waiting:
-        lane, day = days[place - 1]
-        memory.settle(site, day.external_id, lane, day.use.occurred_at, day.use.day, ground)
-    return _fates(days, found, waiting)
+    letters = await _keep(db, site, keyed, now)
+    for (lane, external_id, day, known), letter in zip(keyed, letters, strict=True):
+        if letter == "n":
+            memory.settle(site, external_id, lane, known.first.occurred_at, day, ground)
+    return _fates(keyed, letters)
 
 
-def _fates(days: Sequence[tuple[int, Day]], found: _Places, waiting: set[int]) -> Iterator[tuple[int, str]]:
-    kept = set(found.kept)
-    for number in found.known:
-        first, *others = days[number - 1][1].places
-        open_ = number in waiting
-        yield first, KEPT if number in kept else "same_day" if open_ else "nothing_open"
+async def _keep(db: Db, site: str, keyed: Sequence[_Keyed], now: datetime) -> str:
+    """A letter for each. Two batches that wait for each other in a circle are done after one another."""
+    columns = _columns(keyed)
+    for left in reversed(range(TRIES)):
+        try:
+            letters: str = await db.value("activity.keep", site=site, now=now, **columns)
+        except asyncpg.DeadlockDetectedError:
+            if not left:
+                raise
+        else:
+            return letters
+    raise AssertionError("the last try returns or raises")
+
+
+def _fates(keyed: Sequence[_Keyed], letters: str) -> Iterator[tuple[int, str]]:
+    for (*_, day), letter in zip(keyed, letters, strict=True):
+        fate = _BY_LETTER[letter]
+        first, *others = day.places
+        yield first, fate
         for place in others:
-            yield place, "same_day" if open_ else "nothing_open"
+            yield place, "same_day" if fate == KEPT else fate
 
 
-def _columns(days: Sequence[tuple[int, Day]]) -> dict[str, Any]:
+def _columns(keyed: Sequence[_Keyed]) -> dict[str, Any]:
+    lanes, people, days, _ = zip(*keyed, strict=True)
+    _, times, kinds, paths, prefixes, agents = zip(*(day.first for *_, day in keyed), strict=True)
+    last = [name != after for name, after in zip(people, (*people[1:], None), strict=True)]
     return {
-        "lanes": [lane for lane, _ in days],
-        "people": [day.external_id for _, day in days],
-        "times": [day.use.occurred_at for _, day in days],
-        "kinds": [day.use.kind for _, day in days],
-        "paths": [day.use.url_path for _, day in days],
-        "prefixes": [day.use.ip_prefix for _, day in days],
-        "agents": [day.use.user_agent for _, day in days],
+        "lanes": lanes,
+        "people": people,
+        "days": days,
+        "last": last,
+        "times": times,
+        "kinds": kinds,
+        "paths": paths,
+        "prefixes": prefixes,
+        "agents": agents,
     }

@@ -1,9 +1,11 @@
 """The aiohttp application: what a request passes, from the outside in, and where every route comes from."""
 
 import time
+from collections.abc import Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from notifier.activity.intake import Intake
 from notifier.activity.memory import Memory
@@ -15,22 +17,29 @@ from notifier.web import console, docs, public
 from notifier.web.api import ENDPOINTS, activities, inbox
 from notifier.web.auth import LOOKS, Looks, guard_console
 from notifier.web.console.overview import PLANNED
-from notifier.web.context import PAGES, PROVIDERS, SERVICE, request_id
+from notifier.web.context import PAGES, PROVIDERS, SERVICE, Quick, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
-from notifier.web.problems import STARTED, problems
+from notifier.web.problems import STARTED, answer_or_explain
 from notifier.web.static import cache_static, static_files
 
+# What answers plain requests of a route by POST, before its handler is asked.
+AT_RATE = web.AppKey("at_rate", Mapping[str, Quick])
 CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
+)
+EVERYWHERE = (
+    (istr("X-Content-Type-Options"), "nosniff"),
+    (istr("Referrer-Policy"), "no-referrer"),
+    (istr("Content-Security-Policy"), CONTENT_POLICY),
 )
 
 
 def build_app(service: Service) -> web.Application:
     """The whole web of an open service. It opens nothing but its one listening connection, when it starts."""
     app = web.Application(
-        middlewares=[observe, problems, cache_static, guard_console], client_max_size=service.settings.body_limit
+        middlewares=[observe, cache_static, guard_console], client_max_size=service.settings.body_limit
     )
     app[SERVICE] = service
     app[PROVIDERS] = providers_of(service.settings, service.keys)
@@ -39,6 +48,7 @@ def build_app(service: Service) -> web.Application:
     app[METRICS] = Metrics()
     app[LOOKS] = Looks(service.db)
     app[LIVE] = Live()
+    app[AT_RATE] = {endpoint.path: endpoint.at_rate for endpoint in ENDPOINTS if endpoint.at_rate is not None}
     app[inbox.WORDS] = inbox.Words(service)
     app[activities.INTAKE] = Intake(service.db, service.clock, Memory())
     app.cleanup_ctx.append(keep_listening)
@@ -60,9 +70,12 @@ def build_app(service: Service) -> web.Application:
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Log and count every request by its route. The path's values and the query may name people: they stay out."""
     began = time.perf_counter()
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "(none)"
+    quick = request.app[AT_RATE].get(route) if request.method == "POST" else None
     status = 499  # the caller went away, in nginx's words
     try:
-        response = await handler(request)
+        response = await answer_or_explain(request, handler, quick)
         status = response.status
         return response
     except web.HTTPException as redirect:
@@ -70,13 +83,12 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     finally:
         seconds = time.perf_counter() - began
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "(none)"
-        request.app[METRICS].count(request.method if resource is not None else "(any)", route, status, seconds)
-        log.info(
-            "request", method=request.method, route=route, status=status,
-            seconds=round(seconds, 4), request=request_id(request),
-        )  # fmt: skip
+        request.app[METRICS].requests.count(request.method if resource is not None else "(any)", route, status, seconds)
+        if quick is None or status != 200:  # what comes at rate and went well is only counted
+            log.info(
+                "request", method=request.method, route=route, status=status,
+                seconds=round(seconds, 4), request=request_id(request),
+            )  # fmt: skip
 
 
 async def _commit_the_last(app: web.Application) -> None:
@@ -89,9 +101,9 @@ async def _finish_head(request: web.Request, response: web.StreamResponse) -> No
     request[STARTED] = True
     headers = response.headers
     headers["X-Request-Id"] = request_id(request)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+    for name, value in EVERYWHERE:
+        if name not in headers:
+            headers[name] = value
     if request.path.startswith(("/v1/", "/console")):
         headers.setdefault("Cache-Control", "no-store")
     if request.path.startswith("/v1/inbox"):

@@ -28,6 +28,7 @@ SESSION = timedelta(hours=12)
 # Pages under /console that are shown without a session.
 OPEN_PAGES = frozenset({"/console/login"})
 NO_SITE = "there is no site {!r}, or this token is not for it"
+MOST_GRANTS = 10_000  # remembered by a process
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -65,9 +66,14 @@ ALARMS = web.RequestKey("alarms", list[Alarmed])
 
 
 class Looks:
-    """Who asks and for which site, looked up for many requests at once: each is asked about at every request."""
+    """Who asks and for which site, looked up for many requests at once: each is asked about at every request.
+
+    ``grants`` are those that were good once, by digest: what a token may do never changes, only whether it is good.
+    """
 
     def __init__(self, db: Db) -> None:
+        self.grants: dict[bytes, Grant] = {}
+
         async def tokens(digests: Sequence[bytes]) -> Mapping[bytes, ApiToken]:
             return await find_tokens(db, digests)
 
@@ -111,10 +117,25 @@ def authenticate_person(request: web.Request) -> PersonToken:
 
 async def _grant(request: web.Request, sha256: bytes) -> Grant:
     # Found by its hash: how long the look-up takes says nothing about the token.
-    token = await request.app[LOOKS].tokens.find(sha256)
+    looks = request.app[LOOKS]
+    token = await looks.tokens.find(sha256)
     if token is None:
+        looks.grants.pop(sha256, None)
         raise Unauthenticated("this token is unknown or was revoked")
-    return Grant(token.name, token.site, frozenset(token.scopes))
+    if len(looks.grants) >= MOST_GRANTS:
+        looks.grants.clear()
+    grant = looks.grants[sha256] = Grant(token.name, token.site, frozenset(token.scopes))
+    return grant
+
+
+def known_grant(request: web.Request, site: str, scope: str) -> tuple[bytes, Grant] | None:
+    """The digest of the API token and its grant, where it was good for this site and scope when it last came.
+
+    Whether it still is remains to be asked. None: see :func:`authenticate`. Raises Unauthenticated.
+    """
+    sha256 = digest_of(bearer(request))
+    grant = request.app[LOOKS].grants.get(sha256)
+    return None if grant is None or grant.site != site or scope not in grant.scopes else (sha256, grant)
 
 
 # ---------------------------------------------------------------- console sessions

@@ -29,7 +29,7 @@ from notifier.compose import Service
 from notifier.db import Db
 from notifier.errors import Malformed, NotifierError
 from notifier.web.auth import GRANT, authenticate, authenticate_person, demand
-from notifier.web.context import SERVICE
+from notifier.web.context import SERVICE, Quick
 from notifier.web.lines import lines_of, whole
 from notifier.web.reading import read_json, read_path, read_query
 from notifier.web.receipts import KEY, Receipt, answered, keep, receipt_by_key
@@ -63,7 +63,8 @@ class Endpoint:
 
     ``refusals`` are the errors that the handler raises beyond those that follow from its parameters. ``line`` is the
     model of one line of a ``lines`` body, ``body_model`` of a ``raw`` one; both only document. ``also`` are further
-    media types of the answer with a sentence each. ``once``: the header Idempotency-Key is honoured.
+    media types of the answer with a sentence each. ``once``: the header Idempotency-Key is honoured. ``at_rate`` has
+    the first look at a request.
     """
 
     method: str
@@ -78,6 +79,7 @@ class Endpoint:
     also: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
+    at_rate: Quick | None = None
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:

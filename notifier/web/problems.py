@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems for programs, and as pages for readers. The outermost middleware but one."""
+"""Errors as RFC 9457 problems for programs, and as pages for readers. Around every handler."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from notifier.errors import Fault, Malformed, NotFound, NotifierError, Unavailable
 from notifier.log import log, where
 from notifier.web import public
-from notifier.web.context import SERVICE, is_api, request_id
+from notifier.web.context import SERVICE, Quick, is_api, request_id
 
 # Set once the head of the answer is on its way: from then on it cannot become a problem.
 STARTED = web.RequestKey("started", bool)
@@ -43,10 +43,11 @@ class Problem(BaseModel):
     errors: list[ProblemFault] = Field(description="Every field that needs mending; empty for other problems.")
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into an answer that says what to do."""
+async def answer_or_explain(request: web.Request, handler: Handler, quick: Quick | None = None) -> web.StreamResponse:
+    """What ``quick``, else the handler, answers; whatever they raise becomes an answer that says what to do."""
     try:
+        if quick is not None and (plain := await quick(request)) is not None:
+            return plain
         if not is_api(request) and "\0" in request.path + request.query_string:
             raise NotFound("nothing lies under this address: no name has a NUL character")
         return await handler(request)

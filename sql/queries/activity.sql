@@ -10,14 +10,15 @@ WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
 -- name: ground
 -- lanes: all
 -- What uses of a site are judged by: the kinds that count there, the campaigns whose versions use may accept, when these
--- take effect, and how often something was taken back in some lanes.
+-- take effect, how often something was taken back in some lanes, and which of some tokens are good.
 WITH open AS (
     @open_campaigns
 )
 SELECT s.settings #> '{rule,activity_kinds}' AS kinds,
        ARRAY(SELECT campaign_id FROM open ORDER BY campaign_id) AS campaigns,
        ARRAY(SELECT effective_at FROM open ORDER BY campaign_id) AS effective,
-       (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs
+       (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs,
+       ARRAY(SELECT sha256 FROM api_token WHERE sha256 = ANY (:tokens::bytea[]) AND revoked_at IS NULL) AS tokens
 FROM site s
 WHERE s.site = :site
 
@@ -25,57 +26,54 @@ WHERE s.site = :site
 -- lanes: all
 -- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later.
 -- A use may matter to a version that deems acceptance, took effect before, was told by a campaign with this person in
--- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Rows are touched in
--- key order, and a person whom another batch is just marking as seen is left to that one, so that batches never wait for
--- each other in a circle.
--- Answers with places in the batch: whom we know, which uses may matter, which were kept, and of whom we know that they
--- were seen that day.
+-- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody known
+-- the day is noted; ``last`` says which of a person's days that is. Rows come and are touched in key order, so that
+-- batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
+-- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
+-- earlier use of that day is known.
 WITH arrived AS MATERIALIZED (
-    SELECT a.*, (a.occurred_at AT TIME ZONE 'UTC')::date AS day, p.person_id, p.last_seen_on
+    SELECT *
     FROM unnest(
-        :lanes::smallint[], :people::text[], :times::timestamptz[],
+        :lanes::smallint[], :people::text[], :days::date[], :last::boolean[], :times::timestamptz[],
         :kinds::text[], :paths::text[], :prefixes::text[], :agents::text[]
-    ) WITH ORDINALITY AS a (lane, external_id, occurred_at, kind, url_path, ip_prefix, user_agent, place)
-    JOIN person p ON p.lane = a.lane AND p.site = :site AND p.external_id = a.external_id
-), unseen AS MATERIALIZED (
-    SELECT p.lane, p.external_id, s.day
-    FROM (
-        SELECT lane, external_id, max(day) AS day
-        FROM arrived
-        GROUP BY lane, external_id
-        HAVING coalesce(max(last_seen_on) < max(day), true)
-    ) s
-    JOIN person p ON p.lane = s.lane AND p.site = :site AND p.external_id = s.external_id
-    ORDER BY p.lane, p.external_id
-    FOR NO KEY UPDATE OF p SKIP LOCKED
-), seen AS (
-    UPDATE person p SET last_seen_on = u.day
-    FROM unseen u
-    WHERE p.lane = u.lane AND p.site = :site AND p.external_id = u.external_id
-      AND coalesce(p.last_seen_on < u.day, true)
-    RETURNING p.person_id
+    ) WITH ORDINALITY AS a (lane, external_id, day, last, occurred_at, kind, url_path, ip_prefix, user_agent, place)
+), seen AS MATERIALIZED (
+    UPDATE person p SET last_seen_on = a.day
+    FROM arrived a
+    WHERE a.last AND p.lane = a.lane AND p.site = :site AND p.external_id = a.external_id
+      AND coalesce(p.last_seen_on < a.day, true)
+    RETURNING a.place, p.person_id
+), given AS MATERIALIZED (
+    SELECT a.*, coalesce(s.person_id, p.person_id) AS person_id
+    FROM arrived a
+    LEFT JOIN seen s ON s.place = a.place
+    LEFT JOIN LATERAL (
+        SELECT person_id FROM person
+        WHERE s.person_id IS NULL AND lane = a.lane AND site = :site AND external_id = a.external_id
+        LIMIT 1   -- found once is enough: who was just seen is not looked for again
+    ) p ON true
 ), open AS MATERIALIZED (
     @open_campaigns
 ), waiting AS MATERIALIZED (
-    SELECT a.*
-    FROM arrived a
+    SELECT g.*
+    FROM given g
     WHERE EXISTS (
         SELECT
         FROM open o
-        JOIN notice n ON n.lane = a.lane AND n.person_id = a.person_id AND n.campaign_id = o.campaign_id
-        WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= a.occurred_at
+        JOIN notice n ON n.lane = g.lane AND n.person_id = g.person_id AND n.campaign_id = o.campaign_id
+        WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= g.occurred_at
           AND NOT EXISTS (
               SELECT
               FROM accepted x
-              WHERE x.lane = a.lane AND x.person_id = a.person_id AND x.version_id = o.version_id
-                AND (x.kind <> 'deemed' OR x.accepted_at <= a.occurred_at)
+              WHERE x.lane = g.lane AND x.person_id = g.person_id AND x.version_id = o.version_id
+                AND (x.kind <> 'deemed' OR x.accepted_at <= g.occurred_at)
           )
     )
 ), kept AS (
     INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, due_at)
     SELECT lane, person_id, day, occurred_at, :now, kind, url_path, ip_prefix, user_agent, :now
     FROM waiting
-    ORDER BY lane, person_id, occurred_at
+    ORDER BY lane, person_id, day
     ON CONFLICT (lane, person_id, day) DO UPDATE SET
         occurred_at = excluded.occurred_at, received_at = excluded.received_at, kind = excluded.kind,
         url_path = excluded.url_path, ip_prefix = excluded.ip_prefix, user_agent = excluded.user_agent,
@@ -83,10 +81,10 @@ WITH arrived AS MATERIALIZED (
     WHERE excluded.occurred_at < activity.occurred_at
     RETURNING person_id, day
 )
-SELECT ARRAY(SELECT place FROM arrived) AS known,
-       ARRAY(SELECT place FROM waiting) AS waiting,
-       ARRAY(SELECT w.place FROM waiting w JOIN kept k ON k.person_id = w.person_id AND k.day = w.day) AS kept,
-       ARRAY(
-           SELECT place FROM arrived a LEFT JOIN seen s ON s.person_id = a.person_id
-           WHERE a.last_seen_on >= a.day OR s.person_id IS NOT NULL
-       ) AS seen
+-- IN as a value, not as a condition: it is looked up in a hash table, whatever the planner thinks of how many there are.
+SELECT string_agg(
+           CASE WHEN person_id IS NULL THEN 'u'
+                WHEN place NOT IN (SELECT place FROM waiting) THEN 'n'
+                WHEN (person_id, day) IN (SELECT person_id, day FROM kept) THEN 'k'
+                ELSE 's' END, '' ORDER BY place)
+FROM given

@@ -1,12 +1,27 @@
 """What is kept of a use, and what is no use."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from notifier.activity.activity import Use, as_use, first_of_each_day, is_use, read_activity, why_ignored
+from notifier.activity.activity import (
+    Activity,
+    ActivityInput,
+    first_of_each_day,
+    is_use,
+    not_after,
+    read_activity,
+    read_quickly,
+    read_slowly,
+    why_ignored,
+)
 from notifier.campaigns.rule import NEVER_USE
 from notifier.errors import Invalid
+from notifier.web.reading import read_json
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -17,7 +32,7 @@ def line(**more: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sent", "kept"),
     [
         ("https://kumo.example/basket/42?card=4111#top", "/basket/42"),
         ("/orders?name=Ann", "/orders"),
@@ -27,12 +42,12 @@ def line(**more: str) -> bytes:
         ("//kumo.example/basket", "/basket"),
     ],
 )
-def test_of_an_address_only_the_path_is_kept(given: str, kept: str) -> None:
-    assert read_activity(line(url=given)).url == kept
+def test_of_an_address_only_the_path_is_kept(sent: str, kept: str) -> None:
+    assert read_activity(line(url=sent)).url_path == kept
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sent", "kept"),
     [
         ("203.0.113.77", "203.0.113.0/24"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
@@ -40,12 +55,12 @@ def test_of_an_address_only_the_path_is_kept(given: str, kept: str) -> None:
         ("255.249.199.9", "255.249.199.0/24"),
     ],
 )
-def test_of_an_ip_address_only_the_network_is_kept(given: str, kept: str) -> None:
-    assert read_activity(line(ip=given)).ip == kept
+def test_of_an_ip_address_only_the_network_is_kept(sent: str, kept: str) -> None:
+    assert read_activity(line(ip=sent)).ip_prefix == kept
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sent", "kept"),
     [
         ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox"),
         ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0", "Edge"),
@@ -56,8 +71,8 @@ def test_of_an_ip_address_only_the_network_is_kept(given: str, kept: str) -> Non
         ("", ""),
     ],
 )
-def test_of_a_user_agent_only_the_family_is_kept(given: str, kept: str) -> None:
-    assert read_activity(line(user_agent=given)).user_agent == kept
+def test_of_a_user_agent_only_the_family_is_kept(sent: str, kept: str) -> None:
+    assert read_activity(line(user_agent=sent)).user_agent == kept
 
 
 @pytest.mark.parametrize(
@@ -102,13 +117,39 @@ def test_a_robot_is_nobodys_use() -> None:
 def test_a_time_ahead_of_ours_is_ours_within_five_minutes_and_ignored_beyond() -> None:
     soon = read_activity(line(occurred_at="2026-03-01T09:05:00Z"))
     assert why_ignored(soon, None, NOW) is None
-    assert as_use(soon, NOW).occurred_at == NOW
+    assert not_after(soon, NOW).occurred_at == NOW
     late = read_activity(line(occurred_at="2026-03-01T09:05:01Z"))
     assert why_ignored(late, None, NOW) == "in_the_future"
 
 
 def test_the_first_use_of_a_day_stands_for_the_day_whatever_the_order() -> None:
-    uses = [(place, "u1", Use(NOW + timedelta(hours=h), NOW, "login")) for place, h in enumerate((5, -3, 2, 20))]
+    uses = [(place, Activity("u1", NOW + timedelta(hours=h), "login")) for place, h in enumerate((5, -3, 2, 20))]
     days = first_of_each_day(uses)
-    assert [(day.use.occurred_at.hour, day.places) for day in days] == [(6, (1, 0, 2)), (5, (3,))]
-    assert {day.use for day in days} == {day.use for day in first_of_each_day(reversed(uses))}
+    assert [(day.first.occurred_at.hour, day.places) for day in days] == [(6, [1, 0, 2]), (5, [3])]
+    assert {day.first for day in days} == {day.first for day in first_of_each_day(reversed(uses))}
+
+
+ODD = st.sampled_from([
+    "", " ", "u1", "Ünï", "a\u0000b", "a\u2028b", "x" * 201, "2026-03-01T08:00:00Z", "2026-03-01T24:00:00Z",
+    "2026-03-01T08:00:60Z", "2026-02-30T08:00:00Z", "2026-03-01T08:00:00,5Z", "2026-03-01T08:00:00.1234567+09:00",
+    "2026-03-01T08:00:00.25-23:59", "2026-03-01 08:00:00Z", "2026-03-01T08:00Z", "20260301T080000Z",
+    "2026-W09-7T08:00:00Z",
+    "1969-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "2026-03-01T08:00:00-00:00", "login", "log_in", "Login", "l" * 41,
+    "/a?b", "//host/a", "http://[oops", "https://a/b#c", "/\u200b", "192.0.2.1", "::1", "192.0.2.01", "curl/8", 5, None,
+    True, 1.5, [], {}, 1772352000,
+])  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from([*ActivityInput.model_fields, "more"]), ODD), st.booleans())
+def test_what_is_read_quickly_is_exactly_what_the_model_reads(fields: dict[str, Any], mended: bool) -> None:
+    plain = {"external_id": "u1", "occurred_at": "2026-03-01T08:00:00Z", "kind": "login"}
+    given_line = orjson.dumps((plain if mended else {}) | fields)
+    quick = read_quickly(given_line)
+    if quick is not None:
+        assert quick == read_slowly(given_line).activity
+        assert quick == read_json(ActivityInput, given_line).activity  # as a request of one is read
+
+
+def test_what_sites_send_every_day_is_read_quickly() -> None:
+    for more in ({}, {"url": "https://kumo.example/basket?x=1", "ip": "2001:db8::1", "user_agent": "Firefox/140.0"}):
+        assert read_quickly(line(**more)) is not None

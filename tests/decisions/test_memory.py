@@ -18,7 +18,7 @@ def covers(at: datetime, ground: Ground = GROUND, before: Ground = GROUND) -> bo
     memory.settle("kumo", "ann", 5, THEN, THEN.date(), before)
     known = memory.recall("kumo", "ann")
     assert known is not None
-    return known.covers(at, at.date(), ground)
+    return known.covers(at, ground)
 
 
 def test_a_later_use_of_the_same_day_need_not_be_asked_about() -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from notifier.activity import intake
-from notifier.activity.activity import ActivityInput, read_activity
+from notifier.activity.activity import Activity, read_activity
 from notifier.activity.intake import Intake
 from notifier.activity.memory import Memory
 from notifier.activity.record import KEPT, record, take
@@ -37,7 +37,7 @@ async def story(db: Db) -> Story:
     return await begin(db)
 
 
-def use(who: Somebody | str, at: datetime = USED, **more: Any) -> ActivityInput:
+def use(who: Somebody | str, at: datetime = USED, **more: Any) -> Activity:
     return read_activity(activity(who, at, **more))
 
 
@@ -141,23 +141,23 @@ async def accepted(story: Story, who: Somebody, at: datetime = USED) -> None:
     )  # fmt: skip
 
 
-async def asked(story: Story, memory: Memory, *uses: ActivityInput) -> tuple[list[str], int]:
+async def asked(story: Story, memory: Memory, *uses: Activity) -> tuple[list[str], int]:
     """What became of them, and whether PostgreSQL was asked about people."""
     await story.sql("CREATE TABLE IF NOT EXISTS looked (n integer)")
     await story.sql("DELETE FROM looked")
-    keep = story.db.first
+    keep = story.db.value
     looks = 0
 
-    async def counted(shape: Any, name: str, /, **parameters: object) -> Any:
+    async def counted(name: str, /, **parameters: object) -> Any:
         nonlocal looks
         looks += name == "activity.keep"
-        return await keep(shape, name, **parameters)
+        return await keep(name, **parameters)
 
-    story.db.first = counted  # type: ignore[method-assign]
+    story.db.value = counted  # type: ignore[method-assign]
     try:
         return await take(story.db, memory, "kumo", uses, NOW), looks
     finally:
-        story.db.first = keep  # type: ignore[method-assign]
+        story.db.value = keep  # type: ignore[method-assign]
 
 
 async def test_who_has_nothing_to_accept_is_not_asked_about_twice(story: Story) -> None:
@@ -243,7 +243,7 @@ async def test_whatever_happens_the_answers_are_those_without_a_memory(story: St
         if dice.random() < 0.3:
             await something_happens()
         uses = [use(f"p{dice.randrange(9)}", USED + dice.randrange(0, 60) * HOUR) for _ in range(dice.randrange(1, 12))]
-        given = [one.model_dump_json(exclude_none=True).encode() for one in uses]
+        given = [activity(one.external_id, one.occurred_at) for one in uses]
         ours = await record(story.db, "kumo", lines(*given), NOW, memory)
         plain = await record(story.db, "twin", lines(*given), NOW, Memory(1))
         assert (ours.kept, ours.ignored) == (plain.kept, plain.ignored)

@@ -19,7 +19,7 @@ OTHERS = r"URL|TOKEN|WEBHOOK_SECRET|TEST_\w+"
 def test_every_figure_is_one_that_the_service_has_and_none_is_left_out() -> None:
     named = set(re.findall(r"\bnotifier_[a-z_]+\b", PAGE))
     metrics = Metrics()
-    metrics.count("GET", "/", 200, 0.1)
+    metrics.requests.count("GET", "/", 200, 0.1)
     kinds = {found.name: found.type for found in metrics.registry.collect()}
     assert named == {f"{name}_total" if kind == "counter" else name for name, kind in kinds.items()}
 

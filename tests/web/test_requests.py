@@ -51,6 +51,22 @@ async def test_a_revoked_token_is_unknown(client: Client, token: Token, service:
     assert (await api.ask("GET", "/v1/sites/kumo"))[0] == 401
 
 
+async def test_a_revoked_token_reports_no_more_activities(client: Client, token: Token, service: Service) -> None:
+    api = Api(client, await token("activity", site="kumo", name="leaving"))
+    other = Api(client, await token("read", site="kumo"))
+    use = {"external_id": "nobody", "occurred_at": "2026-03-01T08:00:00Z", "kind": "login"}
+    for _ in range(2):  # the second time it is known
+        answer = await api.post("/v1/sites/kumo/activities", use)
+        assert answer == {"read": 1, "kept": 0, "ignored": {"unknown_person": 1}, "faulty": 0, "faults": []}
+        assert (await api.ask("POST", "/v1/sites/hata/activities", use))[0] == 404
+        assert (await api.ask("POST", "/v1/sites/kumo/activities", use | {"kind": "Log in"}))[0] == 400
+        assert (await other.ask("POST", "/v1/sites/kumo/activities", use))[0] == 403
+    await revoke_token(service.db, "kumo", "leaving", service.clock.now())
+    status, problem = await api.ask("POST", "/v1/sites/kumo/activities", use)
+    assert (status, problem["type"]) == (401, "http://notices.example/docs#problem-unauthenticated")
+    assert (await api.ask("POST", "/v1/sites/kumo/activities", use))[0] == 401
+
+
 async def test_what_does_not_exist_and_what_is_not_allowed_are_problems_too(api: Api) -> None:
     status, problem = await api.ask("GET", "/v1/nothing")
     assert (status, problem["status"]) == (404, 404)

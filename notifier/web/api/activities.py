@@ -3,14 +3,19 @@
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from pydantic import TypeAdapter
 
-from notifier.activity.activity import ActivityInput
+from notifier.activity.activity import ActivityInput, read_quickly
 from notifier.activity.intake import Intake
-from notifier.activity.record import RecordReport, record
+from notifier.activity.record import FATES, RecordReport, record
 from notifier.web.api.paths import SitePath
+from notifier.web.auth import known_grant
 from notifier.web.endpoint import JSON, NDJSON, Call, Endpoint
+from notifier.web.lines import whole
+from notifier.web.receipts import KEY
 
 INTAKE = web.AppKey("intake", Intake)
+SCOPE = "activity"
 
 
 async def report_activities(
@@ -26,14 +31,36 @@ async def report_activities(
     if lines is not None:
         return await record(call.db, path.site, lines, call.now, intake.memory)
     assert document is not None
+    return _report(await intake.take(path.site, document.activity))
+
+
+def _report(fate: str) -> RecordReport:
     report = RecordReport(read=1)
-    report.add([await intake.take(path.site, document)])
+    report.add([fate])
     return report
+
+
+_ANSWERS = {fate: TypeAdapter(RecordReport).dump_json(_report(fate)) for fate in FATES}
+
+
+async def report_one(request: web.Request) -> web.Response | None:
+    """Answer one plain activity as :func:`report_activities` would; None: it is not plain, or who asks is not known.
+
+    The token is asked about in the batch that the activity is taken in with.
+    """
+    if request.content_type != JSON or KEY in request.headers:
+        return None
+    site = request.match_info["site"]
+    caller = known_grant(request, site, SCOPE)
+    if caller is None or (one := read_quickly(await whole(request))) is None:
+        return None
+    fate = await request.app[INTAKE].take(site, one, caller[0])
+    return web.Response(body=_ANSWERS[fate], content_type=JSON)
 
 
 ENDPOINTS = (
     Endpoint(
-        "POST", "/v1/sites/{site}/activities", report_activities, "activity",
-        line=ActivityInput, takes=(JSON, NDJSON), once=True,
+        "POST", "/v1/sites/{site}/activities", report_activities, SCOPE,
+        line=ActivityInput, takes=(JSON, NDJSON), once=True, at_rate=report_one,
     ),
 )  # fmt: skip
