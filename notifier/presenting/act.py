@@ -79,9 +79,11 @@ async def done_by(db: Db, link: ActLink) -> Done | None:
 
 
 async def act(
-    db: Db, link: ActLink, policy: str, kind: Kind, shown: Shown, words: str, now: datetime
+    db: Db, link: ActLink, policy: str, kind: Kind, shown: Shown, words: str, now: datetime, via: str = OWN_PAGE
 ) -> tuple[Done, bool]:
-    """Do it, once: the same link again answers what was done, and False. ``words``: the person's own, of an objection.
+    """Do it, once: the same link again answers what was done, and False.
+
+    ``words``: the person's own, of an objection. ``via``: on which page.
 
     Raises Overtaken when a newer version is published, Conflict where the record contradicts it. Then nothing is kept.
     """
@@ -91,10 +93,10 @@ async def act(
             done = await done_by(tx, link)
             assert done is not None
             return done, False
-        said = Statement(now, OWN_PAGE, words)
+        said = Statement(now, via, words)
         if kind == "accept":
             evidence = {"locale": shown.locale, "statement": shown.statement}
-            await record_explicit(tx, link.site, link, link.version_id, now, OWN_PAGE, now, **evidence)
+            await record_explicit(tx, link.site, link, link.version_id, now, via, now, **evidence)
         elif kind == "object":
             await record_objection(tx, link.site, link, link.version_id, said, now)
         elif kind == "withdraw":

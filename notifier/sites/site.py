@@ -268,6 +268,12 @@ class Webhook(_Part):
     generation: int = Field(1, ge=1, le=10_000, description="Of the secret. One more makes a new one.")
 
 
+# As browsers send it (RFC 6454): lower case, without a path, without the port that the scheme has anyway.
+Origin = Annotated[
+    str, StringConstraints(pattern=r"^https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?$", max_length=300)
+]
+
+
 class Site(_Part):
     """A whole site.yaml. Everything a site decides stands here; what an installation decides is in Settings."""
 
@@ -289,6 +295,7 @@ class Site(_Part):
     pace: Pace = Field(Pace(), description="How fast letters may leave.")
     webhook: Webhook | None = Field(None, description="None: the channel webhook cannot be used.")
     watch: Watch | None = None
+    origins: list[Origin] = Field([], max_length=20, description="Of the pages on which the widget stands.")
 
     @model_validator(mode="after")
     def _default_locale_is_covered(self) -> "Site":

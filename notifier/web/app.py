@@ -13,7 +13,7 @@ from notifier.compose import Service
 from notifier.log import log
 from notifier.outcomes.providers.choose import providers_of
 from notifier.pages import Pages
-from notifier.web import console, docs, public
+from notifier.web import console, cors, docs, public
 from notifier.web.api import ENDPOINTS, activities, inbox
 from notifier.web.auth import LOOKS, Looks, guard_console
 from notifier.web.console.overview import PLANNED
@@ -47,6 +47,7 @@ def build_app(service: Service) -> web.Application:
     app[PLANNED] = {}
     app[METRICS] = Metrics()
     app[LOOKS] = Looks(service.db)
+    app[cors.ORIGINS] = cors.Origins(service.db)
     app[LIVE] = Live()
     app[AT_RATE] = {endpoint.path: endpoint.at_rate for endpoint in ENDPOINTS if endpoint.at_rate is not None}
     app[inbox.WORDS] = inbox.Words(service)
@@ -58,11 +59,11 @@ def build_app(service: Service) -> web.Application:
     # aiohttp tries routes in order, some dozens of patterns: the one that is asked at rate stands first.
     at_rate_first = sorted(ENDPOINTS, key=lambda endpoint: endpoint not in activities.ENDPOINTS)
     app.router.add_routes([endpoint.route() for endpoint in at_rate_first])
-    app.router.add_routes(inbox.ROUTES)
+    app.router.add_routes(cors.ROUTES)
     app.router.add_routes(docs.routes(ENDPOINTS, service.settings.public_url))
     app.router.add_routes(console.routes(service))
     app.router.add_routes(public.routes(service))
-    app.router.add_routes([static_files()])
+    app.router.add_routes(static_files())
     return app
 
 
@@ -106,7 +107,5 @@ async def _finish_head(request: web.Request, response: web.StreamResponse) -> No
             headers[name] = value
     if request.path.startswith(("/v1/", "/console")):
         headers.setdefault("Cache-Control", "no-store")
-    if request.path.startswith("/v1/inbox"):
-        # Asked from the site's own pages, by token and never by cookie, so any page may ask.
-        headers.setdefault("Access-Control-Allow-Origin", "*")
-        headers.setdefault("Access-Control-Expose-Headers", "X-Request-Id")
+    if request.path.startswith(cors.PREFIX):
+        await cors.allow_origin(request, response)

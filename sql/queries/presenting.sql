@@ -45,6 +45,11 @@ LEFT JOIN LATERAL (
 WHERE p.lane = :lane AND p.site = :site AND p.external_id = ANY (ARRAY[:external_id, :pseudonym]::text[])
 ORDER BY c.policy
 
+-- name: external_id
+-- lanes: one
+-- What the site knows a person by.
+SELECT external_id FROM person WHERE lane = :lane AND person_id = :person_id
+
 -- name: intend_shown
 -- lanes: one
 -- What is being shown, under the first attempt of its channel; the same again is the same.

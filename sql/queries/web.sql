@@ -22,6 +22,16 @@ SELECT site FROM site ORDER BY site
 -- Which of these sites there are.
 SELECT site FROM site WHERE site = ANY (:sites::text[])
 
+-- name: origins_named
+-- lanes: none
+-- Which of these origins the site beside each (empty: any site) names as one of its own.
+SELECT asked.site, asked.origin
+FROM unnest(:sites::text[], :origins::text[]) AS asked (site, origin)
+WHERE EXISTS (
+    SELECT FROM site s
+    WHERE (asked.site = '' OR s.site = asked.site) AND s.settings -> 'origins' @> to_jsonb(asked.origin)
+)
+
 -- name: campaign_states
 -- lanes: none
 -- How many campaigns of each site are in each state.

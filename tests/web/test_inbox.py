@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import ValidationError
 
 from notifier.campaigns.announce import freeze_next
 from notifier.compose import Service
 from notifier.delivery.settle import Tried, add_outcomes
 from notifier.people.roster import get_person
+from notifier.sites.apply import apply
 from notifier.sites.site import Site
 from notifier.web.app import build_app
+from tests.sites import a_site
 from tests.web.asking import Api, Client, ndjson, submission
 
 Send = Callable[..., Awaitable[tuple[int, Any]]]
@@ -131,14 +134,45 @@ async def test_a_live_stream_says_at_once_what_changed(inbox_of: InboxOf, campai
             assert await next_state() == {"unread": 0, "newest": campaign}
 
 
-async def test_the_sites_own_pages_may_ask_with_a_token(client: Client) -> None:
-    async with client.options("/v1/inbox/7/shown", headers={"Origin": "https://hata.example"}) as answer:
-        assert answer.status == 204
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
-        assert "Access-Control-Allow-Credentials" not in answer.headers
-    async with client.options("/v1/sites") as answer:
-        assert "Access-Control-Allow-Origin" not in answer.headers
+async def test_only_pages_of_origins_that_the_site_names_may_ask(
+    client: Client, service: Service, market: Site, api: Api, inbox_of: InboxOf, campaign: int
+) -> None:
+    async def allowed(method: str, path: str, origin: str, person: Api | None = None) -> str | None:
+        headers = {"Origin": origin, **(person.headers if person else {})}
+        async with client.request(method, path, headers=headers) as answer:
+            assert "Origin" in answer.headers["Vary"]
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+            if method == "OPTIONS":
+                assert answer.status == 204
+                assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+            return answer.headers.get("Access-Control-Allow-Origin")
+
+    hata, kumo, other = "https://hata.example", "https://kumo.example", "https://other.example"
+    u1 = await inbox_of("u1")
+    assert await allowed("OPTIONS", "/v1/inbox/7/shown", hata) is None, "nobody named any"
+    await apply(service.db, market.model_copy(update={"origins": [hata]}), service.clock.now())
+    await apply(service.db, a_site(origins=[kumo]), service.clock.now())
+    for origin, preflight, answer in (
+        (hata, hata, hata),
+        (kumo, kumo, None),
+        (other, None, None),
+        ("null", None, None),
+    ):
+        assert await allowed("OPTIONS", "/v1/inbox/7/shown", origin) == preflight
+        for path in ("/v1/inbox", "/v1/inbox/pending", "/v1/inbox/999"):
+            assert await allowed("GET", path, origin, u1) == answer, (path, origin)
+    u1.headers["Authorization"] += "x"
+    assert await allowed("GET", "/v1/inbox", hata, u1) == hata, "so that the page can read that its token is too old"
+    async with client.options("/v1/sites", headers={"Origin": hata}) as unknown:
+        assert "Access-Control-Allow-Origin" not in unknown.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["hata.example", "https://hata.example/", "https://Hata.example", "*", "null", "https://a b", "ftp://x"]
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(ValidationError, match="origins"):
+        a_site(origins=[origin])
 
 
 async def test_a_campaigns_counts_add_up(api: Api, campaign: int) -> None:

@@ -20,6 +20,7 @@ from notifier.web.api import (
     stop,
     suppressions,
     versions,
+    widget,
 )
 from notifier.web.endpoint import Endpoint
 
@@ -39,6 +40,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *compliance.ENDPOINTS,
     *letters.ENDPOINTS,
     *suppressions.ENDPOINTS,
+    *widget.ENDPOINTS,  # before the messages, whose numbers stand in the same place
     *inbox.ENDPOINTS,
     *hooks.ENDPOINTS,
     *clock.ENDPOINTS,

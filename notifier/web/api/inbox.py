@@ -165,18 +165,6 @@ async def live_messages(call: Call, person: PersonToken) -> web.StreamResponse:
     return events
 
 
-async def preflight(request: web.Request) -> web.Response:
-    """Let the site's own pages ask (Fetch, CORS): with a token, never with cookies."""
-    return web.Response(
-        status=204,
-        headers={
-            "Access-Control-Allow-Methods": "GET, POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
-            "Access-Control-Max-Age": "86400",
-        },
-    )
-
-
 _ONE = "/v1/inbox/{campaign_id}"
 
 ENDPOINTS = (
@@ -186,4 +174,3 @@ ENDPOINTS = (
     Endpoint("POST", _ONE + "/shown", message_shown, PERSON),
     Endpoint("POST", _ONE + "/acknowledged", message_acknowledged, PERSON),
 )
-ROUTES = [web.options("/v1/inbox", preflight), web.options("/v1/inbox/{rest:.+}", preflight)]

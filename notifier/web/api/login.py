@@ -89,7 +89,13 @@ async def pending(call: Call, path: PersonPath) -> PendingAnswer:
 
     With the words in their locale. Say `shown` once these were on the screen.
     """
-    found = await load_pending(call.db, call.service.keys, path.site, path.external_id, call.now)
+    return await pending_answer(
+        call, await load_pending(call.db, call.service.keys, path.site, path.external_id, call.now)
+    )
+
+
+async def pending_answer(call: Call, found: Sequence[Pending]) -> PendingAnswer:
+    """What there is to show, with its words."""
     versions = [await _version(call, one) for one in found]
     return PendingAnswer(
         show=max((v.show for v in versions), key=_ORDER.index, default=Show.NOTHING), versions=versions
