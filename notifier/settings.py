@@ -68,4 +68,13 @@ class Settings(BaseSettings):
     sendgrid_key: str | None = Field(None, description="Verification key of SendGrid's signed event webhook.")
     postmark_secret: SecretStr | None = Field(None, description="Password of Postmark's webhooks (HTTP Basic).")
     mailgun_key: SecretStr | None = Field(None, description="Mailgun's HTTP webhook signing key.")
+    nats_url: str | None = Field(
+        None, repr=False, description="NATS server whose JetStream holds activities, for `notifier consume`."
+    )
+    nats_credentials: Path | None = Field(None, description="File with the credentials of a NATS user.")
+    nats_stream: str = Field("activities", description="Stream of the activities; it has to be there.")
+    nats_subject: str = Field("activities.*", description="Subjects to read; the last token names the site.")
+    nats_durable: str = Field(
+        "policy-notifier", description="Name of our place in the stream, shared by all processes."
+    )
     body_limit: int = Field(32 * 1024 * 1024, description="Most bytes of one request body that is not NDJSON.")

@@ -40,7 +40,7 @@ app["--help"].group = app["--version"].group = ABOUT
 
 COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
     TRY: (roles.demo, roles.catch_mail, diff.diff),
-    RUN: (roles.serve, roles.worker, roles.postfix_log),
+    RUN: (roles.serve, roles.worker, roles.consume, roles.postfix_log),
     SET_UP: (setup.migrate, setup.apply, doctor.doctor),
     USE: (
         publish.publish,

@@ -7,12 +7,15 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 from rich.console import Console
 
+from notifier.activity.consume import Consumer, Source
+from notifier.activity.memory import Memory
 from notifier.channels.postfix_log import OWN_RELAYS, PostfixLog
 from notifier.cli.running import Stopping, settings
 from notifier.compose import DATABASE_PATIENCE, open_service
 from notifier.demo.catcher import catch_mail as catching
 from notifier.demo.mailbox_pages import show_mailbox
 from notifier.demo.play import DemoOptions, play
+from notifier.errors import Unavailable
 from notifier.letters.verp import return_path_key
 from notifier.outcomes.follow import followed, record_log, standard_input
 from notifier.serve import serve as serving
@@ -43,6 +46,20 @@ async def worker() -> int:
         stopping = Stopping()
         console.print("Working")
         await work_until(service, stopping.event, 1)
+    return stopping.status
+
+
+async def consume() -> int:
+    """Take in activities from NATS JetStream. Any number of these share the work."""
+    chosen = settings()
+    if chosen.nats_url is None:
+        raise Unavailable("there is no stream to read from; set NOTIFIER_NATS_URL")
+    credentials = None if chosen.nats_credentials is None else str(chosen.nats_credentials)
+    source = Source(chosen.nats_url, chosen.nats_stream, chosen.nats_subject, chosen.nats_durable, credentials)
+    async with open_service(chosen, DATABASE_PATIENCE) as service:
+        stopping = Stopping()
+        console.print(f"Consuming {source.stream} as {source.durable}")
+        await Consumer(service.db, service.clock, source, Memory()).consume(stopping.event)
     return stopping.status
 
 

@@ -567,6 +567,16 @@ CREATE TABLE activity (
 );
 CREATE INDEX activity_due ON activity (due_at);
 
+-- Messages of a stream of activities that can never be taken in: which, and why. What they say stays in the stream alone.
+CREATE TABLE refused_message (
+    stream      text NOT NULL,
+    sequence    bigint NOT NULL,
+    subject     text NOT NULL,
+    reason      text NOT NULL,
+    refused_at  timestamptz NOT NULL,
+    PRIMARY KEY (stream, sequence)
+);
+
 CREATE TYPE acceptance_kind AS ENUM ('deemed', 'explicit', 'registration', 'void');
 
 -- What the record amounts to. Append-only: a correction is the next revision. void: what was deemed rested on a telling

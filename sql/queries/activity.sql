@@ -88,3 +88,13 @@ SELECT string_agg(
                 WHEN (person_id, day) IN (SELECT person_id, day FROM kept) THEN 'k'
                 ELSE 's' END, '' ORDER BY place)
 FROM given
+
+-- name: refuse
+-- lanes: none
+-- Record why messages are never taken in; the same message again is the same row.
+INSERT INTO refused_message (stream, sequence, subject, reason, refused_at)
+SELECT stream, sequence, subject, reason, :now
+FROM unnest(:streams::text[], :sequences::bigint[], :subjects::text[], :reasons::text[])
+     AS r (stream, sequence, subject, reason)
+ORDER BY stream, sequence
+ON CONFLICT DO NOTHING
