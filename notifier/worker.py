@@ -12,6 +12,7 @@ import asyncpg
 from notifier.acceptance.accept import accept
 from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
+from notifier.campaigns.scheduled import publish_due
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
@@ -86,6 +87,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
     db, clock, settings = shift.service.db, shift.service.clock, shift.service.settings
     return (
         Duty("follow the clock", lambda: follow_clock(db, clock)),
+        Duty("publish scheduled versions", lambda: publish_due(db, clock.now())),
         Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
         Duty("let people join", lambda: join_late(db, clock.now()), once=True),
         Duty("compare audiences", lambda: reconcile(db, clock.now()), once=True, every=15),

@@ -1,4 +1,4 @@
-"""Publish versions and find them again. Leaves a ``version``, its ``version_text`` rows and ``registration`` rows.
+"""Publish versions and find them again. Leaves a ``version``, its texts and events, and ``registration`` rows.
 
 Everything here is idempotent: the same content under the same label is the same version, whatever races.
 """
@@ -10,13 +10,19 @@ from datetime import datetime
 
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
-from notifier.policies.version import Latest, Submission, Text, check_submission, unknown_policy
+from notifier.policies.version import Draft, Latest, Submission, Text, check_submission, unknown_policy
 from notifier.sites.site import Site
 
 
 @dataclass(frozen=True)
 class Version:
-    """One state of a policy. ``state`` is pending, published or discarded; only published ones have the last fields."""
+    """One state of a policy. ``state`` is pending, published, discarded or withdrawn.
+
+    Only published ones have an ordinal, a previous one and the times from which they are published and in effect.
+    A pending one is a draft, wherever it came from: ``authors`` wrote at it, ``reviewed_by`` reviewed it as it stands,
+    and at ``publish_at`` (said in ``publish_zone``) workers publish it. ``sha256`` is over all that is or is to be
+    published; ``wanted_at`` is when it is asked to take effect. ``corrects`` is the label of the version it mends.
+    """
 
     version_id: int
     site: str
@@ -31,6 +37,24 @@ class Version:
     previous_id: int | None
     published_at: datetime | None
     effective_at: datetime | None
+    sha256: bytes
+    untranslated: list[str]
+    wanted_at: datetime | None
+    authors: list[str]
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    publish_at: datetime | None
+    publish_zone: str | None
+    scheduled_by: str | None
+    corrects_id: int | None
+    corrects: str | None
+
+    @property
+    def stage(self) -> str:
+        """How far it has come: draft, reviewed, scheduled, or its state when it waits no more."""
+        if self.state != "pending":
+            return self.state
+        return "scheduled" if self.publish_at else "reviewed" if self.reviewed_by else "draft"
 
     @property
     def is_baseline(self) -> bool:
@@ -70,11 +94,10 @@ async def publish(db: Db, site: Site, submission: Submission, source: str, now: 
         effective_at = check_submission(submission, site, latest, now)
         version_id: int = await tx.value(
             "policies.insert_published",
-            site=site.site, policy=submission.policy, source=source, now=now,
-            **placing(submission, latest, effective_at),
+            site=site.site, source=source, now=now, **said(submission, latest), **placing(latest, effective_at),
         )  # fmt: skip
         await insert_texts(tx, version_id, submission.texts)
-        return await became_published(tx, site.site, version_id), True
+        return await became_published(tx, site.site, version_id, source, now), True
 
 
 async def lock_policy(tx: Db, site: Site, policy: str) -> None:
@@ -88,9 +111,9 @@ async def latest_of(db: Db, site: str, policy: str) -> Latest | None:
     return await db.first(Latest, "policies.latest", site=site, policy=policy)
 
 
-async def same_or_conflict(tx: Db, version: Version, submission: Submission) -> Version:
+async def same_or_conflict(tx: Db, version: Version, submission: Draft) -> Version:
     """The version itself when it was submitted as exactly this. Raises Conflict otherwise."""
-    if await tx.value("policies.digest", version_id=version.version_id) == submission.sha256:
+    if version.sha256 == submission.sha256:
         return version
     raise Conflict(
         f"{version.policy} {version.label!r} is already published with other content, and stays as it is; "
@@ -98,16 +121,27 @@ async def same_or_conflict(tx: Db, version: Version, submission: Submission) -> 
     )
 
 
-def placing(submission: Submission, latest: Latest | None, effective_at: datetime) -> dict[str, object]:
-    """Where among the versions of its policy a submission goes, and what is recorded of it."""
+def placing(latest: Latest | None, effective_at: datetime) -> dict[str, object]:
+    """Where among the versions of its policy a new one goes, and when it takes effect."""
     return {
-        "label": submission.label,
         "ordinal": latest.ordinal + 1 if latest else 1,
         "previous_id": latest.version_id if latest else None,
-        "materiality": submission.materiality,
-        "flags": sorted(set(submission.flags)),
-        "sha256": submission.sha256,
         "effective_at": effective_at,
+    }
+
+
+def said(draft: Draft, latest: Latest | None) -> dict[str, object]:
+    """What is recorded of a draft. What it says to correct is kept by id where that is the newest version."""
+    corrected = latest is not None and draft.corrects == latest.label
+    return {
+        "policy": draft.policy,
+        "label": draft.label,
+        "materiality": draft.materiality,
+        "flags": sorted(set(draft.flags)),
+        "untranslated": sorted(set(draft.untranslated)),
+        "wanted_at": draft.effective_at,
+        "corrects_id": latest.version_id if latest and corrected else None,
+        "sha256": draft.sha256,
     }
 
 
@@ -121,13 +155,29 @@ async def insert_texts(tx: Db, version_id: int, texts: Mapping[str, Text]) -> No
     await tx.copy("version_text", columns, rows)
 
 
-async def became_published(tx: Db, site: str, version_id: int) -> Version:
+async def became_published(tx: Db, site: str, version_id: int, actor: str, now: datetime) -> Version:
     """The version as it now stands: to be seen where site.yaml says that the site shows it, and with a registration for
-    everybody who was shown it when they registered."""
+    everybody who was shown it when they registered.
+
+    Drafts of its policy that were reviewed beside an older version want another look.
+    """
     version = await load_version(tx, site, version_id)
     await tx.run("posting.require", version_id=version_id)
     await tx.run("policies.insert_registrations", site=site, label=version.label, version_id=version_id)
+    await record_event(tx, version_id, now, actor, "published")
+    reason = f"{version.label} was published since"
+    await tx.run("policies.review_again", site=site, policy=version.policy, reason=reason, now=now)
     return version
+
+
+async def record_event(
+    tx: Db, version_id: int, now: datetime, actor: str, action: str, reason: str = "", **detail: object
+) -> None:
+    """Append one step to a version's history, with the digest of what it then said."""
+    await tx.run(
+        "policies.record_event",
+        version_id=version_id, now=now, actor=actor, action=action, reason=reason, detail=detail,
+    )  # fmt: skip
 
 
 async def find_version(db: Db, site: str, policy: str, label: str) -> Version:

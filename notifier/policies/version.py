@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -83,21 +83,11 @@ class Text(_Part):
         return base64.b64decode(self.body_base64 or "", validate=True)
 
 
-class Details(_Part):
-    """What a person adds to a pending version when they confirm it: everything that its files do not say."""
-
-    label: Label
-    effective_at: Moment | None = None
-    materiality: Materiality = "material"
-    flags: list[str] = Field([], max_length=20)
-    summaries: dict[Locale, Summary] = {}
-
-
-class Submission(_Part):
-    """One version of one policy, as it comes by webhook, from a terminal, or out of a confirmed pending version."""
+class Draft(_Part):
+    """Everything that a version is published as, as far as it has been said."""
 
     policy: Slug
-    label: Label = Field(description="What you call this version, like 2026-03; part of its public address.")
+    label: Label | Literal[""] = ""
     effective_at: Moment | None = Field(
         None, description="When it takes effect. Left out: as soon as the site's notice period allows."
     )
@@ -105,11 +95,17 @@ class Submission(_Part):
         "material", description="editorial: posted only. material: people are told. explicit: they must act."
     )
     flags: list[str] = Field([], max_length=20, description="What is special about it; some make an act necessary.")
-    texts: dict[Locale, Text] = Field(min_length=1, description="Locale → text. The site's first locale must be there.")
+    corrects: Label | None = Field(
+        None, description="Of an editorial version: the label of the newest version, whose typing mistake it mends."
+    )
+    untranslated: list[Locale] = Field(
+        [], max_length=100, description="The site's locales that have no text on purpose: their people read another."
+    )
+    texts: dict[Locale, Text] = {}
 
     @property
     def sha256(self) -> bytes:
-        """Over everything submitted, however it was written down: the same again is known by it."""
+        """Over all of it, however it was written down: the same again is known by it, and a review is of exactly it."""
         return digest({
             "policy": self.policy,
             "label": self.label,
@@ -117,7 +113,16 @@ class Submission(_Part):
             "materiality": self.materiality,
             "flags": sorted(set(self.flags)),
             "texts": {locale: [t.media_type, _hex(t.content), t.summary] for locale, t in self.texts.items()},
+            **({"corrects": self.corrects} if self.corrects else {}),
+            **({"untranslated": sorted(set(self.untranslated))} if self.untranslated else {}),
         })  # fmt: skip
+
+
+class Submission(Draft):
+    """One version of one policy, as it comes by webhook, from a terminal, or out of a draft that is published."""
+
+    label: Label = Field(description="What you call this version, like 2026-03; part of its public address.")
+    texts: dict[Locale, Text] = Field(min_length=1, description="Locale → text. The site's first locale must be there.")
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,14 @@ def read_submission(body: bytes) -> Submission:
         raise Invalid("the version was not published: some fields need mending", faults_of(error)) from error
 
 
-def check_submission(submission: Submission, site: Site, latest: Latest | None, now: datetime) -> datetime:
+def check_submission(
+    submission: Draft, site: Site, latest: Latest | None, now: datetime, more: Iterable[Fault] = ()
+) -> datetime:
     """When the version takes effect. ``latest`` None makes it the baseline: nobody was promised anything before.
 
-    Raises Invalid with a fault per field: policy, flags, texts, effective_at.
+    Raises Invalid with a fault per field: policy, flags, texts, corrects, effective_at, and ``more``.
     """
-    faults = [*_faults_of_content(submission, site)]
+    faults = [*faults_of_draft(submission, site, latest), *_no_first_text(submission, site), *more]
     effective_at, fault = _effective_at(submission, site.notice_days(submission.flags), latest, now)
     if fault:
         faults.append(fault)
@@ -178,24 +185,37 @@ def _hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _faults_of_content(submission: Submission, site: Site) -> list[Fault]:
-    faults = []
+def faults_of_draft(submission: Draft, site: Site, latest: Latest | None) -> Iterator[Fault]:
+    """What is wrong with what is said already, whatever may still be missing."""
     if submission.policy not in site.policies:
-        faults.append(unknown_policy(submission.policy, site))
+        yield unknown_policy(submission.policy, site)
     for position, flag in enumerate(submission.flags):
         if flag not in FLAGS:
-            faults.append(Fault(f"/flags/{position}", f"{flag!r} is unknown; known are {', '.join(sorted(FLAGS))}"))
-    if site.locales[0] not in submission.texts:
-        faults.append(Fault(f"/texts/{site.locales[0]}", "missing: this locale is shown to all whom no other fits"))
+            yield Fault(f"/flags/{position}", f"{flag!r} is unknown; known are {', '.join(sorted(FLAGS))}")
     for locale in submission.texts:
         if locale not in site.locales:
             detail = f"{site.site} does not use this locale; add it to locales in site.yaml, or use {site.locales}"
-            faults.append(Fault(f"/texts/{locale}", detail))
-    return faults
+            yield Fault(f"/texts/{locale}", detail)
+    yield from _faults_of_correction(submission, latest)
+
+
+def _no_first_text(submission: Draft, site: Site) -> Iterator[Fault]:
+    if site.locales[0] not in submission.texts:
+        yield Fault(f"/texts/{site.locales[0]}", "missing: this locale is shown to all whom no other fits")
+
+
+def _faults_of_correction(submission: Draft, latest: Latest | None) -> Iterator[Fault]:
+    if submission.corrects is None:
+        return
+    if latest is None or submission.corrects != latest.label:
+        newest = f"the newest is {latest.label!r}" if latest else "nothing is published yet"
+        yield Fault("/corrects", f"only the newest version can be corrected; {newest}")
+    if submission.materiality != "editorial":
+        yield Fault("/materiality", "a correction is editorial; what people must be told is a version of its own")
 
 
 def _effective_at(
-    submission: Submission, notice_days: int, latest: Latest | None, now: datetime
+    submission: Draft, notice_days: int, latest: Latest | None, now: datetime
 ) -> tuple[datetime, Fault | None]:
     told = latest is not None and submission.materiality != "editorial"
     earliest = now + timedelta(days=notice_days) if told else now

@@ -230,6 +230,14 @@ class Approval(_Part):
         return self
 
 
+class Review(_Part):
+    """Whose review a version wants before it is published."""
+
+    by: Literal["anyone", "another"] = Field(
+        "anyone", description="another: somebody who wrote none of it; then webhooks only open drafts."
+    )
+
+
 class Canary(_Part):
     """Telling a few people first, then more, then everybody, with a pause after each stage."""
 
@@ -286,6 +294,7 @@ class Site(_Part):
     senders: dict[Locale, Sender] = Field(min_length=1)
     policies: dict[Slug, Policy] = Field(min_length=1)
     rule: RuleSettings
+    review: Review = Review()
     approval: Approval = Approval()
     canary: Canary | None = Field(None, description="None: everybody is told at once.")
     breaker: Breaker = Breaker()

@@ -10,7 +10,7 @@ from notifier.db import Db
 from notifier.errors import Fault, Invalid, NotFound
 from notifier.keys import Keys
 
-SCOPES = frozenset({"publish", "people", "activity", "send", "read", "admin"})
+SCOPES = frozenset({"draft", "publish", "people", "activity", "send", "read", "admin"})
 _LONGEST_NAME = 100
 
 

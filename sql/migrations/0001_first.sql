@@ -30,7 +30,7 @@ CREATE TABLE policy (
 );
 
 CREATE TYPE materiality AS ENUM ('editorial', 'material', 'explicit');
-CREATE TYPE version_state AS ENUM ('pending', 'published', 'discarded');
+CREATE TYPE version_state AS ENUM ('pending', 'published', 'discarded', 'withdrawn');
 
 CREATE TABLE version (
     version_id  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -42,17 +42,45 @@ CREATE TABLE version (
     previous_id integer REFERENCES version,     -- the published version that this one follows
     materiality materiality NOT NULL,
     flags       text[] NOT NULL,
-    source      text NOT NULL,                  -- webhook, command, folder
-    sha256      bytea NOT NULL,                 -- over everything that was published: the same again changes nothing
+    source      text NOT NULL,                  -- webhook, command, folder, source, author
+    sha256      bytea NOT NULL,                 -- over everything that is or is to be published: the same again changes nothing
+    seen_sha256 bytea,                          -- over the texts that a watched place showed; NULL: nobody watched
+    corrects_id integer REFERENCES version,     -- the version whose typing mistake this one mends
+    untranslated text[] NOT NULL DEFAULT '{}',  -- locales of the site that have no text on purpose
+    wanted_at   timestamptz,                    -- when it is asked to take effect; NULL: as soon as the rule allows
+    authors     text[] NOT NULL DEFAULT '{}',   -- who wrote at it
+    reviewed_sha256 bytea,                      -- of exactly what was reviewed: any change undoes the review
+    reviewed_by text,
+    reviewed_at timestamptz,
+    publish_at  timestamptz,                    -- when workers publish it; NULL: somebody does
+    publish_zone text,                          -- in whose zone that was said
+    scheduled_by text,
     received_at timestamptz NOT NULL,
     published_at timestamptz,
     effective_at timestamptz,
     FOREIGN KEY (site, policy) REFERENCES policy,
     UNIQUE (site, policy, ordinal),
-    CHECK ((state = 'published') = (published_at IS NOT NULL AND effective_at IS NOT NULL AND ordinal IS NOT NULL))
+    CHECK ((state = 'published') = (published_at IS NOT NULL AND effective_at IS NOT NULL AND ordinal IS NOT NULL)),
+    CHECK (reviewed_sha256 = sha256),           -- or there is none
+    CHECK ((reviewed_sha256 IS NULL) = (reviewed_by IS NULL) AND (reviewed_by IS NULL) = (reviewed_at IS NULL)),
+    CHECK (publish_at IS NULL OR publish_zone IS NOT NULL AND scheduled_by IS NOT NULL AND reviewed_by IS NOT NULL)
 );
 CREATE UNIQUE INDEX version_label ON version (site, policy, label) WHERE state = 'published';
-CREATE UNIQUE INDEX version_pending ON version (site, policy) WHERE state = 'pending';
+-- Of what is watched one version waits at a time; authors may write at several.
+CREATE UNIQUE INDEX version_pending ON version (site, policy) WHERE state = 'pending' AND seen_sha256 IS NOT NULL;
+CREATE INDEX version_due ON version (publish_at) WHERE state = 'pending' AND publish_at IS NOT NULL;
+
+-- Who did what to a version, from its first draft on. Append-only.
+CREATE TABLE version_event (
+    version_id  integer NOT NULL REFERENCES version,
+    at          timestamptz NOT NULL,
+    actor       text NOT NULL,
+    action      text NOT NULL,                  -- opened, amended, reviewed, scheduled, published, …
+    reason      text NOT NULL DEFAULT '',
+    sha256      bytea NOT NULL,                 -- of the draft as it then was
+    detail      jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (version_id, at)
+);
 
 CREATE TABLE version_text (
     version_id  integer NOT NULL REFERENCES version,

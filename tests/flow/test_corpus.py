@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from notifier.db import Db
-from notifier.policies.pending import confirm
+from notifier.policies.authoring import confirm
+from notifier.policies.draft import Amendment
 from notifier.policies.publish import find_version, list_versions, publish, texts_of
 from notifier.policies.sources import look_at_sources
-from notifier.policies.version import Details, Submission
+from notifier.policies.version import Submission
 from notifier.sites.apply import apply
 from notifier.sites.site import Policy, Site, Watch
 from tests.flow.far_pages import far_pages
@@ -76,5 +77,12 @@ async def test_real_pages_that_change_over_time_open_versions_for_changes_of_mea
                 assert (name in pending) == (state["verdict"] in ("first", "changed")), (name, turn, state)
                 if name in pending:
                     opened[name] += 1
-                    await confirm(db, watched, pending[name].version_id, Details(label=str(turn)), now)
+                    await confirm(
+                        db,
+                        watched,
+                        pending[name].version_id,
+                        Amendment(label=str(turn), materiality="editorial"),
+                        "mai",
+                        now,
+                    )
         assert all(opened.values()), opened

@@ -141,7 +141,7 @@ async def test_everything_wrong_is_named_at_once_and_nothing_is_kept(db: Db, sit
     )
     with pytest.raises(Invalid) as error:
         await publish(db, site, wrong, "webhook", now)
-    assert pointers(error) == ["/flags/1", "/texts/en", "/texts/jp", "/effective_at"]
+    assert pointers(error) == ["/flags/1", "/texts/jp", "/texts/en", "/effective_at"]
     assert len(await list_versions(db, "kumo")) == 1
 
 

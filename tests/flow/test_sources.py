@@ -12,11 +12,11 @@ import pytest
 
 from notifier.db import Db
 from notifier.policies import fetch, sources
-from notifier.policies.pending import confirm
+from notifier.policies.authoring import confirm
+from notifier.policies.draft import Amendment
 from notifier.policies.places import fetch_source
 from notifier.policies.publish import Version, list_versions, texts_of
 from notifier.policies.sources import look_at_sources
-from notifier.policies.version import Details
 from notifier.sites.apply import apply
 from notifier.sites.site import Site, Source
 from tests.flow.far_pages import Pages, far_pages, git_is_here
@@ -47,7 +47,9 @@ class Watched:
     async def publish(self, label: str) -> None:
         """A person confirms what is pending."""
         [version] = [version for version in await list_versions(self.db, "kumo") if version.state == "pending"]
-        await confirm(self.db, self.site, version.version_id, Details(label=label), self.now)
+        await confirm(
+            self.db, self.site, version.version_id, Amendment(label=label, materiality="editorial"), "mai", self.now
+        )
 
     async def texts(self, version: Version) -> dict[str, str]:
         return {text.locale: text.body.decode() for text in await texts_of(self.db, version.version_id)}

@@ -10,9 +10,10 @@ import pytest
 
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
-from notifier.policies.pending import confirm, discard
+from notifier.policies.authoring import confirm, discard
+from notifier.policies.draft import Amendment
 from notifier.policies.publish import Version, find_version, list_versions, load_version, publish, texts_of
-from notifier.policies.version import Details, Submission
+from notifier.policies.version import Submission
 from notifier.policies.watch import watch_folders
 from notifier.sites.apply import apply
 from notifier.sites.site import Site, Watch
@@ -86,8 +87,8 @@ async def test_a_file_that_changes_again_replaces_the_pending_version_under_a_ne
     assert await watch_folders(db, now) == 1
     second = await pending(db)
     assert second.version_id != first.version_id
-    with pytest.raises(NotFound, match="goes when its files change again"):
-        await confirm(db, watched, first.version_id, Details(label="1"), now)
+    with pytest.raises(Conflict, match="changed again; look at the new one"):
+        await confirm(db, watched, first.version_id, Amendment(label="1"), "mai", now)
     assert (await texts_of(db, second.version_id))[0].body == b"# Two"
 
 
@@ -98,7 +99,7 @@ async def test_a_file_that_goes_back_withdraws_the_pending_version(
         write(tmp_path, "privacy.en.md", text)
         await watch_folders(db, now)
         if text == "# One" and not [v for v in await list_versions(db, "kumo") if v.state == "published"]:
-            await confirm(db, watched, (await pending(db)).version_id, Details(label="1"), now)
+            await confirm(db, watched, (await pending(db)).version_id, Amendment(label="1"), "mai", now)
     assert [version.state for version in await list_versions(db, "kumo")] == ["published"]
 
 
@@ -108,8 +109,8 @@ async def test_confirming_publishes_it_as_described_and_once(
     write(tmp_path, "privacy.en.md", "# One")
     await watch_folders(db, now)
     first = await pending(db)
-    details = Details(label="2026-03", summaries={"en": "All new."})
-    done = await asyncio.gather(*(confirm(db, watched, first.version_id, details, now) for _ in range(3)))
+    details = Amendment(label="2026-03", summaries={"en": "All new."})
+    done = await asyncio.gather(*(confirm(db, watched, first.version_id, details, "mai", now) for _ in range(3)))
     assert sorted(did_it for _, did_it in done) == [False, False, True]
     version = done[0][0]
     assert (version.version_id, version.state, version.label, version.ordinal) == (
@@ -118,7 +119,7 @@ async def test_confirming_publishes_it_as_described_and_once(
     assert (await texts_of(db, version.version_id))[0].summary == "All new."
     assert await find_version(db, "kumo", "privacy", "2026-03") == version
     with pytest.raises(Conflict, match="other content"):
-        await confirm(db, watched, first.version_id, Details(label="2026-04"), now)
+        await confirm(db, watched, first.version_id, Amendment(label="2026-04"), "mai", now)
     assert await watch_folders(db, now) == 0
 
 
@@ -127,17 +128,21 @@ async def test_confirming_is_checked_like_publishing_and_leaves_it_pending(
 ) -> None:
     write(tmp_path, "privacy.en.md", "# One")
     await watch_folders(db, now)
-    await confirm(db, watched, (await pending(db)).version_id, Details(label="1"), now)
+    await confirm(db, watched, (await pending(db)).version_id, Amendment(label="1"), "mai", now)
     write(tmp_path, "privacy.en.md", "# Two")
     await watch_folders(db, now)
     version_id = (await pending(db)).version_id
     with pytest.raises(Invalid) as error:
-        await confirm(db, watched, version_id, Details(label="2", flags=["?"], effective_at=now), now)
-    assert [fault.pointer for fault in error.value.faults] == ["/flags/0", "/effective_at"]
+        await confirm(db, watched, version_id, Amendment(label="2", flags=["?"], effective_at=now), "mai", now)
+    assert [fault.pointer for fault in error.value.faults] == [
+        "/flags/0", "/summaries/en", "/texts/ja", "/effective_at",
+    ]  # fmt: skip
+    said = Amendment(label="1", summaries={"en": "All new."}, untranslated=["ja"])
     with pytest.raises(Conflict, match="choose another label"):
-        await confirm(db, watched, version_id, Details(label="1"), now)
+        await confirm(db, watched, version_id, said, "mai", now)
     assert (await load_version(db, "kumo", version_id)).state == "pending"
-    version, _ = await confirm(db, watched, version_id, Details(label="2"), now)
+    said = Amendment(label="2", summaries={"en": "All new."}, untranslated=["ja"])
+    version, _ = await confirm(db, watched, version_id, said, "mai", now)
     assert (version.ordinal, version.effective_at) == (2, now + timedelta(days=30))
 
 
@@ -147,18 +152,18 @@ async def test_a_no_is_remembered_for_these_files_and_not_for_others(
     write(tmp_path, "privacy.en.md", "# One")
     await watch_folders(db, now)
     version_id = (await pending(db)).version_id
-    await discard(db, "kumo", version_id)
-    await discard(db, "kumo", version_id)
+    await discard(db, watched, version_id, "mai", "", now)
+    await discard(db, watched, version_id, "mai", "", now)
     assert await watch_folders(db, now) == 0
     with pytest.raises(Conflict, match="was discarded"):
-        await confirm(db, watched, version_id, Details(label="1"), now)
+        await confirm(db, watched, version_id, Amendment(label="1"), "mai", now)
     write(tmp_path, "privacy.en.md", "# Two")
     assert await watch_folders(db, now) == 1
-    confirmed, _ = await confirm(db, watched, (await pending(db)).version_id, Details(label="1"), now)
+    confirmed, _ = await confirm(db, watched, (await pending(db)).version_id, Amendment(label="1"), "mai", now)
     with pytest.raises(Conflict, match="is published and stays"):
-        await discard(db, "kumo", confirmed.version_id)
+        await discard(db, watched, confirmed.version_id, "mai", "", now)
     with pytest.raises(NotFound):
-        await discard(db, "tsubame", confirmed.version_id)
+        await discard(db, watched.model_copy(update={"site": "tsubame"}), confirmed.version_id, "mai", "", now)
 
 
 @pytest.mark.parametrize(

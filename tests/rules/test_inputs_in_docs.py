@@ -24,6 +24,7 @@ PARTS = (
         site.Watch,
         site.Source,
         site.PostedPage,
+        site.Review,
         site.Approval,
         site.Canary,
         site.Breaker,

@@ -169,7 +169,7 @@ async def test_a_pending_version_is_published_or_sent_back_with_what_is_wrong(
             assert answer.status == 422, wrong
             assert "kept words" in page
             assert 'role="alert"' in page
-    given = {"label": "2026-06", "materiality": "material", "summary.en": "Everything", "effective_at": ""}
+    given = {"label": "2026-06", "materiality": "material", "summary.en": "Everything", "summary.ja": "すべて"}
     async with client.post(address, data=given, headers=OURS) as answer:
         assert answer.url.path.startswith("/console/campaigns/")
         assert "2026-06" in await answer.text()

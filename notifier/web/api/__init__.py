@@ -6,6 +6,7 @@ from notifier.web.api import (
     campaigns,
     clock,
     compliance,
+    drafts,
     health,
     hooks,
     inbox,
@@ -27,6 +28,7 @@ from notifier.web.endpoint import Endpoint
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *versions.ENDPOINTS,
+    *drafts.ENDPOINTS,
     *sources.ENDPOINTS,
     *posting.ENDPOINTS,
     *people.ENDPOINTS,

@@ -1,8 +1,8 @@
-"""Versions: published by a signed webhook, or opened by a watched folder and confirmed here."""
+"""Versions: published by a signed webhook, or drafted, by authors or a watched place, and published from here."""
 
 import hashlib
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,10 +11,12 @@ from notifier.campaigns.announce import announce
 from notifier.campaigns.campaign import campaign_of_version
 from notifier.db import Db
 from notifier.errors import Conflict, Unauthenticated
-from notifier.policies.pending import confirm, discard
+from notifier.policies.authoring import Event, confirm, discard, history, submit
+from notifier.policies.draft import Amendment
 from notifier.policies.publish import Version, VersionText, list_versions, load_version, publish, texts_of
-from notifier.policies.version import Details, Submission, read_submission
+from notifier.policies.version import Submission, read_submission
 from notifier.sites.site import Site, Slug, load_site
+from notifier.web.api.campaigns import Step
 from notifier.web.api.paths import SitePath, VersionPath
 from notifier.web.auth import Grant
 from notifier.web.endpoint import ANYONE, Call, Endpoint
@@ -36,10 +38,20 @@ class VersionSummary(BaseModel):
     version_id: int
     policy: str
     label: str
-    state: str = Field(description="pending, published or discarded.")
+    state: str = Field(description="pending, published, discarded or withdrawn.")
+    stage: str = Field(description="Of a pending one draft, reviewed or scheduled; of any other its state.")
+    sha256: str = Field(description="Over everything that it is or is to be published as, in hex: what a review is of.")
     materiality: str
     flags: list[str]
-    source: str = Field(description="Where it came from: webhook, command or folder.")
+    corrects: str | None = Field(description="The label of the version whose typing mistake it mends.")
+    untranslated: list[str] = Field(description="Locales of the site that have no text on purpose.")
+    source: str = Field(description="Where it came from: author, webhook, command, folder or source.")
+    authors: list[str] = Field(description="Who wrote at the draft, by the names of their tokens.")
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    wanted_at: datetime | None = Field(description="When it is asked to take effect; null: as soon as it may.")
+    publish_at: datetime | None = Field(description="When it is published by itself.")
+    publish_zone: str | None = Field(description="In which zone that was said.")
     received_at: datetime
     ordinal: int | None = Field(description="1, 2, … among the published ones of the policy; 1 is the baseline.")
     published_at: datetime | None
@@ -60,13 +72,27 @@ class TextSummary(BaseModel):
     sha256: str = Field(description="Of the exact bytes, in hex.")
     size: int = Field(description="In bytes.")
     summary: str = Field(description="What changed, in the publisher's words.")
-    url: str = Field(description="Its permanent public address; the exact bytes are at `<url>/raw`.")
+    url: str | None = Field(
+        description="Its permanent public address, once published; the exact bytes are at `<url>/raw`."
+    )
+
+
+class VersionEvent(BaseModel):
+    """One step of a version, from its first draft on."""
+
+    at: datetime
+    actor: str
+    action: str = Field(description="opened, amended, reviewed, review_void, scheduled, unscheduled, published, …")
+    reason: str
+    sha256: str = Field(description="Of the draft as it then was, in hex.")
+    detail: dict[str, Any]
 
 
 class VersionDetail(VersionSummary):
-    """One state of a policy, with its texts and the address of its campaign."""
+    """One state of a policy, with its texts, its history and the address of its campaign."""
 
     texts: list[TextSummary]
+    events: list[VersionEvent]
     campaign: str | None = Field(description="Address of its campaign; null where nobody is told.")
 
 
@@ -77,8 +103,10 @@ class Published(BaseModel):
     campaign: str | None = Field(description="Address of its campaign; null for a baseline or an editorial change.")
 
 
-def _summary(version: Version) -> VersionSummary:
-    return VersionSummary.model_validate(version, from_attributes=True)
+def summary_of(version: Version) -> VersionSummary:
+    """What the API says of a version."""
+    fields = {name: getattr(version, name) for name in VersionSummary.model_fields}
+    return VersionSummary.model_validate(fields | {"sha256": version.sha256.hex()})
 
 
 def _campaign_url(call: Call, site: str, campaign_id: int | None) -> str | None:
@@ -91,7 +119,8 @@ async def receive_version(call: Call, path: SitePath, raw: bytes) -> Published |
 
     Signed as Standard Webhooks asks, with a live webhook secret of the site. The same webhook-id or the same content
     again gets the same answer, and nothing happens twice. Publishing sends nothing: its campaign waits for approval.
-    The first version of a policy is the baseline, of which nobody is told.
+    The first version of a policy is the baseline, of which nobody is told. Where the site wants somebody's review, it
+    becomes a draft and waits for that.
     """
     webhook_id = await verified_id(call.service, path.site, call.request.headers, raw)
     receipt = Receipt(path.site, webhook_id, hashlib.sha256(raw).digest())
@@ -100,7 +129,10 @@ async def receive_version(call: Call, path: SitePath, raw: bytes) -> Published |
     site = await load_site(call.db, path.site)
     submission = read_submission(raw)
     async with call.db.transaction() as tx:
-        version, _ = await publish(tx, site, submission, "webhook", call.now)
+        if site.review.by == "another":
+            version = await submit(tx, site, submission, "webhook", call.now)
+        else:
+            version, _ = await publish(tx, site, submission, "webhook", call.now)
         published = await _announced(tx, call, site, version, "webhook")
     await keep(call.request, receipt, 202, published.model_dump_json().encode())
     return published
@@ -109,51 +141,62 @@ async def receive_version(call: Call, path: SitePath, raw: bytes) -> Published |
 async def _announced(tx: Db, call: Call, site: Site, version: Version, actor: str) -> Published:
     """Plan the telling in the transaction that publishes: no material version is ever without its campaign."""
     campaign = await announce(tx, site, version.version_id, call.now, actor) if version.is_told else None
-    return Published(version=_summary(version), campaign=_campaign_url(call, site.site, campaign))
+    return Published(version=summary_of(version), campaign=_campaign_url(call, site.site, campaign))
 
 
 async def all_versions(call: Call, path: SitePath, query: VersionFilter) -> VersionList:
     """List published and pending versions, the newest first."""
-    return VersionList(versions=[_summary(v) for v in await list_versions(call.db, path.site, query.policy)])
+    return VersionList(versions=[summary_of(v) for v in await list_versions(call.db, path.site, query.policy)])
 
 
 async def one_version(call: Call, path: VersionPath) -> VersionDetail:
     """Read a version, with its texts' digests and addresses."""
-    version = await load_version(call.db, path.site, path.version_id)
-    texts = [_text(call, version, text) for text in await texts_of(call.db, version.version_id)]
+    return await detail_of(call, await load_version(call.db, path.site, path.version_id))
+
+
+async def detail_of(call: Call, version: Version) -> VersionDetail:
+    """All that the API says of one version."""
     campaign = await campaign_of_version(call.db, version.version_id)
     return VersionDetail(
-        **_summary(version).model_dump(), texts=texts, campaign=_campaign_url(call, path.site, campaign)
+        **summary_of(version).model_dump(),
+        texts=[_text(call, version, text) for text in await texts_of(call.db, version.version_id)],
+        events=[_event(event) for event in await history(call.db, version.version_id)],
+        campaign=_campaign_url(call, version.site, campaign),
     )
 
 
+def _event(event: Event) -> VersionEvent:
+    return VersionEvent.model_validate({**vars(event), "sha256": event.sha256.hex()})
+
+
 def _text(call: Call, version: Version, text: VersionText) -> TextSummary:
-    base = call.service.settings.public_url.rstrip("/")
+    address = f"/p/{version.site}/{version.policy}/{version.label}/{text.locale}"
     return TextSummary(
         locale=text.locale,
         media_type=text.media_type,
         sha256=text.sha256.hex(),
         size=len(text.body),
         summary=text.summary,
-        url=f"{base}/p/{version.site}/{version.policy}/{version.label}/{text.locale}",
+        url=call.service.settings.public_url.rstrip("/") + address if version.state == "published" else None,
     )
 
 
-async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Details) -> Published:
-    """Publish a pending version that a watched folder opened.
+async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Amendment | None) -> Published:
+    """Publish a pending version now.
 
-    Say what the files do not: its label, when it takes effect, how material it is. Publishing sends nothing: its
-    campaign waits for approval.
+    Say what is not said yet: its label, when it takes effect, how material it is. Whoever publishes what nobody
+    reviewed reviews it by that, where the site allows it. Publishing sends nothing: its campaign waits for approval.
     """
     site = await load_site(call.db, path.site)
     async with call.db.transaction() as tx:
-        version, _ = await confirm(tx, site, path.version_id, body, call.now)
+        version, _ = await confirm(tx, site, path.version_id, body or Amendment(), grant.name, call.now)
         return await _announced(tx, call, site, version, grant.name)
 
 
-async def discard_version(call: Call, path: VersionPath) -> None:
-    """Discard a pending version. The same files do not open it again."""
-    await discard(call.db, path.site, path.version_id)
+async def discard_version(call: Call, path: VersionPath, grant: Grant, body: Step | None) -> None:
+    """Give a pending version up. It is kept; what it was read from does not open it again."""
+    site = await load_site(call.db, path.site)
+    await discard(call.db, site, path.version_id, grant.name, body.reason if body else "", call.now)
 
 
 _ALL = "/v1/sites/{site}/versions"

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from notifier.campaigns.announce import announce
 from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
-from notifier.policies.pending import confirm, discard
+from notifier.policies.authoring import confirm, discard
+from notifier.policies.draft import Amendment
 from notifier.policies.publish import Version, latest_of, list_versions, load_version, texts_of
 from notifier.policies.redline import shown as changed_sections
-from notifier.policies.version import Details
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
 from notifier.web.console.frame import desk
@@ -25,7 +25,13 @@ from notifier.web.public.contents import compared, readable
 from notifier.web.reading import read_form
 from notifier.web.standing import standing_of
 
-_NOTHING: dict[str, Any] = {"label": "", "materiality": "material", "effective_at": "", "summaries": {}}
+_NOTHING: dict[str, Any] = {
+    "label": "",
+    "materiality": "material",
+    "effective_at": "",
+    "summaries": {},
+    "untranslated": [],
+}
 
 
 async def show_policy(request: web.Request) -> web.Response:
@@ -67,13 +73,13 @@ async def take_word(request: web.Request) -> web.Response:
     site, version = await _pending(request, "publish")
     now = service.clock.now()
     if request.match_info["word"] == "discard":
-        await discard(service.db, site.site, version.version_id)
+        await discard(service.db, site, version.version_id, grant_of(request).name, "", now)
         raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
     given = _given(await read_form(request))
     try:
         details = _details(given, site)
         async with service.db.transaction() as tx:
-            published, _ = await confirm(tx, site, version.version_id, details, now)
+            published, _ = await confirm(tx, site, version.version_id, details, grant_of(request).name, now)
             campaign = None
             if published.is_told:
                 campaign = await announce(tx, site, published.version_id, now, grant_of(request).name)
@@ -114,6 +120,7 @@ async def _form(
         "faults": faults,
         "texts": texts,
         "locales": [text["locale"] for text in texts],
+        "missing": [locale for locale in site.locales if locale not in {text["locale"] for text in texts}],
     }
     response = desk(request, "confirm", "overview", values, time_zone=site.time_zone)
     response.set_status(status)
@@ -148,15 +155,16 @@ def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
         if name.startswith("summary.")
     }
     fields = {name: str(form.get(name, "")).strip() for name in ("label", "materiality", "effective_at")}
-    return {**fields, "summaries": summaries}
+    untranslated = [str(locale) for locale in form.getall("untranslated", [])]
+    return {**fields, "summaries": summaries, "untranslated": untranslated}
 
 
-def _details(given: Mapping[str, Any], site: Site) -> Details:
+def _details(given: Mapping[str, Any], site: Site) -> Amendment:
     """What the form says, read as the API would. A time without a zone is one of the site's."""
     at = given["effective_at"]
     try:
         when = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(site.time_zone)) if at else None
-        return Details.model_validate({**given, "effective_at": when})
+        return Amendment.model_validate({**given, "effective_at": when})
     except ValidationError as error:
         raise Invalid("the version was not published", faults_of(error)) from error
     except ValueError as error:

@@ -1,0 +1,292 @@
+"""Drafts on their way to being published: written, changed, reviewed, scheduled, published or given up.
+
+A draft is a pending version, whoever opened it: an author, a watched place, or a webhook of a site that wants a second
+pair of eyes. Every step holds the policy, leaves the version as it then stands and one event, in one transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifier.db import Db
+from notifier.errors import Conflict, Fault, Invalid, NotifierError
+from notifier.log import log
+from notifier.policies.draft import Amendment, NewDraft, amended, incomplete, objection_to_review
+from notifier.policies.instant import instant_of
+from notifier.policies.publish import (
+    Version,
+    became_published,
+    insert_texts,
+    latest_of,
+    load_version,
+    lock_policy,
+    placing,
+    record_event,
+    said,
+    same_or_conflict,
+    texts_of,
+)
+from notifier.policies.version import SKEW, Draft, check_submission, faults_of_draft
+from notifier.sites.site import Site, load_site
+
+_MENDING = "the draft was left as it is: some fields need mending"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a version's history. ``sha256`` is over what the version then said."""
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    sha256: bytes
+    detail: dict[str, Any]
+
+
+async def history(db: Db, version_id: int) -> list[Event]:
+    """What was done to a version, from its first draft on."""
+    return await db.many(Event, "policies.events", version_id=version_id)
+
+
+async def draft_of(db: Db, version: Version) -> Draft:
+    """Everything that a version says, as it was or would be submitted."""
+    texts = {
+        text.locale: {"media_type": text.media_type, "body": text.body.decode("utf-8"), "summary": text.summary}
+        for text in await texts_of(db, version.version_id)
+    }
+    as_they_are = ("policy", "label", "materiality", "flags", "corrects", "untranslated")
+    plain = {name: getattr(version, name) for name in as_they_are}
+    return Draft.model_validate({**plain, "effective_at": version.wanted_at, "texts": texts})
+
+
+async def write(db: Db, site: Site, new: NewDraft, actor: str, now: datetime) -> Version:
+    """Begin a draft. Raises Invalid for what can never be published; what is merely missing may follow."""
+    async with db.transaction() as tx:
+        await lock_policy(tx, site, new.policy)
+        draft = amended(Draft(policy=new.policy), new)
+        await _check(tx, site, draft)
+        return await open_draft(tx, site, draft, "author", (actor,), now)
+
+
+async def open_draft(
+    tx: Db, site: Site, draft: Draft, source: str, authors: Sequence[str], now: datetime, seen: bytes | None = None
+) -> Version:
+    """A pending version that says this. The policy is held. ``seen``: the digest of what a watched place showed."""
+    version_id: int = await tx.value(
+        "policies.insert_pending",
+        site=site.site, source=source, authors=list(authors), seen_sha256=seen, now=now,
+        **said(draft, await latest_of(tx, site.site, draft.policy)),
+    )  # fmt: skip
+    await insert_texts(tx, version_id, draft.texts)
+    await record_event(tx, version_id, now, authors[-1] if authors else source, "opened")
+    return await load_version(tx, site.site, version_id)
+
+
+async def submit(db: Db, site: Site, submission: Draft, source: str, now: datetime) -> Version:
+    """Take a submission as a draft, for somebody's review. The same again is the same draft, or what became of it."""
+    async with db.transaction() as tx:
+        await lock_policy(tx, site, submission.policy)
+        where = {"site": site.site, "policy": submission.policy}
+        published = await tx.first(Version, "policies.published", **where, label=submission.label)
+        if published is not None:
+            return await same_or_conflict(tx, published, submission)
+        check_submission(submission, site, await latest_of(tx, site.site, submission.policy), now)
+        known = await tx.value("policies.same_draft", **where, sha256=submission.sha256)
+        if known is not None:
+            return await load_version(tx, site.site, known)
+        return await open_draft(tx, site, submission, source, (source,), now)
+
+
+async def amend(
+    db: Db, site: Site, version_id: int, change: Amendment, actor: str, now: datetime, sha256: bytes | None = None
+) -> Version:
+    """Change a draft. What was reviewed and scheduled of it is void, unless nothing changes.
+
+    ``sha256``: of the draft that is meant. Raises NotFound, Invalid, Conflict (it waits no more, or somebody else
+    changed it meanwhile).
+    """
+    async with db.transaction() as tx:
+        version = await _hold(tx, site, version_id, sha256)
+        await _check(tx, site, amended(await draft_of(tx, version), change))
+        return await _amend(tx, site, version, change, actor, now)
+
+
+async def _amend(tx: Db, site: Site, version: Version, change: Amendment, actor: str, now: datetime) -> Version:
+    before = await draft_of(tx, version)
+    draft = amended(before, change)
+    if draft.sha256 == version.sha256:
+        return version
+    recorded = said(draft, await latest_of(tx, site.site, draft.policy))
+    del recorded["policy"]
+    await tx.run("policies.amend", version_id=version.version_id, actor=actor, **recorded)
+    if draft.texts != before.texts:
+        await tx.run("policies.drop_texts", version_id=version.version_id)
+        await insert_texts(tx, version.version_id, draft.texts)
+    undone = [what for what, was in (("review", version.reviewed_by), ("schedule", version.publish_at)) if was]
+    await record_event(tx, version.version_id, now, actor, "amended", undone=undone)
+    return await load_version(tx, site.site, version.version_id)
+
+
+async def review(db: Db, site: Site, version_id: int, sha256: bytes, actor: str, reason: str, now: datetime) -> Version:
+    """Record that somebody reviewed exactly the draft with this digest.
+
+    Raises Invalid when it could not be published so, Conflict when it says something else by now or the site wants
+    another reviewer.
+    """
+    async with db.transaction() as tx:
+        version = await _hold(tx, site, version_id, sha256)
+        return await _review(tx, site, version, actor, reason, now)
+
+
+async def _review(tx: Db, site: Site, version: Version, actor: str, reason: str, now: datetime) -> Version:
+    if objection := objection_to_review(site, version.authors, actor):
+        raise Conflict(objection)
+    await _ready(tx, site, version, now)
+    await tx.run("policies.review", version_id=version.version_id, actor=actor, now=now)
+    await record_event(tx, version.version_id, now, actor, "reviewed", reason)
+    return await load_version(tx, site.site, version.version_id)
+
+
+async def schedule(db: Db, site: Site, version_id: int, at: str, actor: str, now: datetime) -> Version:
+    """Have a reviewed draft published at an instant: a time on the site's clocks, or one with its own offset.
+
+    Raises Invalid for a time that does not exist, exists twice or lies in the past, and for what could not be published
+    then; Conflict for a draft that nobody reviewed.
+    """
+    instant = instant_of(at, site.time_zone)
+    async with db.transaction() as tx:
+        version = await _hold(tx, site, version_id)
+        if version.reviewed_by is None:
+            raise Conflict(f"draft {version_id} was not reviewed as it stands; have it reviewed, then schedule it")
+        if instant < now - SKEW:
+            raise Invalid(_MENDING, [Fault("/publish_at", "lies in the past; publish it now, or say a time to come")])
+        await _ready(tx, site, version, max(instant, now))
+        where = {"version_id": version_id, "zone": site.time_zone, "actor": actor}
+        await tx.run("policies.schedule", publish_at=instant, **where)
+        await record_event(tx, version_id, now, actor, "scheduled", publish_at=instant.isoformat(), zone=site.time_zone)
+        await tx.notify("notifier", "schedule")
+        return await load_version(tx, site.site, version_id)
+
+
+async def unschedule(db: Db, site: Site, version_id: int, actor: str, reason: str, now: datetime) -> Version:
+    """Have it published by nobody for the time being. It stays reviewed. Raises Conflict when it is published."""
+    async with db.transaction() as tx:
+        version = await _hold(tx, site, version_id)
+        if version.publish_at is None:
+            return version
+        return await _unschedule(tx, version, actor, "unscheduled", reason, now)
+
+
+async def _unschedule(tx: Db, version: Version, actor: str, action: str, reason: str, now: datetime) -> Version:
+    await tx.run("policies.schedule", version_id=version.version_id, publish_at=None, zone=None, actor=None)
+    await record_event(tx, version.version_id, now, actor, action, reason)
+    return await load_version(tx, version.site, version.version_id)
+
+
+async def confirm(
+    db: Db, site: Site, version_id: int, change: Amendment, actor: str, now: datetime
+) -> tuple[Version, bool]:
+    """Publish a draft now, with what is still said about it. Returns it and whether this did it.
+
+    Whoever publishes what nobody reviewed reviews it by that, where the site allows it. Raises NotFound, Invalid,
+    Conflict (discarded, not reviewed by somebody else, or the label is taken).
+    """
+    async with db.transaction() as tx:
+        version = await load_version(tx, site.site, version_id)
+        await lock_policy(tx, site, version.policy)
+        version = await load_version(tx, site.site, version_id)
+        if version.state == "published":
+            return await same_or_conflict(tx, version, amended(await draft_of(tx, version), change)), False
+        _refuse_unless_pending(version)
+        version = await _amend(tx, site, version, change, actor, now)
+        if version.reviewed_by is None:
+            version = await _review(tx, site, version, actor, "", now)
+        return await _publish(tx, site, version, actor, now), True
+
+
+async def _publish(tx: Db, site: Site, version: Version, actor: str, now: datetime) -> Version:
+    effective_at = await _ready(tx, site, version, now)
+    latest = await latest_of(tx, site.site, version.policy)
+    await tx.run("policies.publish_pending", version_id=version.version_id, now=now, **placing(latest, effective_at))
+    return await became_published(tx, site.site, version.version_id, actor, now)
+
+
+async def publish_if_due(tx: Db, site: Site, version_id: int, now: datetime) -> Version | None:
+    """Publish a draft whose time has come, as the scheduler does: None when somebody else did, or it was put off.
+
+    Raises Invalid or Conflict when it cannot be published as it stands.
+    """
+    version = await load_version(tx, site.site, version_id)
+    await lock_policy(tx, site, version.policy)
+    version = await load_version(tx, site.site, version_id)
+    if version.stage != "scheduled" or version.publish_at is None or version.publish_at > now:
+        return None
+    return await _publish(tx, site, version, "notifier", now)
+
+
+async def give_up_schedule(db: Db, version: Version, problem: NotifierError, now: datetime) -> None:
+    """Record that a draft could not be published at its time, and why. It waits for a person again."""
+    reason = "; ".join([problem.detail, *(f"{fault.pointer}: {fault.detail}" for fault in problem.faults)])
+    async with db.transaction() as tx:
+        held = await load_version(tx, version.site, version.version_id)
+        await lock_policy(tx, await load_site(tx, held.site), held.policy)
+        held = await load_version(tx, version.site, version.version_id)
+        if (held.sha256, held.publish_at) == (version.sha256, version.publish_at):
+            await _unschedule(tx, held, "notifier", "not_published", reason, now)
+            log.error("scheduled version not published", site=held.site, version=held.version_id, reason=reason)
+
+
+async def discard(db: Db, site: Site, version_id: int, actor: str, reason: str, now: datetime) -> None:
+    """A person gives a draft up; what a watched place showed does not ask again. Raises NotFound, Conflict (published).
+
+    The same again changes nothing.
+    """
+    async with db.transaction() as tx:
+        version = await load_version(tx, site.site, version_id)
+        await lock_policy(tx, site, version.policy)
+        if await tx.run("policies.discard", version_id=version_id):
+            await record_event(tx, version_id, now, actor, "discarded", reason)
+        elif (await load_version(tx, site.site, version_id)).state == "published":
+            raise Conflict(f"version {version_id} is published and stays; correct it with a version of its own")
+
+
+async def _hold(tx: Db, site: Site, version_id: int, sha256: bytes | None = None) -> Version:
+    """The draft, with its policy held. Raises Conflict when it waits no more, or is not the one that is meant."""
+    version = await load_version(tx, site.site, version_id)
+    await lock_policy(tx, site, version.policy)
+    version = await load_version(tx, site.site, version_id)
+    _refuse_unless_pending(version)
+    if sha256 is not None and sha256 != version.sha256:
+        raise Conflict(
+            f"draft {version_id} says something else by now (SHA-256 {version.sha256.hex()}); "
+            "nothing was done; read it again"
+        )
+    return version
+
+
+def _refuse_unless_pending(version: Version) -> None:
+    number = version.version_id
+    if version.state == "published":
+        raise Conflict(f"version {number} is published and stays; correct it with a version of its own")
+    if version.state == "withdrawn":
+        raise Conflict(f"version {number} was withdrawn, as what it was read from changed again; look at the new one")
+    if version.state == "discarded":
+        raise Conflict(f"version {number} was discarded; submit its text as a version of its own instead")
+
+
+async def _ready(tx: Db, site: Site, version: Version, at: datetime) -> datetime:
+    """When a draft would take effect if it were published at ``at``. Raises Invalid, Conflict when it cannot be."""
+    draft = await draft_of(tx, version)
+    latest = await latest_of(tx, site.site, version.policy)
+    where = {"site": site.site, "policy": version.policy, "label": version.label}
+    if await tx.first(Version, "policies.published", **where) is not None:
+        raise Conflict(f"{version.policy} {version.label!r} is already published; choose another label")
+    return check_submission(draft, site, latest, at, incomplete(draft, site, latest))
+
+
+async def _check(tx: Db, site: Site, draft: Draft) -> None:
+    """Refuse what is wrong already; what is merely missing may follow."""
+    if faults := list(faults_of_draft(draft, site, await latest_of(tx, site.site, draft.policy))):
+        raise Invalid(_MENDING, faults)
