@@ -8,6 +8,7 @@ from notifier.acceptance.decide import Decision, decide
 from notifier.acceptance.facts import Case, Somebody, load_cases
 from notifier.activity.activity import Use
 from notifier.campaigns.campaign import campaign_of_version, load_campaign
+from notifier.campaigns.ruling import Ruling, ruling
 from notifier.compliance.search import PersonAcceptance, PersonNotice, acceptances, notices
 from notifier.compliance.words import Said, said
 from notifier.db import Db
@@ -32,7 +33,7 @@ class Attempt:
 @dataclass(frozen=True)
 class Explanation:
     """The answer as facts and in English. ``status`` is the notice's (None: never considered); ``recorded`` the latest
-    acceptance on record; ``decision`` what the facts amount to now."""
+    acceptance on record; ``decision`` what the facts amount to now; ``rule`` what they are judged by."""
 
     policy: str
     label: str
@@ -40,6 +41,7 @@ class Explanation:
     recorded: PersonAcceptance | None
     decision: Decision | None
     facts: list[Said]
+    rule: Ruling | None = None
 
     @property
     def words(self) -> list[str]:
@@ -73,7 +75,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
         *_of_corrections(about_it),
     ]
     facts += [*_of_void(voided), *_of_decision(case, decision, recorded)]
-    return Explanation(version.policy, version.label, notice.status, recorded, decision, facts)
+    return Explanation(version.policy, version.label, notice.status, recorded, decision, facts, ruling(case.rule))
 
 
 async def _attempts(db: Db, person: Somebody, campaign_id: int) -> list[Attempt]:

@@ -25,6 +25,7 @@ class Row(NamedTuple):
     time_zone: str
     external_id: str
     knew: int | None  # the version that they last knew
+    overlays: int  # which rules apply to them as well
     status: str
     attempt: int
     failures: int

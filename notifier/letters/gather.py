@@ -64,6 +64,7 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         effective_at=campaign.effective_at,
         opened_at=campaign.opened_at or campaign.published_at,
         rule=campaign.rule,
+        overlays=campaign.rules.overlays,
         texts={text.locale: _words(campaign, text, pairs, found) for text in texts},
         correction=correction,
         usual=pairs[0].since if pairs else None,

@@ -1,12 +1,12 @@
 """What a letter is made of, and the letter itself. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from notifier.campaigns.rule import Rule
+from notifier.campaigns.rule import Overlay, Rule, Rules
 from notifier.letters.sheet import Sheet
 from notifier.policies.digest import Digest
 from notifier.sites.site import Site
@@ -31,13 +31,15 @@ class Addressee(Protocol):
     def external_id(self) -> str: ...
     @property
     def knew(self) -> int | None: ...
+    @property
+    def overlays(self) -> int: ...
 
 
 class Recipient(NamedTuple):
     """Whom one letter goes to. ``locale`` is the used one; an empty or unknown ``time_zone`` means the site's.
 
     ``external_id`` is what the site knows the person by: only the site's own messages (webhook) say it. ``knew`` is
-    the version that they last knew.
+    the version that they last knew, ``overlays`` says which rules apply to them as well (:class:`Rules`).
     """
 
     lane: int
@@ -48,6 +50,7 @@ class Recipient(NamedTuple):
     attempt: int
     external_id: str = ""
     knew: int | None = None
+    overlays: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class Telling:
     texts: Mapping[str, Words]
     correction: Correction | None = None
     usual: int | None = None
+    overlays: tuple[Overlay, ...] = ()
+
+    def under(self, overlays: int) -> "Telling":
+        """The same, told to people to whom some overlays apply: by their rule."""
+        return replace(self, rule=Rules(base=self.rule, overlays=self.overlays).of(overlays)) if overlays else self
 
     @property
     def compared(self) -> int:

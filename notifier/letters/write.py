@@ -51,9 +51,9 @@ class Writer:
         self._id_key = message_id_key(keys)
         self._path_key = return_path_key(keys)
         self._zone = ZoneInfo(telling.site.time_zone)
-        self._rendered: dict[tuple[str, int | None], Rendered] = {}
-        self._pages: dict[tuple[str, str, int | None], _Page] = {}
-        self._sheets: dict[tuple[str, str, str, int | None], Sheet] = {}
+        self._rendered: dict[tuple[str, int | None, int], Rendered] = {}
+        self._pages: dict[tuple[str, str, int | None, int], _Page] = {}
+        self._sheets: dict[tuple[str, str, str, int | None, int], Sheet] = {}
 
     def write(self, channel: str, recipients: Sequence[Addressee]) -> list[Letter | Undeliverable]:
         """One letter per recipient, in their order.
@@ -69,9 +69,9 @@ class Writer:
                 letters.append(problem)
         return letters
 
-    def message(self, locale: str, time_zone: str, since: int | None) -> Message:
+    def message(self, locale: str, time_zone: str, since: int | None, overlays: int = 0) -> Message:
         """The same words without an envelope, for private messages. Raises Undeliverable when there is no such text."""
-        return self._page(locale, time_zone, since).message
+        return self._page(locale, time_zone, since, overlays).message
 
     def changes_since(self, locale: str, since: int | None) -> tuple[str | None, str | None]:
         """The label of the version that the words compare with, and the address of the whole comparison."""
@@ -87,7 +87,7 @@ class Writer:
         tells it from every other. Raises Undeliverable as letters do.
         """
         page = self._page(locale, "", self.telling.usual)
-        subject = self._rendered[locale, page.since].catalogue["test"].format(subject=page.message.subject)
+        subject = self._rendered[locale, page.since, 0].catalogue["test"].format(subject=page.message.subject)
         marked = replace(page, message=replace(page.message, subject=subject))
         sheet = self._email_sheet(marked, header(TEST_HEADER, f"campaign {self.telling.campaign_id}"))
         to = envelope_address(address)
@@ -99,7 +99,8 @@ class Writer:
         )  # fmt: skip
 
     def _letter(self, channel: str, to: Addressee) -> Letter:
-        sheet = self._sheets.get((channel, to.locale, to.time_zone, to.knew)) or self._sheet(channel, to)
+        key = channel, to.locale, to.time_zone, to.knew, to.overlays
+        sheet = self._sheets.get(key) or self._sheet(channel, to)
         address = return_path = ""
         if channel == "email":
             address = envelope_address(to.address or "")
@@ -115,22 +116,22 @@ class Writer:
         )  # fmt: skip
 
     def _sheet(self, channel: str, to: Addressee) -> Sheet:
-        page = self._page(to.locale, to.time_zone, to.knew)
-        same = channel, to.locale, page.zone.key, page.since
+        page = self._page(to.locale, to.time_zone, to.knew, to.overlays)
+        same = channel, to.locale, page.zone.key, page.since, to.overlays
         known = self._sheets[same] = self._sheets.get(same) or self._make_sheet(channel, page)
-        return self._sheets.setdefault((channel, to.locale, to.time_zone, to.knew), known)
+        return self._sheets.setdefault((channel, to.locale, to.time_zone, to.knew, to.overlays), known)
 
-    def _page(self, locale: str, time_zone: str, since: int | None) -> _Page:
-        page = self._pages.get((locale, time_zone, since))
+    def _page(self, locale: str, time_zone: str, since: int | None, overlays: int = 0) -> _Page:
+        page = self._pages.get((locale, time_zone, since, overlays))
         if page is not None:
             return page
         if locale not in self.telling.texts:
             raise Undeliverable(f"version {self.telling.label} has no text in {locale!r}")
         zone = self._zone_named(time_zone)
         known = since if since in self.telling.texts[locale].since else None
-        same = locale, zone.key, known
-        made = self._pages[same] = self._pages.get(same) or self._make_page(locale, zone, known)
-        return self._pages.setdefault((locale, time_zone, since), made)
+        same = locale, zone.key, known, overlays
+        made = self._pages[same] = self._pages.get(same) or self._make_page(locale, zone, known, overlays)
+        return self._pages.setdefault((locale, time_zone, since, overlays), made)
 
     def _zone_named(self, name: str) -> ZoneInfo:
         try:
@@ -138,11 +139,12 @@ class Writer:
         except (LookupError, ValueError, OSError):  # unknown, a path, or a folder of the database
             return self._zone
 
-    def _make_page(self, locale: str, zone: ZoneInfo, since: int | None) -> _Page:
+    def _make_page(self, locale: str, zone: ZoneInfo, since: int | None, overlays: int) -> _Page:
         telling, marks = self.telling, self._marks
-        if (locale, since) not in self._rendered:
-            self._rendered[locale, since] = render(telling, locale, since, self._public_url, marks)
-        words = self._rendered[locale, since]
+        key = locale, since, overlays
+        if key not in self._rendered:
+            self._rendered[key] = render(telling.under(overlays), locale, since, self._public_url, marks)
+        words = self._rendered[key]
         dates = {
             marks.published: words.moment(telling.published_at, zone),
             marks.effective: words.moment(telling.effective_at, zone),

@@ -30,6 +30,7 @@ class Placed:
     policy: str
     label: str
     locale: str
+    overlays: int  # which rules apply to the person as well
     time_zone: str
     effective_at: datetime
     placed_at: datetime

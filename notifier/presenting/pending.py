@@ -34,6 +34,7 @@ class Pending:
     published_at: datetime
     effective_at: datetime
     since: int | None
+    overlays: int
     locale: str
     new_purpose: bool
     processing_not_before: datetime | None

@@ -24,7 +24,9 @@ def notice_of(writer: Writer, one: Pending) -> Letter:
 
     Raises Conflict when the version has no text in the person's locale.
     """
-    recipient = Recipient(one.lane, one.person_id, None, one.locale, one.time_zone, 1, knew=one.since)
+    recipient = Recipient(
+        one.lane, one.person_id, None, one.locale, one.time_zone, 1, knew=one.since, overlays=one.overlays
+    )
     (letter,) = writer.write(CHANNEL, [recipient])
     if isinstance(letter, Undeliverable):
         raise Conflict(str(letter))

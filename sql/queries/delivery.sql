@@ -164,7 +164,7 @@ WITH next AS MATERIALIZED (
     ORDER BY n.lane, n.person_id
     LIMIT :limit
 )
-SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew,
+SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
        p.status::text AS status, 1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
        s.email_mac IS NOT NULL AS suppressed
 FROM next n
@@ -176,7 +176,7 @@ ORDER BY n.lane, n.person_id
 -- name: due
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
-SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew,
+SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
        p.status::text AS status, r.attempt, r.failures, (
            SELECT i.at
            FROM intent i

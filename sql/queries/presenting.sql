@@ -9,7 +9,7 @@ SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspe
        (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
        (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
        coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
-       s.status, s.since, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
+       s.status, s.since, s.overlays, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
        coalesce(NOT o.withdrawn, false) AS objected
 FROM person p
 LEFT JOIN LATERAL (
@@ -28,7 +28,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN LATERAL (
     -- By key in the campaign's own partition.
-    SELECT status, since, locale, tellings, shown_at, rule FROM standing
+    SELECT status, since, overlays, locale, tellings, shown_at, rule FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 CROSS JOIN LATERAL (SELECT coalesce(s.rule, c.rule) AS rule) r

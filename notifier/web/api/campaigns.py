@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from notifier.campaigns.announce import Count, preview
 from notifier.campaigns.campaign import Campaign, list_campaigns, load_campaign
 from notifier.campaigns.correct import correct
+from notifier.campaigns.ruling import Ruling, rulings
 from notifier.campaigns.steer import possible, steer
 from notifier.compliance.forecast import Forecast
 from notifier.compliance.report import letters_of, planned_forecast
@@ -96,7 +97,10 @@ class CampaignPreview(BaseModel):
 
     campaign_id: int
     frozen: bool
-    counts: list[Count] = Field(description="People by reason, country, role, locale and channel.")
+    counts: list[Count] = Field(description="People by reason, country, role, locale, channel and presets.")
+    rules: list[Ruling] = Field(
+        description="Everybody's rule, then what it comes to where a preset applies as well, with whom that is for."
+    )
     forecast: Forecast | None = Field(
         description="When the last person would be told if it began now, by the limits; null where nothing is limited."
     )
@@ -166,7 +170,9 @@ async def preview_campaign(call: Call, path: CampaignPath) -> CampaignPreview:
     counts = await preview(call.db, path.campaign_id, call.now)
     frozen = campaign.frozen_at is not None
     seen = None if frozen else await planned_forecast(call.db, campaign, letters_of(counts), call.now)
-    return CampaignPreview(campaign_id=path.campaign_id, frozen=frozen, counts=counts, forecast=seen)
+    return CampaignPreview(
+        campaign_id=path.campaign_id, frozen=frozen, counts=counts, rules=rulings(campaign.rules), forecast=seen
+    )
 
 
 async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:

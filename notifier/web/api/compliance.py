@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifier.campaigns.ruling import Ruling
 from notifier.compliance.explain import explain
 from notifier.compliance.search import (
     PersonAcceptance,
@@ -93,6 +94,9 @@ class ExplanationAnswer(BaseModel):
     status: str | None = Field(description="Of their notice; null when they were never considered.")
     recorded: PersonAcceptance | None
     decision: DecisionNow | None
+    rule: Ruling | None = Field(
+        description="The rule that they are under, the strictest of the presets that apply; null: never considered."
+    )
 
 
 class ToldAnswer(BaseModel):
@@ -139,6 +143,7 @@ async def explain_person(call: Call, path: PersonPath, query: WhichVersion) -> E
         status=found.status,
         recorded=found.recorded,
         decision=decision,
+        rule=found.rule,
     )
 
 

@@ -66,7 +66,8 @@ class Words:
     async def of(self, placed: Placed) -> Message:
         """The words of one message. Raises NotFound when its version has no such text."""
         try:
-            return (await self.writer(placed.campaign_id)).message(placed.locale, placed.time_zone, placed.since)
+            writer = await self.writer(placed.campaign_id)
+            return writer.message(placed.locale, placed.time_zone, placed.since, placed.overlays)
         except Undeliverable as error:
             raise NotFound(str(error)) from error
 

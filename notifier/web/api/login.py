@@ -153,7 +153,7 @@ async def _version(call: Call, one: Pending) -> PendingVersion:
 async def _notice(call: Call, one: Pending) -> Notice:
     writer = await call.request.app[WORDS].writer(one.campaign_id)
     letter = notice_of(writer, one)
-    message: Message = writer.message(one.locale, one.time_zone, one.since)
+    message: Message = writer.message(one.locale, one.time_zone, one.since, one.overlays)
     since, redline = writer.changes_since(one.locale, one.since)
     return Notice(
         locale=one.locale,
