@@ -56,11 +56,11 @@ async def _create_table_as(db: Db, campaign_id: int, now: datetime) -> dict[str,
     campaign = await load_campaign(db, None, campaign_id)
     question = await question_of(db, campaign, await plans_of(db, campaign, now), now)
     question |= knew(await db.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
-    given = tuple(query.arguments({"campaign_id": campaign_id, **question}))
+    sql, given = query.bound({"campaign_id": campaign_id, **question})
     async with db.connection() as connection:
         # CREATE TABLE AS takes no parameters: asyncpg writes them into the text for us, as it does for COPY.
         plain: Any = connection
-        asked = (await _mogrify(plain, query.sql, given)).rpartition("ORDER BY")[0]
+        asked = (await _mogrify(plain, sql, tuple(given))).rpartition("ORDER BY")[0]
     texts = (asked + "ORDER BY lane, person_id", asked, f"TABLE notice_{campaign_id}")
     return {name: await _seconds(db, text) for name, text in zip(_PEERS, texts, strict=True)}
 

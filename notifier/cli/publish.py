@@ -72,6 +72,8 @@ async def publish(
         answer = await client.publish(site, submission, _secret())
         version, campaign = answer["version"], answer["campaign"]
         console.print(f"Published {site} {policy} {label}, in effect from {moment(version['effective_at'])}.")
+        for warning in answer["warnings"]:
+            console.print(f"Look at the {warning['about']} ({warning['place']}): it {warning['found']}.", markup=False)
         if campaign is None:
             console.print("Nobody needs to be told of it.")
             return

@@ -14,6 +14,7 @@ from notifier.doctor.site import (
     examine_gone,
     examine_locales,
     examine_posting,
+    examine_rule,
     examine_settings,
     examine_stops,
     read_keys,
@@ -33,6 +34,7 @@ async def examine(db: Db, settings: Settings, site: Site, names: Names, real: da
         *await examine_gone(db, site),
         *await examine_posting(db, site, settings),
         *examine_locales(site, last),
+        *await examine_rule(db, site),
         *findings,
     ]
     if "email" not in channels_of(site):

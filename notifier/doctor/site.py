@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from yarl import URL
 
 from notifier.campaigns.stop import said, stops
+from notifier.campaigns.warn import warnings_of
 from notifier.channels.signing import read_signer
 from notifier.channels.webhook import endpoint_of
 from notifier.db import Db
@@ -18,6 +19,7 @@ from notifier.letters.render import catalogues
 from notifier.letters.sign import Signer
 from notifier.outward import lies_outside, objection_to
 from notifier.policies.posting import HOSTED, alarms
+from notifier.policies.publish import list_versions
 from notifier.settings import Settings
 from notifier.sites.presets import PRESETS
 from notifier.sites.site import Site
@@ -104,6 +106,17 @@ def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
         else:
             findings.append(ok(f"locale {locale}", "complete"))
     return findings
+
+
+async def examine_rule(db: Db, site: Site) -> list[Finding]:
+    """What a careful reader would stumble over in the rule and the newest texts."""
+    seen: dict[tuple[str, str], Finding] = {}
+    for policy in site.policies:
+        versions = [v for v in await list_versions(db, site.site, policy) if v.state == "published"]
+        for one in await warnings_of(db, site, versions[0]) if versions else ():
+            what = f"{policy} {versions[0].label}" if one.about != "rule" else "rule"
+            seen.setdefault((one.code, one.place), look(f"{what}, {one.place}", one.found, one.remedy))
+    return list(seen.values())
 
 
 async def examine_posting(db: Db, site: Site, settings: Settings) -> list[Finding]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.campaigns.announce import announce
 from notifier.campaigns.campaign import campaign_of_version
+from notifier.campaigns.lint import Warn
+from notifier.campaigns.warn import warnings_of
 from notifier.db import Db
 from notifier.errors import Conflict, Unauthenticated
 from notifier.policies.authoring import Event, confirm, discard, history, submit
@@ -94,6 +96,9 @@ class VersionDetail(VersionSummary):
     texts: list[TextSummary]
     events: list[VersionEvent]
     campaign: str | None = Field(description="Address of its campaign; null where nobody is told.")
+    warnings: list[Warn] = Field(
+        description="What a careful reader would stumble over: in the texts, letters and rule."
+    )
 
 
 class Published(BaseModel):
@@ -101,6 +106,9 @@ class Published(BaseModel):
 
     version: VersionSummary
     campaign: str | None = Field(description="Address of its campaign; null for a baseline or an editorial change.")
+    warnings: list[Warn] = Field(
+        description="What a careful reader would stumble over. Nothing is kept from being told."
+    )
 
 
 def summary_of(version: Version) -> VersionSummary:
@@ -141,7 +149,8 @@ async def receive_version(call: Call, path: SitePath, raw: bytes) -> Published |
 async def _announced(tx: Db, call: Call, site: Site, version: Version, actor: str) -> Published:
     """Plan the telling in the transaction that publishes: no material version is ever without its campaign."""
     campaign = await announce(tx, site, version.version_id, call.now, actor) if version.is_told else None
-    return Published(version=summary_of(version), campaign=_campaign_url(call, site.site, campaign))
+    warnings = await warnings_of(tx, site, version)
+    return Published(version=summary_of(version), campaign=_campaign_url(call, site.site, campaign), warnings=warnings)
 
 
 async def all_versions(call: Call, path: SitePath, query: VersionFilter) -> VersionList:
@@ -162,6 +171,7 @@ async def detail_of(call: Call, version: Version) -> VersionDetail:
         texts=[_text(call, version, text) for text in await texts_of(call.db, version.version_id)],
         events=[_event(event) for event in await history(call.db, version.version_id)],
         campaign=_campaign_url(call, version.site, campaign),
+        warnings=await warnings_of(call.db, await load_site(call.db, version.site), version),
     )
 
 

@@ -10,11 +10,14 @@ from notifier.campaigns.announce import preview
 from notifier.campaigns.campaign import Campaign, Event, history, list_campaigns, load_campaign
 from notifier.campaigns.correct import can_be_corrected
 from notifier.campaigns.rule import Rule
+from notifier.campaigns.ruling import rulings
 from notifier.campaigns.steer import possible
+from notifier.campaigns.warn import warnings_of
 from notifier.compliance.report import campaign_report, letters_of, planned_forecast
 from notifier.delivery.unknown import held_letters
 from notifier.letters.render import summary_html
 from notifier.pages import Tongue
+from notifier.policies.publish import load_version
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
 from notifier.web.console.counts import by_reason, left_out, planned_levels, tables, told_levels
@@ -37,6 +40,8 @@ async def show_campaign(request: web.Request) -> web.Response:
         **await _counts(request, campaign),
         "plan": tables(counts, lambda dimension, value: _name(tongue, dimension, value), tongue.t("campaign.others")),
         "audience": _audience(tongue, campaign.rule),
+        "rulings": rulings(campaign.rules),
+        "warnings": await warnings_of(service.db, site, await load_version(service.db, site.site, campaign.version_id)),
         "words": {locale: summary_html(words) for locale, words in (campaign.words or {}).items()},
         "corrections": [c for c in await list_campaigns(service.db, site.site) if c.corrects == campaign.campaign_id],
         "events": await history(service.db, campaign.campaign_id),
