@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import comparing, delivery, freezing, million, reading, using
+from benchmarks import comparing, delivery, freezing, million, reading, showing, using, watching
 from benchmarks.figures import Bench, Figure, Measure
 from notifier.postgres import embedded_postgres
 
@@ -20,6 +20,8 @@ MEASURES: dict[str, Measure] = {
     "comparing": comparing.measure,
     "delivery": delivery.measure,
     "using": using.measure,
+    "showing": showing.measure,
+    "watching": watching.measure,
     "million": million.measure,
 }
 ON_REQUEST = {"million"}  # takes minutes by itself

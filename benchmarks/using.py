@@ -49,7 +49,7 @@ async def measure(bench: Bench) -> list[Figure]:
     """Interleaved rounds against one process of the service, told people all of whom may still accept."""
     async with ground(bench.server, PEOPLE, described()) as g:
         await _tell_everybody(g)
-        async with _noop() as noop, _service(g) as ours:
+        async with noop_server() as noop, service(g) as ours:
             return await _rounds(bench, g, noop, ours)
 
 
@@ -167,7 +167,7 @@ class _Asker(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def _ask_all(server: Server, requests: Iterator[bytes], connections: int) -> float:
+async def ask_all(server: Server, requests: Iterator[bytes], connections: int) -> float:
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     waits = [loop.create_future() for _ in range(connections)]
@@ -180,7 +180,7 @@ async def _ask_all(server: Server, requests: Iterator[bytes], connections: int) 
 async def _post_each(server: Server, bodies: Sequence[bytes]) -> float:
     """Requests a second."""
     whole = iter([_head(server, "application/json", len(body)) + body for body in bodies])
-    return len(bodies) / await _ask_all(server, whole, CONNECTIONS)
+    return len(bodies) / await ask_all(server, whole, CONNECTIONS)
 
 
 async def _post_lines(server: Server, people: Sequence[str], later: int = 0) -> float:
@@ -188,11 +188,11 @@ async def _post_lines(server: Server, people: Sequence[str], later: int = 0) -> 
     lines = [_line(name, timedelta(milliseconds=later)) + b"\n" for name in people]
     halves = [b"".join(lines[: len(lines) // 2]), b"".join(lines[len(lines) // 2 :])]
     whole = iter([_head(server, "application/x-ndjson", len(body)) + body for body in halves])
-    return len(lines) / await _ask_all(server, whole, 2)
+    return len(lines) / await ask_all(server, whole, 2)
 
 
 @asynccontextmanager
-async def _noop() -> AsyncIterator[Server]:
+async def noop_server() -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.noop", stdout=asyncio.subprocess.PIPE
     )
@@ -205,7 +205,7 @@ async def _noop() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def _service(g: Ground) -> AsyncIterator[Server]:
+async def service(g: Ground) -> AsyncIterator[Server]:
     """One process that only answers; no worker beside it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

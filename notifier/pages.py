@@ -10,7 +10,7 @@ format values, and ``static("notifier.css")`` gives an address that changes with
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -39,6 +39,11 @@ def best_locale(accepted: str, available: Sequence[str], default: str) -> str:
 
     A wish is met by its own locale or by one of the same language, in this order.
     """
+    return next(liked_locales(accepted, available), default)
+
+
+def liked_locales(accepted: str, available: Sequence[str]) -> Iterator[str]:
+    """The available locales that an ``Accept-Language`` header names, the best one first; some may come twice."""
     wishes: list[tuple[float, str]] = []
     for wish in accepted.split(",")[:20]:
         tag, _, weight = wish.partition(";")
@@ -47,11 +52,9 @@ def best_locale(accepted: str, available: Sequence[str], default: str) -> str:
         except ValueError:
             continue
     for quality, tag in sorted(wishes, key=lambda wish: -wish[0]):
-        exact = [locale for locale in available if locale.lower() == tag]
-        alike = [locale for locale in available if locale.lower().partition("-")[0] == tag.partition("-")[0]]
-        if quality > 0 and (exact or alike):
-            return (exact or alike)[0]
-    return default
+        if quality > 0:
+            yield from (locale for locale in available if locale.lower() == tag)
+            yield from (locale for locale in available if locale.lower().partition("-")[0] == tag.partition("-")[0])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from notifier.web.context import PAGES, PROVIDERS, SERVICE, Quick, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
 from notifier.web.problems import STARTED, answer_or_explain
+from notifier.web.public.ready import READY, Ready
 from notifier.web.static import cache_static, static_files
 
 # What answers plain requests of a route by POST, before its handler is asked.
@@ -44,6 +45,7 @@ def build_app(service: Service) -> web.Application:
     app[SERVICE] = service
     app[PROVIDERS] = providers_of(service.settings, service.keys)
     app[PAGES] = Pages()
+    app[READY] = Ready(service)
     app[PLANNED] = {}
     app[METRICS] = Metrics()
     app[LOOKS] = Looks(service.db)

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from notifier.resources import resource
-from notifier.web.public.texts import unless_known
+from notifier.web.page import unless_known
 
 PREFIX = "/static/"
 

@@ -32,6 +32,26 @@ WHERE EXISTS (
     WHERE (asked.site = '' OR s.site = asked.site) AND s.settings -> 'origins' @> to_jsonb(asked.origin)
 )
 
+-- name: public_marks
+-- lanes: none
+-- What the public pages of some sites rest on: what was applied, what was published, and what of it is in effect.
+SELECT s.site, s.sha256, v.versions, v.in_effect, v.newest,
+       ARRAY(SELECT jsonb_array_elements_text(s.settings -> 'locales')) AS locales,
+       greatest(s.applied_at, v.published_at, v.effective_at) AS changed_at
+FROM site s
+CROSS JOIN LATERAL (
+    SELECT count(*) AS versions, count(*) FILTER (WHERE effective_at <= :now) AS in_effect, max(version_id) AS newest,
+           max(published_at) AS published_at, max(effective_at) FILTER (WHERE effective_at <= :now) AS effective_at
+    FROM version
+    WHERE version.site = s.site AND state = 'published'
+) v
+WHERE s.site = ANY (:sites::text[])
+
+-- name: applied_at
+-- lanes: none
+-- When a site's settings were applied.
+SELECT applied_at FROM site WHERE site = :site
+
 -- name: campaign_states
 -- lanes: none
 -- How many campaigns of each site are in each state.

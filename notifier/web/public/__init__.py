@@ -5,24 +5,34 @@ from aiohttp import web
 from notifier.compose import Service
 from notifier.web.context import PAGES, request_id
 from notifier.web.page import choose_language, language_of, page
-from notifier.web.public import act, redlines, texts
+from notifier.web.public import act, feeds, redlines, texts
+from notifier.web.public.ready import by_language, by_path, by_query, by_wishes, kept
+
+# No policy's name has a dot, as the feeds of a site do.
+_POLICY = "/p/{site}/{policy:[^/.]+}"
+_TEXT = "/p/{site}/{policy}/{label}/{locale}"
 
 
 def routes(service: Service) -> list[web.RouteDef]:
     """The public routes."""
     return [
+        # Those that are asked for most stand first: routes are tried in order.
+        web.get(_TEXT, kept(texts.show_version, by_path)),
+        web.get(_POLICY, kept(texts.show_current, by_wishes)),
+        web.get(_TEXT + "/raw", kept(texts.send_bytes, by_path)),
+        web.get(_TEXT + "/since/{old}", kept(redlines.show_redline, by_path)),
+        web.get(_TEXT + "/since/{old}/json", kept(redlines.send_redline, by_path)),
+        web.get(_POLICY + "/versions", kept(texts.show_history, by_language)),
+        web.get(_POLICY + "/compare", redlines.choose_versions),
+        web.get(_POLICY + "/feed.atom", kept(feeds.send_atom, by_query)),
+        web.get(_POLICY + "/feed.json", kept(feeds.send_json, by_query)),
+        web.get("/p/{site}", kept(texts.show_policies, by_language)),
+        web.get("/p/{site}/feed.atom", kept(feeds.send_atom, by_query)),
+        web.get("/p/{site}/feed.json", kept(feeds.send_json, by_query)),
         web.get("/", home),
         web.get("/language/{language}", choose_language),
         web.get("/act/{token}", act.show),
         web.post("/act/{token}", act.submit),
-        web.get("/p/{site}", texts.show_policies),
-        web.get("/p/{site}/{policy}", texts.show_current),
-        web.get("/p/{site}/{policy}/versions", texts.show_history),
-        web.get("/p/{site}/{policy}/compare", redlines.choose_versions),
-        web.get("/p/{site}/{policy}/{label}/{locale}", texts.show_version),
-        web.get("/p/{site}/{policy}/{label}/{locale}/raw", texts.send_bytes),
-        web.get("/p/{site}/{policy}/{label}/{locale}/since/{old}", redlines.show_redline),
-        web.get("/p/{site}/{policy}/{label}/{locale}/since/{old}/json", redlines.send_redline),
     ]
 
 

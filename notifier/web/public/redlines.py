@@ -1,7 +1,6 @@
 """What changed between any two published versions of a policy: a page, the same as JSON, and the way to choose them."""
 
 import asyncio
-import hashlib
 from typing import NamedTuple
 
 from aiohttp import web
@@ -16,9 +15,7 @@ from notifier.sites.site import Site, load_site
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import page
 from notifier.web.public.contents import compared
-from notifier.web.public.texts import frame, policy_of, text_in, unless_known
-
-_MINUTES = "public, max-age=300"
+from notifier.web.public.texts import MINUTES, frame, policy_of, text_in
 
 
 class _Redline(NamedTuple):
@@ -48,17 +45,14 @@ async def show_redline(request: web.Request) -> web.Response:
         "noise": redline.found.noise,
         **frame(site, locale),
     }
-    response = page(request, "public/redline.html.j2", values, language=language, time_zone=site.time_zone)
-    response.headers["Cache-Control"] = _MINUTES
-    return unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
+    return page(request, "public/redline.html.j2", values, language=language, time_zone=site.time_zone, headers=MINUTES)
 
 
 async def send_redline(request: web.Request) -> web.Response:
     """The same as JSON."""
     redline = await _redline(request)
     both = {"old": redline.old.label, "new": redline.new.label, "locale": request.match_info["locale"]}
-    response = web.json_response(both | to_json(redline.found), headers={"Cache-Control": _MINUTES})
-    return unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
+    return web.json_response(both | to_json(redline.found), headers=MINUTES)
 
 
 async def choose_versions(request: web.Request) -> web.Response:

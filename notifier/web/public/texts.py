@@ -1,7 +1,6 @@
 """The published texts: permanent pages, the current one, the history, and the exact bytes."""
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
@@ -16,6 +15,9 @@ from notifier.web.page import language_of, page, wishes_of
 from notifier.web.public.contents import compared, readable
 from notifier.web.standing import in_force, standing_of
 
+MINUTES = {"Cache-Control": "public, max-age=300"}
+# What is shown in the reader's own language.
+BY_LANGUAGE = MINUTES | {"Vary": "Accept-Language, Cookie"}
 _SUFFIXES = {"text/markdown": "md", "text/html": "html"}
 
 
@@ -23,8 +25,19 @@ async def show_policies(request: web.Request) -> web.Response:
     """The policies of a site."""
     site = await load_site(request.app[SERVICE].db, request.match_info["site"])
     language = language_of(request)
-    policies = [{"policy": policy, "title": site.title(policy, language)} for policy in site.policies]
-    return page(request, "public/policies.html.j2", {**frame(site, language), "policies": policies})
+    versions, now = await list_versions(request.app[SERVICE].db, site.site), request.app[SERVICE].clock.now()
+    policies = [
+        {
+            "policy": policy,
+            "title": site.title(policy, language),
+            "coming": [v for v in versions if v.policy == policy and standing_of(v, versions, now) == "upcoming"],
+        }
+        for policy in site.policies
+    ]
+    return page(
+        request, "public/policies.html.j2", {**frame(site, language), "policies": policies},
+        time_zone=site.time_zone, headers=BY_LANGUAGE,
+    )  # fmt: skip
 
 
 async def show_history(request: web.Request) -> web.Response:
@@ -49,7 +62,10 @@ async def show_history(request: web.Request) -> web.Response:
     ]
     locales = list(dict.fromkeys(locale for some in texts.values() for locale in some))
     values = {"versions": versions, "locales": locales, "policy": policy, "title": site.title(policy, language)}
-    return page(request, "public/history.html.j2", {**frame(site, language), **values}, time_zone=site.time_zone)
+    return page(
+        request, "public/history.html.j2", {**frame(site, language), **values},
+        time_zone=site.time_zone, headers=BY_LANGUAGE,
+    )  # fmt: skip
 
 
 async def show_current(request: web.Request) -> web.Response:
@@ -95,7 +111,8 @@ async def send_bytes(request: web.Request) -> web.Response:
         },
     )
     response.last_modified = version.published_at
-    return unless_known(request, response, text.sha256.hex())
+    response.etag = text.sha256.hex()
+    return response
 
 
 async def _show(
@@ -116,7 +133,7 @@ async def _show(
     values = {
         "version": version,
         "standing": standing_of(version, published, now),
-        "coming": coming[0] if coming else None,
+        "coming": coming,
         "title": site.title(version.policy, locale),
         "contact": site.contact,
         "locale": locale,
@@ -132,9 +149,7 @@ async def _show(
         "sha256": text.sha256.hex(),
         **frame(site, locale),
     }
-    response = page(request, "public/version.html.j2", values, language=language, time_zone=site.time_zone)
-    response.headers["Cache-Control"] = "public, max-age=300"
-    return unless_known(request, response, hashlib.sha256((response.text or "").encode()).hexdigest())
+    return page(request, "public/version.html.j2", values, language=language, time_zone=site.time_zone, headers=MINUTES)
 
 
 async def _changes(request: web.Request, version: Version, text: VersionText) -> tuple[Change, ...]:
@@ -156,7 +171,10 @@ def _before(version: Version, published: Sequence[Version]) -> str | None:
 
 def frame(site: Site, language: str) -> Mapping[str, object]:
     """What the frame of every public page says."""
-    return {"site": site.site, "site_name": site.name(language), "home_url": site.home_url}
+    feed_locale = f"?locale={language}" if language in site.locales else ""
+    return {
+        "site": site.site, "site_name": site.name(language), "home_url": site.home_url, "feed_locale": feed_locale,
+    }  # fmt: skip
 
 
 def policy_of(request: web.Request, site: Site) -> str:
@@ -178,15 +196,3 @@ def text_in(texts: Sequence[VersionText], locale: str) -> VersionText:
         if text.locale == locale:
             return text
     raise NotFound(f"this version has no text in {locale!r}; it has {', '.join(text.locale for text in texts)}")
-
-
-def unless_known(request: web.Request, response: web.Response, tag: str) -> web.Response:
-    """304 for a reader who has exactly this already (RFC 9110, 13.1.2)."""
-    response.etag = tag
-    known = request.if_none_match or ()
-    if any(etag.value in (tag, "*") for etag in known):
-        return web.Response(status=304, headers={k: v for k, v in response.headers.items() if k in _KEPT_BY_304})
-    return response
-
-
-_KEPT_BY_304 = frozenset({"ETag", "Etag", "Cache-Control", "Last-Modified", "Vary", "Content-Security-Policy"})
