@@ -48,7 +48,8 @@ def without_spelling(address: str) -> str:
     """One spelling: no scheme, no www., no slash at the end, nothing percent-encoded that need not be."""
     parts = _parts(address)
     if parts.scheme not in ("http", "https"):
-        return unquote(address).lower()
+        # A full stop behind a mail address came with the sentence.
+        return unquote(address).lower().rstrip(".,;" if parts.scheme == "mailto" else "")
     host = (parts.hostname or "").removeprefix("www.")
     path = unquote(parts.path).rstrip("/")
     return f"{host}{path}{f'?{parts.query}' if parts.query else ''}{f'#{parts.fragment}' if parts.fragment else ''}"

@@ -37,6 +37,7 @@ _NUMBER = re.compile(
 )
 _NEAR_UNSPACED = re.compile(rf"(?<={UNSPACED.pattern})\s+|\s+(?={UNSPACED.pattern})")
 _DECORATION = re.compile(r"[=_*#~-]{3,}")
+_ANCHOR_MARK = re.compile(r"^[#¶🔗]\s+|\s*[#¶🔗]\s*$")
 _SITE_NAME = re.compile(r"\s+[|｜]\s.*$")
 _WIDGET_LINES = """
 play video|view more|show more|read more|see more|show less|view all|expand all|collapse all|back to top|top|print
@@ -121,6 +122,11 @@ def without_number(title: str) -> str:
     return parted_number(title)[1]
 
 
+def without_anchor_mark(title: str) -> str:
+    """A heading without the mark behind it (# or ¶) that links to it."""
+    return _ANCHOR_MARK.sub("", title)
+
+
 def one_case(title: str) -> str:
     """A heading's words without capitals."""
     return title.casefold()
@@ -147,6 +153,7 @@ TEXT_STEPS: tuple[TextStep, ...] = (
 # These only for headings: "30 days" in a list is no number of a chapter.
 TITLE_STEPS: tuple[TextStep, ...] = (
     *TEXT_STEPS,
+    ("anchor_marks", without_anchor_mark),
     ("site_name", without_site_name),
     ("numbering", without_number),
     ("letter_case", one_case),

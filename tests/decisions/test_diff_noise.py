@@ -26,6 +26,7 @@ TEXTS = {
 }
 TITLES = {
     "numbering": (("3. Cookies", "4. Cookies"), ("30 days to object", "14 days to object")),
+    "anchor_marks": (("What we collect #", "What we collect"), ("Ranked #1", "Ranked")),
     "letter_case": (("What We Collect", "What we collect"), ("What we collect", "What we sell")),
     "site_name": (("Privacy Policy | Kumo", "Privacy Policy"), ("Privacy Policy", "Cookie Policy")),
 }

@@ -27,6 +27,12 @@ class VersionPath(SitePath):
     version_id: Id
 
 
+class PolicyPath(SitePath):
+    """A policy of a site."""
+
+    policy: Slug
+
+
 class SourcePath(SitePath):
     """A source of a site: the policy and locale whose text is read there."""
 
