@@ -14,6 +14,7 @@ from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.scheduled import publish_due
 from notifier.campaigns.stages import move_stages, trip_breakers
+from notifier.compliance.coverage import look_at_coverage
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
@@ -91,6 +92,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("freeze approved campaigns", lambda: freeze_next(db, settings.slice_size, clock.now())),
         Duty("let people join", lambda: join_late(db, clock.now()), once=True),
         Duty("compare audiences", lambda: reconcile(db, clock.now()), once=True, every=15),
+        Duty("look at coverage", lambda: look_at_coverage(db, clock.now()), once=True, every=60),
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),

@@ -56,10 +56,12 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     voided = about[-1] if about and about[-1].kind == "void" else None
     cases = (await load_cases(db, person.lane, {person.person_id: _LONG_AGO})).get(person.person_id, [])
     case = next((case for case in cases if case.version_id == version.version_id), None)
+    merged = await db.first(dict, "compliance.merged_into", lane=person.lane, person_id=person.person_id)
     facts = [said(
         "published", label=version.label, policy=version.policy, published_at=version.published_at,
         effective_at=version.effective_at,
     )]  # fmt: skip
+    facts += [said("merged_into", **merged)] if merged else []
     if case is None:
         facts += [await _why_not_considered(db, version), *_of_acceptance(recorded)]
         return Explanation(version.policy, version.label, None, recorded, None, facts)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, get_args
 from uuid import UUID
@@ -45,6 +45,11 @@ class Event:
     def words(self) -> Said:
         """What happened, in words."""
         return Said(f"event.{self.kind}", self.detail)
+
+    @property
+    def is_merger(self) -> bool:
+        """Whether it says that two accounts became one."""
+        return self.kind in ("merged_into", "merged_from")
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,14 @@ class PersonAcceptance:
 
 
 async def timeline(db: Db, person: Somebody) -> list[Event]:
-    """Every fact about a person, in the order of time."""
-    return await db.many(Event, "compliance.timeline", lane=person.lane, person_id=person.person_id)
+    """Every fact about a person, in the order of time; with those of accounts that were merged into theirs, which
+    say so (``detail["account"]``)."""
+    events = await db.many(Event, "compliance.timeline", lane=person.lane, person_id=person.person_id)
+    for merged in await db.many(dict, "people.merged_from", lane=person.lane, person_id=person.person_id):
+        where = {"lane": merged["lane"], "person_id": merged["person_id"]}
+        found = await db.many(Event, "compliance.timeline", **where)
+        events += [replace(e, detail=e.detail | {"account": merged["external_id"]}) for e in found if not e.is_merger]
+    return sorted(events, key=lambda event: event.at)
 
 
 async def notices(db: Db, person: Somebody) -> list[PersonNotice]:

@@ -25,6 +25,7 @@ ENGLISH: Mapping[str, str] = {
     "left_out.registered_with_it": "They were not told: they registered while this version was shown to them.",
     "left_out.already_accepted": "They were not told: they had already accepted this or a newer version.",
     "left_out.outside_rule": "They were not told: the rule does not cover their country, role, locale or attributes.",
+    "merged_into": "The site merged this account into {account} on {at}. What is on record of it stays its own.",
     "nothing_reaches": "They had to be told, but there was no channel that could reach them.",
     "suppressed": "They had to be told, but their address must not be written to since it bounced or complained, and"
     " there was no other channel.",
@@ -88,6 +89,8 @@ ENGLISH: Mapping[str, str] = {
     "event.joined_registered": "Joined the audience after it was frozen, as they became known later: {reason}",
     "event.joined_restored": "Joined the audience after it was frozen, as their account was open again: {reason}",
     "event.joined_new_address": "Is tried once more, as they have another address: {reason}",
+    "event.merged_into": "Merged into the account {account}",
+    "event.merged_from": "The account {account} was merged into this one",
     "event.tried": "About to send",
     "event.accepted_by_relay": "Our relay took the letter over",
     "event.accepted_by_recipient": "The recipient's server accepted the letter",

@@ -11,6 +11,7 @@ from notifier.doctor.site import (
     LastTexts,
     channels_of,
     examine_clocks,
+    examine_coverage,
     examine_gone,
     examine_locales,
     examine_posting,
@@ -30,6 +31,7 @@ async def examine(db: Db, settings: Settings, site: Site, names: Names, real: da
     findings = [
         await examine_clocks(db, real),
         *await examine_stops(db, site),
+        *await examine_coverage(db, site),
         *examine_settings(site, settings),
         *await examine_gone(db, site),
         *await examine_posting(db, site, settings),

@@ -13,6 +13,7 @@ from notifier.campaigns.stop import said, stops
 from notifier.campaigns.warn import warnings_of
 from notifier.channels.signing import read_signer
 from notifier.channels.webhook import endpoint_of
+from notifier.compliance.coverage import coverage_of
 from notifier.db import Db
 from notifier.doctor.finding import Finding, fail, look, ok
 from notifier.letters.render import catalogues
@@ -140,6 +141,26 @@ async def examine_stops(db: Db, site: Site) -> list[Finding]:
     found = await stops(db, site.site)
     commands = {True: "notifier go", False: f"notifier go {site.site}"}
     return [fail("sending", said(one), f"let it go on: {commands[one.site is None]}") for one in found]
+
+
+_UNCOVERED = {
+    "no_campaign": ("no campaign tells of it", "publish it again, or tell people yourself"),
+    "not_begun": ("its campaign has not begun", "approve it"),
+    "no_notice": ("{n} people have no notice", "workers look again within the hour; if it stays so, report it"),
+    "untold": ("{n} people are not told yet", "look at the campaign's page for what holds it back"),
+    "unreachable": ("{n} people could not be reached", "show it at their next login, or tell them by other means"),
+}
+
+
+async def examine_coverage(db: Db, site: Site) -> list[Finding]:
+    """Whether everybody whom a version concerns is told of it, as of the last look."""
+    findings: list[Finding] = []
+    for look_ in await coverage_of(db, site.site):
+        for gap, people in look_.gaps.items():
+            found, remedy = _UNCOVERED[gap]
+            judge = look if gap in ("untold", "unreachable") else fail
+            findings.append(judge(f"{look_.policy} {look_.label}", found.format(n=f"{people:,}"), remedy))
+    return findings
 
 
 async def examine_clocks(db: Db, real: datetime) -> Finding:

@@ -13,6 +13,7 @@ async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: dat
     """Take everything personal out of the records of one person. Again: changes nothing. Raises NotFound.
 
     Lane, person_id, times, versions and outcomes stay. Letters not yet sent are withheld when it is their turn.
+    Accounts that were merged into this one are the same person's and go with it.
     """
     lane, pseudonym = lane_of(site, external_id), keys.pseudonym(site, external_id)
     async with db.transaction() as tx:
@@ -23,6 +24,9 @@ async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: dat
             for query in _TRACES:
                 await tx.run(query, lane=lane, person_id=person_id)
             await tx.run("people.next_epoch", lanes=[lane])
+            for merged in await tx.many(dict, "people.merged_from", lane=lane, person_id=person_id):
+                if not merged["external_id"].startswith("erased:"):
+                    await erase_person(tx, keys, site, merged["external_id"], now)
     return await get_person(db, keys, site, external_id)
 
 

@@ -191,13 +191,16 @@ async def _write(
         counts = await tx.first(_Counts, "people.upsert", site=site, people=rows, now=now)
         assert counts is not None
         returned = await _remove_returned(tx, keys, site, rows)
+        merged = await _merged_away(tx, site, rows)
         await _register(tx, site, [row for row in rows if row["registration_version"]])
     for external_id in returned:
         line = batch[external_id].number
         report.refuse(line, "this person was erased; give one who comes back an external_id of their own")
+    for external_id in merged:
+        report.refuse(batch[external_id].number, "this account was merged into another one; name that one instead")
     report.created += counts.created - len(returned)
     report.changed += counts.changed
-    report.unchanged += len(batch) - counts.created - counts.changed
+    report.unchanged += len(batch) - len(merged) - counts.created - counts.changed
 
 
 class _Counts(NamedTuple):
@@ -205,7 +208,7 @@ class _Counts(NamedTuple):
     changed: int
 
 
-class _Returned(NamedTuple):
+class _Returned(NamedTuple):  # or merged away
     lane: int
     external_id: str
 
@@ -230,6 +233,12 @@ async def _remove_returned(tx: Db, keys: Keys, site: str, rows: Sequence[dict[st
     if found:
         await tx.run("people.remove", site=site, lanes=[one.lane for one in found], external_ids=external_ids)
     return external_ids
+
+
+async def _merged_away(tx: Db, site: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Those of the batch whose account was merged into another: a stale list parts nobody again."""
+    where = {"lanes": [row["lane"] for row in rows], "external_ids": [row["external_id"] for row in rows]}
+    return [one.external_id for one in await tx.many(_Returned, "people.merged_away", site=site, **where)]
 
 
 async def _register(tx: Db, site: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -299,6 +299,9 @@ class Site(_Part):
     canary: Canary | None = Field(None, description="None: everybody is told at once.")
     breaker: Breaker = Breaker()
     unknown: Unknown = Unknown()
+    coverage_days: int = Field(
+        7, ge=0, le=90, description="So many days before a version takes effect everybody should be told of it."
+    )
     relays: list[Relay] = Field([], description="None: letters by email cannot be sent.")
     dkim: list[Dkim] = Field([], max_length=4, description="None: the relay signs, or nobody.")
     pace: Pace = Field(Pace(), description="How fast letters may leave.")

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from notifier.compliance.coverage import coverage_of
 from notifier.db import Db
 from notifier.policies.posting import alarms
 
@@ -107,6 +108,10 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.uncovered = Gauge(
+            "notifier_uncovered", "What is missing until everybody is told of a version; people, or 1",
+            ["site", "policy", "version", "gap"], registry=self.registry,
+        )  # fmt: skip
         self.stopped = Gauge("notifier_stopped", "1 while all sending is stopped", ["site"], registry=self.registry)
         self.relays = Gauge(
             "notifier_relays_paused", "Relays left alone as receivers refuse them", ["site"], registry=self.registry
@@ -139,6 +144,10 @@ class Metrics:
             self.posting.labels(page.site, page.policy, page.locale, page.alarm).set(1)
         for trips in await db.many(_Trips, "web.breaker_trips"):
             self.trips.labels(trips.site).set(trips.count)
+        self.uncovered.clear()
+        for look in await coverage_of(db):
+            for gap, people in look.gaps.items():
+                self.uncovered.labels(look.site, look.policy, look.label, gap).set(people or 1)
         return generate_latest(self.registry)
 
 

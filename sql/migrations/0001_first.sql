@@ -277,6 +277,17 @@ CREATE TABLE arrival (
     PRIMARY KEY (lane, person_id)
 );
 
+-- Accounts that the site says are one person's: the one that went (from_…) lies with the one that stays. Append-only.
+CREATE TABLE merger (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    from_lane   smallint NOT NULL,
+    from_person uuid NOT NULL,
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, from_lane, from_person)
+);
+CREATE INDEX merger_from ON merger (from_lane, from_person);
+
 -- Addresses that must not be written to, whoever they belong to.
 CREATE TABLE suppression (
     site        text NOT NULL REFERENCES site,
@@ -679,6 +690,13 @@ CREATE TABLE act (
 );
 
 -- ---------------------------------------------------------------- running
+
+-- What the last look at the telling of a version found to be missing: kind → people (0: everybody). {}: nothing.
+CREATE TABLE coverage (
+    version_id  integer PRIMARY KEY REFERENCES version,
+    looked_at   timestamptz NOT NULL,
+    gaps        jsonb NOT NULL
+);
 
 -- Duties that must run once take an expiring row here (session locks break behind a pooler).
 CREATE TABLE duty_lease (

@@ -14,6 +14,16 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     ) AS own (at, place, kind, detail)
     WHERE p.lane = :lane AND p.person_id = :person_id AND own.at IS NOT NULL
     UNION ALL
+    SELECT m.at, 9, 'merged_into', NULL, NULL, NULL, NULL, jsonb_build_object('account', p.external_id)
+    FROM merger m
+    JOIN person p ON p.lane = m.lane AND p.person_id = m.person_id
+    WHERE m.from_lane = :lane AND m.from_person = :person_id
+    UNION ALL
+    SELECT m.at, 9, 'merged_from', NULL, NULL, NULL, NULL, jsonb_build_object('account', p.external_id)
+    FROM merger m
+    JOIN person p ON p.lane = m.from_lane AND p.person_id = m.from_person
+    WHERE m.lane = :lane AND m.person_id = :person_id
+    UNION ALL
     SELECT at, 1, 'registration_shown', version_id, NULL, NULL, NULL, '{}'
     FROM registration WHERE lane = :lane AND person_id = :person_id
     UNION ALL
@@ -117,6 +127,14 @@ SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at,
 FROM reached r
 WHERE r.lane = :lane AND r.person_id = :person_id AND r.campaign_id = :campaign_id
 ORDER BY coalesce(r.told_at, r.failed_at), r.channel, r.attempt
+
+-- name: merged_into
+-- lanes: all
+-- Into which account one was merged.
+SELECT p.external_id AS account, m.at
+FROM merger m
+JOIN person p ON p.lane = m.lane AND p.person_id = m.person_id
+WHERE m.from_lane = :lane AND m.from_person = :person_id
 
 -- name: joined
 -- lanes: one

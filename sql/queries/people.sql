@@ -22,13 +22,14 @@ WITH incoming AS (
     LEFT JOIN LATERAL (
         SELECT * FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
     ) p ON true
-    WHERE p.person_id IS NULL
+    WHERE NOT EXISTS (SELECT FROM merger m WHERE m.from_lane = p.lane AND m.from_person = p.person_id)
+      AND (p.person_id IS NULL
        OR (p.status, p.email, p.email_mac, p.locale, p.time_zone, p.country, p.roles, p.channels, p.attributes)
           IS DISTINCT FROM
           (i.status, i.email, decode(i.email_mac, 'hex'), i.locale, i.time_zone, i.country, i.roles, i.channels,
            i.attributes)
        OR p.registered_at <> i.registered_at
-       OR (i.registration_version IS NOT NULL AND p.registration_version IS DISTINCT FROM i.registration_version)
+       OR (i.registration_version IS NOT NULL AND p.registration_version IS DISTINCT FROM i.registration_version))
 ),
 written AS (
     INSERT INTO person AS was (
@@ -77,6 +78,53 @@ FROM unnest(:lanes::smallint[], :external_ids::text[], :pseudonyms::text[]) AS i
 CROSS JOIN LATERAL (
     SELECT FROM person e WHERE e.lane = i.lane AND e.site = :site AND e.external_id = i.pseudonym LIMIT 1
 ) e
+
+-- name: merged_away
+-- lanes: all
+-- Who of a batch was merged into another account: nothing more is taken in of them.
+SELECT i.lane, i.external_id
+FROM unnest(:lanes::smallint[], :external_ids::text[]) AS i (lane, external_id)
+CROSS JOIN LATERAL (
+    SELECT person_id FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
+) p
+JOIN merger m ON m.from_lane = i.lane AND m.from_person = p.person_id
+
+-- name: lock
+-- lanes: one
+-- Hold one person until the transaction ends.
+SELECT FROM person WHERE lane = :lane AND site = :site AND external_id = :external_id FOR NO KEY UPDATE
+
+-- name: merge
+-- lanes: one
+-- One account was merged into another.
+INSERT INTO merger (lane, person_id, from_lane, from_person, at)
+VALUES (:lane, :person_id, :from_lane, :from_person, :now)
+ON CONFLICT DO NOTHING
+
+-- name: merged_into
+-- lanes: all
+-- Into which account one was merged.
+SELECT lane, person_id, at FROM merger WHERE from_lane = :lane AND from_person = :person_id
+
+-- name: merged_from
+-- lanes: all
+-- The accounts that were merged into one, and those that had been merged into these.
+WITH RECURSIVE merged AS (
+    SELECT from_lane, from_person, at FROM merger WHERE lane = :lane AND person_id = :person_id
+    UNION
+    SELECT m.from_lane, m.from_person, m.at
+    FROM merged JOIN merger m ON m.lane = merged.from_lane AND m.person_id = merged.from_person
+)
+SELECT p.lane, p.person_id, p.external_id, merged.at
+FROM merged
+JOIN person p ON p.lane = merged.from_lane AND p.person_id = merged.from_person
+ORDER BY merged.at
+
+-- name: close
+-- lanes: one
+-- An account is closed, unless it was before.
+UPDATE person SET status = 'closed', closed_at = coalesce(closed_at, :now), changed_at = :now
+WHERE lane = :lane AND person_id = :person_id AND status NOT IN ('closed', 'erased')
 
 -- name: remove
 -- lanes: all

@@ -11,7 +11,8 @@ from notifier.acceptance.earlier import Earlier
 from notifier.errors import Conflict, Fault
 from notifier.keys import PersonToken
 from notifier.people.erase import erase_person
-from notifier.people.person import PersonInput, read_person
+from notifier.people.merge import merge_person
+from notifier.people.person import ExternalId, PersonInput, read_person
 from notifier.people.roster import get_person, import_people, put_person
 from notifier.web.api.paths import PersonPath, SitePath
 from notifier.web.csv import CSV
@@ -85,6 +86,14 @@ class TokenWish(BaseModel):
     valid_seconds: Whole = Field(86400, ge=60, le=30 * 86400)
 
 
+class Merger(BaseModel):
+    """Into which account a person's was merged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    into: ExternalId = Field(description="The site's own id of the account that stays.")
+
+
 class MintedToken(BaseModel):
     """A person token. Hand it to the person's own browser and to nobody else."""
 
@@ -130,6 +139,16 @@ async def erase_one(call: Call, path: PersonPath) -> None:
     await erase_person(call.db, call.service.keys, path.site, path.external_id, call.now)
 
 
+async def merge_one(call: Call, path: PersonPath, body: Merger) -> PersonDetail:
+    """Say that this account was merged into another: it is closed, and nothing more is sent to it.
+
+    What is on record stays with the account that it was recorded of; the timeline of the other shows both. Answers the
+    account that stays. The same again changes nothing; a list that still names this account is refused line by line.
+    """
+    stays = await merge_person(call.db, call.service.keys, path.site, path.external_id, body.into, call.now)
+    return PersonDetail.model_validate(stays)
+
+
 async def mint_token(call: Call, path: PersonPath, body: TokenWish | None) -> MintedToken:
     """Make a token with which this person reads their own messages under `/v1/inbox`."""
     person = await get_person(call.db, call.service.keys, path.site, path.external_id)
@@ -149,5 +168,6 @@ ENDPOINTS = (
     Endpoint("GET", _ONE, get_one, "people"),
     Endpoint("PUT", _ONE, put_one, "people", body_model=PersonBody, refusals=(Conflict,)),
     Endpoint("DELETE", _ONE, erase_one, "people", status=204),
+    Endpoint("POST", _ONE + "/merge", merge_one, "people", refusals=(Conflict,)),
     Endpoint("POST", _ONE + "/tokens", mint_token, "people", refusals=(Conflict,)),
 )

@@ -6,6 +6,7 @@ from datetime import datetime
 from aiohttp import web
 
 from notifier.campaigns.campaign import Campaign, list_campaigns
+from notifier.compliance.coverage import Covered, coverage_of
 from notifier.pages import Tongue
 from notifier.policies.publish import list_versions
 from notifier.sites.site import Site, load_site
@@ -56,6 +57,7 @@ class SiteCard:
     tongue: Tongue
     policies: list[PolicyLine]
     campaigns: list[CampaignLine]
+    uncovered: list[Covered]
 
 
 async def show_overview(request: web.Request) -> web.Response:
@@ -94,6 +96,7 @@ async def _cards(request: web.Request) -> list[SiteCard]:
                 tongue=request.app[PAGES].tongue(language, site.time_zone),
                 policies=[PolicyLine(p, site.title(p, language), p in pending) for p in site.policies],
                 campaigns=await _lines(request, site, language),
+                uncovered=[look for look in await coverage_of(db, site.site) if look.gaps],
             )
         )
     return cards
