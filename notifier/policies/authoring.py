@@ -14,6 +14,7 @@ from notifier.errors import Conflict, Fault, Invalid, NotifierError
 from notifier.log import log
 from notifier.policies.draft import Amendment, NewDraft, amended, incomplete, objection_to_review
 from notifier.policies.instant import instant_of
+from notifier.policies.override import is_overridden
 from notifier.policies.publish import (
     Version,
     became_published,
@@ -92,7 +93,9 @@ async def submit(db: Db, site: Site, submission: Draft, source: str, now: dateti
         published = await tx.first(Version, "policies.published", **where, label=submission.label)
         if published is not None:
             return await same_or_conflict(tx, published, submission)
-        check_submission(submission, site, await latest_of(tx, site.site, submission.policy), now)
+        latest = await latest_of(tx, site.site, submission.policy)
+        overridden = await is_overridden(tx, site.site, submission)
+        check_submission(submission, site, latest, now, overridden=overridden)
         known = await tx.value("policies.same_draft", **where, sha256=submission.sha256)
         if known is not None:
             return await load_version(tx, site.site, known)
@@ -283,7 +286,8 @@ async def _ready(tx: Db, site: Site, version: Version, at: datetime) -> datetime
     where = {"site": site.site, "policy": version.policy, "label": version.label}
     if await tx.first(Version, "policies.published", **where) is not None:
         raise Conflict(f"{version.policy} {version.label!r} is already published; choose another label")
-    return check_submission(draft, site, latest, at, incomplete(draft, site, latest))
+    overridden = await is_overridden(tx, site.site, draft)
+    return check_submission(draft, site, latest, at, incomplete(draft, site, latest), overridden=overridden)
 
 
 async def _check(tx: Db, site: Site, draft: Draft) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
+from notifier.policies.override import is_overridden
 from notifier.policies.version import Draft, Latest, Submission, Text, check_submission, unknown_policy
 from notifier.sites.site import Site
 
@@ -91,7 +92,8 @@ async def publish(db: Db, site: Site, submission: Submission, source: str, now: 
         if earlier is not None:
             return await same_or_conflict(tx, earlier, submission), False
         latest = await latest_of(tx, site.site, submission.policy)
-        effective_at = check_submission(submission, site, latest, now)
+        overridden = await is_overridden(tx, site.site, submission)
+        effective_at = check_submission(submission, site, latest, now, overridden=overridden)
         version_id: int = await tx.value(
             "policies.insert_published",
             site=site.site, source=source, now=now, **said(submission, latest), **placing(latest, effective_at),

@@ -146,15 +146,23 @@ def read_submission(body: bytes) -> Submission:
 
 
 def check_submission(
-    submission: Draft, site: Site, latest: Latest | None, now: datetime, more: Iterable[Fault] = ()
+    submission: Draft,
+    site: Site,
+    latest: Latest | None,
+    now: datetime,
+    more: Iterable[Fault] = (),
+    *,
+    overridden: bool = False,
 ) -> datetime:
     """When the version takes effect. ``latest`` None makes it the baseline: nobody was promised anything before.
+
+    ``overridden``: two people let it take effect when it says, however soon or long ago that is.
 
     Raises Invalid with a fault per field: policy, flags, texts, corrects, effective_at, and ``more``.
     """
     faults = [*faults_of_draft(submission, site, latest), *_no_first_text(submission, site), *more]
     effective_at, fault = _effective_at(submission, site.notice_days(submission.flags), latest, now)
-    if fault:
+    if fault and not overridden:
         faults.append(fault)
     if faults:
         raise Invalid("the version was not published: some fields need mending", faults)
@@ -226,7 +234,8 @@ def _effective_at(
     if latest is None or wanted >= earliest - SKEW:
         return wanted, None
     when = earliest.isoformat(timespec="minutes")
+    way_out = f"the earliest is {when}, or leave it out; two people with a reason may override this (POST …/overrides)"
     if wanted < now - SKEW:
-        return wanted, Fault("/effective_at", f"lies in the past; the earliest is {when}, or leave it out")
-    detail = f"too soon: people are promised {notice_days} days; the earliest is {when}, or leave it out"
+        return wanted, Fault("/effective_at", f"lies in the past; {way_out}")
+    detail = f"too soon: people are promised {notice_days} days; {way_out}"
     return wanted, Fault("/effective_at", detail)

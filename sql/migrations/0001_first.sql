@@ -82,6 +82,23 @@ CREATE TABLE version_event (
     PRIMARY KEY (version_id, at)
 );
 
+-- Two people's word that a version may take effect sooner than people are promised, or in the past. What each person is
+-- promised stays: use counts from their own date.
+CREATE TABLE override (
+    site        text NOT NULL,
+    policy      text NOT NULL,
+    label       text NOT NULL,
+    effective_at timestamptz NOT NULL,
+    reason      text NOT NULL,
+    asked_by    text NOT NULL,
+    asked_at    timestamptz NOT NULL,
+    confirmed_by text CHECK (confirmed_by <> asked_by),
+    confirmed_at timestamptz,
+    PRIMARY KEY (site, policy, label, effective_at),
+    FOREIGN KEY (site, policy) REFERENCES policy,
+    CHECK ((confirmed_by IS NULL) = (confirmed_at IS NULL))
+);
+
 CREATE TABLE version_text (
     version_id  integer NOT NULL REFERENCES version,
     locale      text NOT NULL,

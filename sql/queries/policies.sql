@@ -195,3 +195,36 @@ ON CONFLICT DO NOTHING
 -- lanes: none
 -- The sites that have a folder watched.
 SELECT settings FROM site WHERE jsonb_typeof(settings -> 'watch') = 'object' ORDER BY site
+
+-- fragment: override_columns
+policy, label, effective_at, reason, asked_by, asked_at, confirmed_by, confirmed_at
+
+-- name: override
+-- lanes: none
+-- The first asks for an earlier date; somebody else who says the same confirms it. The first again changes nothing.
+INSERT INTO override AS o (site, policy, label, effective_at, reason, asked_by, asked_at)
+VALUES (:site, :policy, :label, :effective_at, :reason, :actor, :now)
+ON CONFLICT (site, policy, label, effective_at) DO UPDATE SET
+    confirmed_by = CASE WHEN o.asked_by = excluded.asked_by THEN o.confirmed_by
+                        ELSE coalesce(o.confirmed_by, excluded.asked_by) END,
+    confirmed_at = CASE WHEN o.asked_by = excluded.asked_by THEN o.confirmed_at
+                        ELSE coalesce(o.confirmed_at, excluded.asked_at) END
+RETURNING
+    @override_columns
+
+-- name: overrides
+-- lanes: none
+-- All of a site, the newest first.
+SELECT
+    @override_columns
+FROM override WHERE site = :site
+ORDER BY asked_at DESC, policy, label
+
+-- name: is_overridden
+-- lanes: none
+-- Whether two people let a version take effect then.
+SELECT EXISTS (
+    SELECT FROM override
+    WHERE site = :site AND policy = :policy AND label = :label AND effective_at = :effective_at
+      AND confirmed_by IS NOT NULL
+)

@@ -42,10 +42,7 @@ async def come_to(town: Town, stage: str, leave: Any) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 async def test_who_closes_their_account_gets_nothing_more(town: Town, stage: str) -> None:
     await come_to(town, stage, lambda: town.person("ann", status="closed"))
-    assert town.letters() == (["ann", "ben"] if stage == "sent" else ["ben"]) or sorted(town.letters()) == [
-        "ann",
-        "ben",
-    ]
+    assert sorted(town.letters()) == (["ann", "ben"] if stage == "sent" else ["ben"])
     expected = {
         "before the freeze": ("closed", "excluded"),
         "frozen": ("in_scope", "unreachable"),

@@ -15,9 +15,10 @@ from notifier.db import Db
 from notifier.errors import Conflict, Unauthenticated
 from notifier.policies.authoring import Event, confirm, discard, history, submit
 from notifier.policies.draft import Amendment
+from notifier.policies.override import override, overrides
 from notifier.policies.publish import Version, VersionText, list_versions, load_version, publish, texts_of
-from notifier.policies.version import Submission, read_submission
-from notifier.sites.site import Site, Slug, load_site
+from notifier.policies.version import Label, Submission, read_submission
+from notifier.sites.site import Moment, Site, Slug, load_site
 from notifier.web.api.campaigns import Step
 from notifier.web.api.paths import SitePath, VersionPath
 from notifier.web.auth import Grant
@@ -109,6 +110,36 @@ class Published(BaseModel):
     warnings: list[Warn] = Field(
         description="What a careful reader would stumble over. Nothing is kept from being told."
     )
+
+
+class OverrideBody(BaseModel):
+    """Which version may take effect when, and why. The second person sends the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Slug
+    label: Label
+    effective_at: Moment = Field(description="Exactly as it will be published.")
+    reason: str = Field(min_length=10, max_length=2000, pattern=r"^[^\x00]*$")
+
+
+class OverrideDetail(BaseModel):
+    """Who asked for an earlier date, why, and who confirmed it. It holds once it is confirmed."""
+
+    policy: str
+    label: str
+    effective_at: datetime
+    reason: str
+    asked_by: str
+    asked_at: datetime
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+
+
+class OverrideList(BaseModel):
+    """What was asked for and confirmed, the newest first."""
+
+    overrides: list[OverrideDetail]
 
 
 def summary_of(version: Version) -> VersionSummary:
@@ -203,6 +234,25 @@ async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Ame
         return await _announced(tx, call, site, version, grant.name)
 
 
+async def override_date(call: Call, path: SitePath, grant: Grant, body: OverrideBody) -> OverrideDetail:
+    """Ask that a version may take effect sooner than people are promised or, where somebody else asked, confirm it.
+
+    It takes two people, by the names of their tokens, and a reason. Nothing is published by this. What each person is
+    promised stays: use counts from their own date, however soon the version takes effect.
+    """
+    site = await load_site(call.db, path.site)
+    said = await override(
+        call.db, site, body.policy, body.label, body.effective_at, body.reason, grant.name, call.now
+    )  # fmt: skip
+    return OverrideDetail.model_validate(said, from_attributes=True)
+
+
+async def all_overrides(call: Call, path: SitePath) -> OverrideList:
+    """List what was asked for and confirmed, the newest first."""
+    found = await overrides(call.db, path.site)
+    return OverrideList(overrides=[OverrideDetail.model_validate(one, from_attributes=True) for one in found])
+
+
 async def discard_version(call: Call, path: VersionPath, grant: Grant, body: Step | None) -> None:
     """Give a pending version up. It is kept; what it was read from does not open it again."""
     site = await load_site(call.db, path.site)
@@ -211,12 +261,15 @@ async def discard_version(call: Call, path: VersionPath, grant: Grant, body: Ste
 
 _ALL = "/v1/sites/{site}/versions"
 _ONE = _ALL + "/{version_id}"
+_OVERRIDES = "/v1/sites/{site}/overrides"
 
 ENDPOINTS = (
     Endpoint(
         "POST", "/v1/sites/{site}/hooks/versions", receive_version, ANYONE, status=202,
         body_model=Submission, headers=HEADERS, refusals=(Unauthenticated, Conflict),
     ),
+    Endpoint("GET", _OVERRIDES, all_overrides, "read"),
+    Endpoint("POST", _OVERRIDES, override_date, "publish"),
     Endpoint("GET", _ALL, all_versions, "read"),
     Endpoint("GET", _ONE, one_version, "read"),
     Endpoint("POST", _ONE + "/publish", publish_version, "publish", refusals=(Conflict,), once=True),
