@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifier.compliance.report import FOR_BULK
 from notifier.compliance.uncovered import Look, gaps_of
 from notifier.db import Db
 from notifier.log import log
@@ -68,6 +69,8 @@ async def _look(db: Db, due: _Due, near: bool) -> Look:
     if due.campaign_id is None or not due.frozen or due.state in ("cancelled", "superseded"):
         return Look(due.state, near)
     where = {"campaign_id": due.campaign_id}
-    without = await db.value("coverage.without_notice", **where, site=due.site, effective_at=due.effective_at)
-    rows = await db.many(dict, "coverage.not_told", **where) if near else []
+    async with db.transaction(snapshot=True, read_only=True) as tx:
+        await tx.execute(FOR_BULK)
+        without = await tx.value("coverage.without_notice", **where, site=due.site, effective_at=due.effective_at)
+        rows = await tx.many(dict, "coverage.not_told", **where) if near else []
     return Look(due.state, near, without, {row["status"]: row["count"] for row in rows})

@@ -25,7 +25,7 @@ from notifier.log import log
 from notifier.sites.site import load_site
 
 # For 100,000 notices: compiling takes longer than it saves, remembering never hits, and sorts fit in memory.
-_FOR_BULK = "SET LOCAL jit = off; SET LOCAL enable_memoize = off; SET LOCAL work_mem = '64MB'"
+FOR_BULK = "SET LOCAL jit = off; SET LOCAL enable_memoize = off; SET LOCAL work_mem = '64MB'"
 
 
 async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
@@ -35,7 +35,7 @@ async def campaign_report(db: Db, campaign_id: int, now: datetime) -> Report:
     must see that it failed, and by how much, rather than no report.
     """
     async with db.transaction(snapshot=True, read_only=True) as tx:
-        await tx.execute(_FOR_BULK)
+        await tx.execute(FOR_BULK)
         campaign = await load_campaign(tx, None, campaign_id)
         rows = await tx.many(
             dict,

@@ -565,23 +565,32 @@ FOR UPDATE
 
 -- name: join
 -- lanes: all
--- What the freeze asked of everybody, asked of some people alone (what hides the tables holds only theirs). Those
--- join who have no notice and registered before the version takes effect, who were left out for an account that is open
--- again, and whom nothing reached and who came back or have another address since. Their notices are written, what stood
--- there before, and what is to be tried; and the slices that they lie in are woken.
+-- What the freeze asked of everybody, asked of some people alone: what hides the tables holds only theirs (OFFSET has it
+-- looked up by key, else whole tables are hashed for one person). Those join who have no notice and registered before the
+-- version takes effect, who were left out for an account that is open again, and whom nothing reached and who came back or
+-- have another address since. Their notices are written, what stood there before, and what is to be tried; and the slices
+-- that they lie in are woken.
 WITH considered AS MATERIALIZED (
     WITH person AS MATERIALIZED (
         SELECT q.*
         FROM unnest(:lanes::smallint[], :people::uuid[]) AS a (lane, person_id)
         JOIN person q ON q.lane = a.lane AND q.person_id = a.person_id
     ), outcome AS MATERIALIZED (
-        SELECT x.* FROM person p JOIN outcome x ON x.lane = p.lane AND x.person_id = p.person_id
+        SELECT x.* FROM person p CROSS JOIN LATERAL (
+            SELECT * FROM outcome y WHERE y.lane = p.lane AND y.person_id = p.person_id OFFSET 0
+        ) x
     ), notice AS MATERIALIZED (
-        SELECT x.* FROM person p JOIN notice x ON x.lane = p.lane AND x.person_id = p.person_id
+        SELECT x.* FROM person p CROSS JOIN LATERAL (
+            SELECT * FROM notice y WHERE y.lane = p.lane AND y.person_id = p.person_id OFFSET 0
+        ) x
     ), accepted AS MATERIALIZED (
-        SELECT x.* FROM person p JOIN accepted x ON x.lane = p.lane AND x.person_id = p.person_id
+        SELECT x.* FROM person p CROSS JOIN LATERAL (
+            SELECT * FROM accepted y WHERE y.lane = p.lane AND y.person_id = p.person_id OFFSET 0
+        ) x
     ), ever_accepted AS MATERIALIZED (
-        SELECT x.* FROM person p JOIN ever_accepted x ON x.lane = p.lane AND x.person_id = p.person_id
+        SELECT x.* FROM person p CROSS JOIN LATERAL (
+            SELECT * FROM ever_accepted y WHERE y.lane = p.lane AND y.person_id = p.person_id OFFSET 0
+        ) x
     )
     @asked
 ), joining AS MATERIALIZED (

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from notifier.campaigns.announce import plans_of, question_of
+from notifier.campaigns.campaign import load_campaign
+from notifier.campaigns.since import Earlier
+from notifier.campaigns.since import question as knew
 from notifier.db import Db
 from notifier.delivery.lease import Slice, claim
 from notifier.keys import Keys
+from notifier.people.roster import get_person
 from notifier.queries import all_queries
 from tests.office import Office, open_office
 from tests.sites import a_site
@@ -39,14 +44,13 @@ async def held(office: Office) -> Slice:
     return slice_
 
 
-async def plan_of(office: Office, plans: str, name: str, **given: object) -> list[dict[str, Any]]:
+async def plan_of(office: Office, mode: str, name: str, /, **given: object) -> list[dict[str, Any]]:
     """The nodes of the plan by which PostgreSQL just ran a query."""
     query = all_queries()[name]
     async with office.db.connection() as connection:
-        await connection.execute(f"SET plan_cache_mode = {plans}")
-        text = await connection.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", *query.arguments(given), column=0
-        )
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        sql, arguments = query.bound(given)
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *arguments, column=0)
         await connection.execute("RESET plan_cache_mode")
     return list(_nodes(json.loads(text)[0]["Plan"]))
 
@@ -75,3 +79,24 @@ async def test_giving_a_slice_back_looks_only_at_those_who_were_erased(office: O
     nodes = await plan_of(office, plans, "delivery.forget_erased", **(await held(office)).stretch)
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes) == 0
     assert "person_erased" in {node.get("Index Name") for node in nodes}
+
+
+@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
+async def test_letting_one_person_join_reads_nobody_else(office: Office, plans: str) -> None:
+    now = office.clock.now()
+    await office.db.execute(
+        "INSERT INTO acceptance SELECT lane, person_id, 1, 1, 'deemed', 'D', registered_at, registered_at, '{}',"
+        " registered_at FROM person"
+    )
+    await office.db.execute("ANALYZE")
+    await office.person("late", registered_at=now.isoformat())
+    campaign = await load_campaign(office.db, None, office.campaign_id)
+    question = await question_of(office.db, campaign, await plans_of(office.db, campaign, now), now)
+    question |= knew(await office.db.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
+    late = await get_person(office.db, office.keys, office.site.site, "late")
+    nodes = await plan_of(
+        office, plans, "campaigns.join", campaign_id=campaign.campaign_id, version_id=campaign.version_id,
+        effective_at=campaign.effective_at, lanes=[late.lane], people=[late.person_id], **question,
+    )  # fmt: skip
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) < 100
+    assert await office.rows("SELECT why FROM joined") == [("registered",)]
