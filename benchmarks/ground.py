@@ -44,7 +44,9 @@ def described(relay_port: int = 25, channels: tuple[str, ...] = ("email",), sess
             "time_zone": "Asia/Tokyo",
             "locales": ["en", "ja"],
             "senders": {"en": {"name": "Bench", "address": "privacy@bench.example"}},
-            "policies": {"privacy": {"titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}}},
+            "policies": {
+                "privacy": {"titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}, "part_of_terms": True}
+            },
             "rule": {"preset": "imacocokara", "channels": list(channels), "notice_days": 0, "reason": "as posted"},
             "relays": [{"host": "127.0.0.1", "port": relay_port, "security": "none", "sessions": sessions}],
         }
