@@ -17,6 +17,7 @@ from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compliance.coverage import look_at_coverage
 from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
+from notifier.delivery.remind import remind
 from notifier.delivery.second import tell_by_second_channel
 from notifier.log import log, where
 from notifier.policies.posting import look_at_postings
@@ -97,6 +98,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
+        Duty("remind", lambda: remind(db, clock.now()), once=True),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),

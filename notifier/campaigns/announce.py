@@ -250,4 +250,10 @@ async def _cut_slices(
         where = {"campaign_id": campaign_id, "channel": channel}
         await tx.run("campaigns.cut_slices", **where, **cuts, fallback=fallback, now=now)
     if not stage_ends:
-        await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)
+        await look_later(tx, campaign_id, now)
+
+
+async def look_later(tx: Db, campaign_id: int, now: datetime) -> None:
+    """Note, once everybody has their turn, when to look who reads nothing, and whom to remind."""
+    await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)
+    await tx.run("campaigns.look_for_reminders", campaign_id=campaign_id, now=now)

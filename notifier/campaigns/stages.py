@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from notifier.campaigns.announce import look_later
 from notifier.campaigns.breaker import Tally, Trip, judge
 from notifier.campaigns.campaign import Campaign, load_campaign, lock_campaign, record_event
 from notifier.db import Db
@@ -75,5 +76,5 @@ async def open_stage(tx: Db, campaign: Campaign, now: datetime, actor: str, acti
     opened = await load_campaign(tx, None, campaign_id)
     await record_event(tx, campaign_id, now, actor, action, reason, stage=opened.stage, stages=opened.stages)
     if opened.inbox_at is not None:
-        await tx.run("campaigns.look_for_unread", campaign_id=campaign_id, now=now)
+        await look_later(tx, campaign_id, now)
     await tx.notify("notifier", "campaign")

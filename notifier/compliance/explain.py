@@ -27,6 +27,7 @@ class Attempt:
     recipient_at: datetime | None
     shown_at: datetime | None
     failed_at: datetime | None
+    purpose: str  # notice; or reminder-N, nudge-N: it only reminded of what was told
     class_: str | None
 
 
@@ -125,7 +126,11 @@ def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) 
             )
         elif one.told_at is None:
             yield said("attempt.open", attempt=one.attempt, channel=one.channel, class_=one.class_)
+    reminders = {(one.channel, one.attempt) for one in attempts if one.purpose != "notice"}
     for telling in case.facts.tellings:
+        if (telling.channel, telling.attempt) in reminders:
+            yield said("told.reminded", channel=telling.channel, told_at=telling.at)
+            continue
         if telling.placed:
             yield said("told.placed", channel=telling.channel, told_at=telling.at)
         elif telling.recipient_at is not None:

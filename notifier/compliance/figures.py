@@ -20,7 +20,8 @@ class Report:
     ``told_split`` says what became of the told (``explicit`` there includes registrations); ``accepted`` counts the
     latest acceptance of everyone who accepted the version, told or not; ``objections`` are those not taken back. Of a
     correction all three are empty. ``joined`` counts by why notices that came after the freeze, or came to something
-    else then: only those who ``registered`` late add to the population.
+    else then: only those who ``registered`` late add to the population. ``reminders`` counts reminders and nudges by
+    kind, each once.
     """
 
     campaign_id: int
@@ -39,6 +40,7 @@ class Report:
     by_channel: Mapping[str, Mapping[str, int]]
     failures: Mapping[str, int]
     joined: Mapping[str, int]
+    reminders: Mapping[str, int]
     forecast: Forecast | None
     adds_up: bool  # when false, the report must not be relied on
     gaps: tuple[str, ...]

@@ -83,6 +83,7 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         by_channel=by_channel,
         failures=dict(sorted(counted.of("failure").items(), key=lambda item: -item[1])),
         joined=joined,
+        reminders=dict(sorted(counted.of("reminders").items())),
         forecast=seen,
         adds_up=not broken,
         gaps=broken,

@@ -155,7 +155,7 @@ class Delivery:
                 return batch
             await self.db.run("delivery.drop_answered", **hand.slice.stretch)
             hand.emptied = True
-        return await self._due(hand.slice)
+        return await self._due(hand)
 
     async def _next_retry(self, hand: Hand) -> datetime | None:
         """When the next retry of a slice without anything else to do is due, if that is worth staying for."""
@@ -178,8 +178,11 @@ class Delivery:
             limit=self._most(slice_.channel),
         )
 
-    async def _due(self, slice_: Slice) -> list[Row]:
+    async def _due(self, hand: Hand) -> list[Row]:
+        slice_ = hand.slice
         most = self._most(slice_.channel)
+        if hand.writer.telling.rule.reminds:
+            await self.db.run("delivery_remind.drop_settled", **slice_.stretch, now=self.clock.now())
         return await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=most)
 
     def _most(self, channel: str) -> int:
@@ -230,7 +233,7 @@ class Delivery:
         tried += [
             Tried(
                 row.lane, row.person_id, row.attempt, row.failures,
-                sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since,
+                sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since, row.purpose,
             )
             for row, sent in zip(rows, sents, strict=True)
         ]  # fmt: skip
@@ -258,10 +261,11 @@ class Delivery:
                 return False
             await tx.copy(
                 "intent",
-                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256", "sheet"),
+                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256", "sheet",
+                 "purpose"),
                 [
                     (one.lane, one.person_id, slice_.campaign_id, slice_.channel, one.attempt, slice_.epoch,
-                     now, one.address, one.sha256, sheet)
+                     now, one.address, one.sha256, sheet, one.sheet.purpose)
                     for one, sheet in zip(letters, sheets, strict=True)
                 ],
             )  # fmt: skip
@@ -342,7 +346,8 @@ def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[lis
             written.append(row)
             letters.append(letter)
         else:
-            untried.append(Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter)))
+            unsent = Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter))
+            untried.append(unsent._replace(purpose=row.purpose))
     return untried, written, letters
 
 
@@ -356,12 +361,16 @@ def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:
 
 def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:
     """Why nothing is handed over for this person now, if so: they left, or nothing may be sent where they are."""
+
+    def not_sent(kind: str, class_: str, words: str = "") -> Tried:
+        return Tried(row.lane, row.person_id, row.attempt, row.failures, kind, class_, words, purpose=row.purpose)
+
     if row.status in NOT_TOLD:
-        return Tried(row.lane, row.person_id, row.attempt, row.failures, "withheld", row.status)
+        return not_sent("withheld", row.status)
     if row.suppressed:
-        words = "the address came on the suppression list after the audience was frozen"
-        return Tried(row.lane, row.person_id, row.attempt, row.failures, "refused", "suppressed", words)
+        return not_sent(
+            "refused", "suppressed", "the address came on the suppression list after the audience was frozen"
+        )
     if gone:
-        words = f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone"
-        return Tried(row.lane, row.person_id, row.attempt, row.failures, "refused", "gone", words)
+        return not_sent("refused", "gone", f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone")
     return None

@@ -31,6 +31,7 @@ class Row(NamedTuple):
     failures: int
     since: datetime | None  # the first try by this channel
     suppressed: bool
+    purpose: str  # notice, reminder-N or nudge-N: see notifier/delivery/remind.py
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Tried(NamedTuple):
     """One try of one notice and what was observed.
 
     ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
+    ``purpose``: whether it only reminded of what was told.
     """
 
     lane: int
@@ -40,6 +41,7 @@ class Tried(NamedTuple):
     via: str = ""
     asked: float | None = None
     since: datetime | None = None
+    purpose: str = "notice"
 
 
 class OutcomeKey(NamedTuple):
@@ -77,8 +79,9 @@ def settle(
                 rows.later.append((one, next_try))
                 continue
             expired = Tried(
-                one.lane, one.person_id, one.attempt, one.failures, "expired", one.class_, one.reply, one.via
-            )
+                one.lane, one.person_id, one.attempt, one.failures, "expired", one.class_, one.reply, one.via,
+                purpose=one.purpose,
+            )  # fmt: skip
             rows.outcomes.append(expired)
             rows.failed.append(expired)
         elif one.kind == "refused":
@@ -197,14 +200,18 @@ async def lock_onward(tx: Db, campaign_id: int, channel: str, slice_: int, faile
 
 
 async def fail(tx: Db, campaign_id: int, failed: Sequence[Tried], now: datetime) -> None:
-    """A channel failed for these people for good: the next channel has its turn, and a dead address is suppressed."""
+    """A channel failed for these people for good: the next channel has its turn, and a dead address is suppressed.
+
+    Who was only to be reminded is told already: no other channel follows.
+    """
     if not failed:
         return
+    untold = [t for t in failed if t.purpose == "notice"]
     await tx.run(
         "delivery.fall_back",
         campaign_id=campaign_id,
-        lanes=[t.lane for t in failed],
-        people=[t.person_id for t in failed],
+        lanes=[t.lane for t in untold],
+        people=[t.person_id for t in untold],
         now=now,
     )
     await suppress(tx, campaign_id, failed, now)

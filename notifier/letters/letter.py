@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -33,6 +33,8 @@ class Addressee(Protocol):
     def knew(self) -> int | None: ...
     @property
     def overlays(self) -> int: ...
+    @property
+    def purpose(self) -> str: ...
 
 
 class Recipient(NamedTuple):
@@ -51,6 +53,7 @@ class Recipient(NamedTuple):
     external_id: str = ""
     knew: int | None = None
     overlays: int = 0
+    purpose: str = "notice"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,22 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class Reminder:
+    """What letters remind of: the campaign's own notice, and the Date that its letters have.
+
+    ``purpose``: reminder-N, N days before the effective date; or nudge-N, as a private message was unread for N days.
+    """
+
+    purpose: str
+    written_at: datetime
+
+    @property
+    def kind(self) -> str:
+        """Reminder or nudge."""
+        return self.purpose.partition("-")[0]
+
+
+@dataclass(frozen=True)
 class Telling:
     """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try.
 
@@ -100,6 +119,7 @@ class Telling:
     rule: Rule
     texts: Mapping[str, Words]
     correction: Correction | None = None
+    reminder: Reminder | None = None
     usual: int | None = None
     overlays: tuple[Overlay, ...] = ()
 
@@ -111,6 +131,14 @@ class Telling:
     def compared(self) -> int:
         """With how many texts of earlier versions its texts are compared."""
         return sum(len(words.since) for words in self.texts.values())
+
+
+def reminding(telling: Telling, purpose: str) -> Telling:
+    """The same campaign as its reminders of one purpose tell it. Their Date is when they are due."""
+    kind, _, days = purpose.partition("-")
+    span = timedelta(days=int(days))
+    due_at = telling.effective_at - span if kind == "reminder" else telling.opened_at + span
+    return replace(telling, opened_at=due_at, reminder=Reminder(purpose, telling.opened_at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,9 @@ class Rendered:
     letter_html: str
     letter_text: str
 
-    def subject(self, effective_at: datetime, zone: ZoneInfo, site: str) -> str:
+    def subject(self, effective_at: datetime, zone: ZoneInfo, site: str, key: str = "subject") -> str:
         """The subject, with the day on which the version takes effect in the person's time zone."""
-        return self.catalogue["subject"].format(site=site, policy=self.policy, day=self.day(effective_at, zone))
+        return self.catalogue[key].format(site=site, policy=self.policy, day=self.day(effective_at, zone))
 
     def subject_of_correction(self, written_at: datetime, zone: ZoneInfo, site: str) -> str:
         """The subject of a correction, with the day on which what it corrects was written."""
@@ -118,8 +118,8 @@ def render(telling: Telling, locale: str, since: int | None, public_url: str, ma
         "url": address_of(words, public_url),
         "current": own_page if own_page.startswith(("https://", "http://")) else "",
         "since": clean(knew.label) if knew else "",
-        "heading": "heading" if telling.correction is None else "heading_correction",
-        "body": "notice" if telling.correction is None else "correction",
+        "intro_reminder": f"intro_{telling.reminder.kind}" if telling.reminder else "",
+        **_body(telling),
     }
 
     def say(key: str, **values: object) -> str:
@@ -142,6 +142,15 @@ def render(telling: Telling, locale: str, since: int | None, public_url: str, ma
         letter_html=css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False).inline(page),
         letter_text=environment.get_template("letter.txt.j2").render(**text),
     )
+
+
+def _body(telling: Telling) -> dict[str, str]:
+    """Which template a letter is made of, and its heading."""
+    if telling.correction is not None:
+        return {"heading": "heading_correction", "body": "correction"}
+    if telling.reminder is not None:
+        return {"heading": "heading_reminder", "body": "reminder"}
+    return {"heading": "heading", "body": "notice"}
 
 
 def address_of(words: Words, public_url: str) -> str:

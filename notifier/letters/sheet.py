@@ -37,6 +37,7 @@ class Sheet:
     time_zone: str
     domain: str  # of the sender: of the Message-ID, and of the return path
     skeleton: Skeleton
+    purpose: str = "notice"
 
     def fill(self, address: str, message_id: str) -> bytes:
         """The exact bytes of one letter. ``address`` as it stands in the envelope."""
@@ -50,7 +51,8 @@ class Sheet:
     def kept(self) -> dict[str, Any]:
         """As it is kept, in JSON."""
         fixed = [piece.decode() for piece in self.skeleton.fixed]
-        return {"domain": self.domain, "fixed": fixed, "slots": list(self.skeleton.slots)}
+        kept = {"domain": self.domain, "fixed": fixed, "slots": list(self.skeleton.slots)}
+        return kept if self.purpose == "notice" else kept | {"purpose": self.purpose}
 
     def digest(self) -> bytes:
         """What tells two sheets apart."""
@@ -60,7 +62,8 @@ class Sheet:
 def sheet_of(campaign_id: int, channel: str, locale: str, time_zone: str, kept: Mapping[str, Any]) -> Sheet:
     """A sheet that was kept."""
     skeleton = Skeleton(tuple(piece.encode() for piece in kept["fixed"]), tuple(kept["slots"]))
-    return Sheet(campaign_id, channel, locale, time_zone, kept["domain"], skeleton)
+    purpose = kept.get("purpose", "notice")
+    return Sheet(campaign_id, channel, locale, time_zone, kept["domain"], skeleton, purpose)
 
 
 def message_id_key(keys: Keys) -> bytes:
@@ -69,8 +72,9 @@ def message_id_key(keys: Keys) -> bytes:
 
 
 def message_id_of(sheet: Sheet, lane: int, person_id: UUID, key: bytes) -> str:
-    """The Message-ID of one person's letter: the same on every attempt."""
-    facts = f"{sheet.campaign_id}/{lane}/{person_id.hex}/{sheet.channel}".encode()
+    """The Message-ID of one person's letter: the same on every attempt. A reminder is another letter."""
+    about = sheet.channel if sheet.purpose == "notice" else f"{sheet.channel}/{sheet.purpose}"
+    facts = f"{sheet.campaign_id}/{lane}/{person_id.hex}/{about}".encode()
     mac = hashlib.blake2b(facts, key=key, digest_size=16).hexdigest()
     return f"<{sheet.campaign_id}.{mac}@{sheet.domain}>"
 

@@ -13,7 +13,7 @@ from email_validator import validate_email
 
 from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
-from notifier.letters.letter import Addressee, Letter, Message, Telling
+from notifier.letters.letter import Addressee, Letter, Message, Telling, reminding
 from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
 from notifier.letters.sheet import Sheet, envelope_address, message_id_key, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
@@ -54,6 +54,8 @@ class Writer:
         self._rendered: dict[tuple[str, int | None, int], Rendered] = {}
         self._pages: dict[tuple[str, str, int | None, int], _Page] = {}
         self._sheets: dict[tuple[str, str, str, int | None, int], Sheet] = {}
+        self._of_reminders: dict[str, Writer] = {}
+        self._keys = keys
 
     def write(self, channel: str, recipients: Sequence[Addressee]) -> list[Letter | Undeliverable]:
         """One letter per recipient, in their order.
@@ -99,6 +101,8 @@ class Writer:
         )  # fmt: skip
 
     def _letter(self, channel: str, to: Addressee) -> Letter:
+        if to.purpose != "notice" and self.telling.reminder is None:
+            return self.reminding(to.purpose)._letter(channel, to)
         key = channel, to.locale, to.time_zone, to.knew, to.overlays
         sheet = self._sheets.get(key) or self._sheet(channel, to)
         address = return_path = ""
@@ -115,6 +119,13 @@ class Writer:
             address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,
         )  # fmt: skip
 
+    def reminding(self, purpose: str) -> "Writer":
+        """Writes the reminders of one purpose."""
+        if purpose not in self._of_reminders:
+            telling = reminding(self.telling, purpose)
+            self._of_reminders[purpose] = Writer(telling, self._keys, self._public_url)
+        return self._of_reminders[purpose]
+
     def _sheet(self, channel: str, to: Addressee) -> Sheet:
         page = self._page(to.locale, to.time_zone, to.knew, to.overlays)
         same = channel, to.locale, page.zone.key, page.since, to.overlays
@@ -128,7 +139,7 @@ class Writer:
         if locale not in self.telling.texts:
             raise Undeliverable(f"version {self.telling.label} has no text in {locale!r}")
         zone = self._zone_named(time_zone)
-        known = since if since in self.telling.texts[locale].since else None
+        known = since if since in self.telling.texts[locale].since and self.telling.reminder is None else None
         same = locale, zone.key, known, overlays
         made = self._pages[same] = self._pages.get(same) or self._make_page(locale, zone, known, overlays)
         return self._pages.setdefault((locale, time_zone, since, overlays), made)
@@ -151,6 +162,8 @@ class Writer:
         }
         if telling.correction is not None:
             dates[marks.written] = words.day(telling.correction.written_at, zone)
+        elif telling.reminder is not None:
+            dates[marks.written] = words.day(telling.reminder.written_at, zone)
         dates_html = {mark: escape(date) for mark, date in dates.items()}
         subject = self._subject(words, locale, zone)
         message = Message(subject, _put(words.notice_html, dates_html), _put(words.notice_text, dates))
@@ -162,7 +175,8 @@ class Writer:
         if telling.correction is not None:
             subject = words.subject_of_correction(telling.correction.written_at, zone, site)
         else:
-            subject = words.subject(telling.effective_at, zone, site)
+            key = "subject" if telling.reminder is None else "subject_reminder"
+            subject = words.subject(telling.effective_at, zone, site, key)
         return " ".join(subject.split())
 
     def _make_sheet(self, channel: str, page: _Page) -> Sheet:
@@ -187,7 +201,8 @@ class Writer:
 
     def _sheet_with(self, channel: str, page: _Page, skeleton: Skeleton) -> Sheet:
         domain = self._sender(page.locale)[1].rpartition("@")[2]
-        return Sheet(self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton)
+        purpose = "notice" if self.telling.reminder is None else self.telling.reminder.purpose
+        return Sheet(self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton, purpose)
 
     def _json(self, page: _Page) -> bytes:
         telling, message = self.telling, page.message
@@ -195,6 +210,7 @@ class Writer:
         words = {
             "campaign_id": telling.campaign_id,
             "corrects": None if telling.correction is None else telling.correction.campaign_id,
+            "purpose": "notice" if telling.reminder is None else telling.reminder.kind,
             "policy": telling.policy,
             "label": clean(telling.label),
             "published_at": telling.published_at,

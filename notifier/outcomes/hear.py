@@ -19,6 +19,13 @@ class AttemptKey(NamedTuple):
     attempt: int
 
 
+class _Attempted(NamedTuple):
+    lane: int
+    person_id: UUID
+    attempt: int
+    purpose: str
+
+
 async def hear(db: Db, feedback: Iterable[Feedback], now: datetime) -> int:
     """Record feedback about attempts that we made; anything else changes nothing. Returns how much of it was news.
 
@@ -39,7 +46,7 @@ def _where(one: Feedback) -> tuple[int, str]:
 
 async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback], now: datetime) -> int:
     attempted = await tx.many(
-        AttemptKey,
+        _Attempted,
         "outcomes.attempted",
         campaign_id=campaign_id,
         channel=channel,
@@ -47,11 +54,11 @@ async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback
         people=[f.person_id for f in group],
         attempts=[f.attempt for f in group],
     )
-    ours = set(attempted)
+    ours = {AttemptKey(*one[:3]): one.purpose for one in attempted}
     tried = [
-        Tried(f.lane, f.person_id, f.attempt, 0, f.kind, f.class_, f.reply, f.via)
+        Tried(f.lane, f.person_id, f.attempt, 0, f.kind, f.class_, f.reply, f.via, purpose=purpose)
         for f in group
-        if AttemptKey(f.lane, f.person_id, f.attempt) in ours
+        if (purpose := ours.get(AttemptKey(f.lane, f.person_id, f.attempt))) is not None
     ]
     failed = [t for t in tried if t.kind == "bounced"]
     await tx.run(

@@ -475,8 +475,11 @@ CREATE TABLE slice (
     leased_until timestamptz,
     stage       smallint NOT NULL DEFAULT 1,    -- of the campaign's: claimed when it is its turn
     unsure      integer NOT NULL DEFAULT 0,     -- letters of unknown fate in its queue when its last lease ended
+    remind_at   timestamptz,                    -- when to look whom to remind or nudge; NULL: nobody
+    reminded_at timestamptz,                    -- reminders that were due by then had their turn
     PRIMARY KEY (campaign_id, channel, slice)
 );
+CREATE INDEX slice_remind ON slice (remind_at) WHERE remind_at IS NOT NULL;
 CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX slice_second ON slice (second_at) WHERE second_at IS NOT NULL;
 
@@ -492,8 +495,10 @@ CREATE TABLE intent (
     address     text,                           -- where to; removed when the person is erased
     sha256      bytea NOT NULL,                 -- of the exact message, without signatures
     sheet       integer,                        -- what it was filled into
+    purpose     text NOT NULL DEFAULT 'notice' CHECK (purpose ~ '^(notice|(reminder|nudge)-[0-9]{1,3})$'),   -- see remind.py
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
+CREATE INDEX intent_reminds ON intent (campaign_id) WHERE purpose <> 'notice';
 
 -- What the letters of one campaign, channel, locale and time zone share: with it any of them can be written again,
 -- whatever became of templates and time zones. A few dozen rows per campaign.
@@ -540,6 +545,7 @@ CREATE TABLE retry (
     due_at      timestamptz,                    -- NULL: when somebody says so (a site that holds what is of unknown fate)
     unsure      boolean NOT NULL DEFAULT false, -- the fate of the last attempt is unknown: a report may answer it
     since       smallint NOT NULL DEFAULT 1,    -- the first attempt of this round: what came of earlier ones is known
+    purpose     text NOT NULL DEFAULT 'notice', -- as of the intent that follows
     PRIMARY KEY (lane, person_id, campaign_id, channel)
 );
 

@@ -474,6 +474,26 @@ WHERE c.state = 'sending' AND c.safety -> 'canary' ->> 'go_on' = 'by_itself'
   AND c.held_at + make_interval(mins => (c.safety -> 'canary' ->> 'hold')::integer) <= :now
   AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
 
+-- name: look_for_reminders
+-- lanes: none
+-- When the slices of a campaign are to be looked at for the first time: with the first reminder that is still to come, or
+-- when the first private message may have been unread for too long. Corrections remind nobody.
+UPDATE slice s SET reminded_at = :now, remind_at = least(
+    (
+        SELECT min(r.at) FROM (
+            SELECT v.effective_at - make_interval(days => days::integer) AS at
+            FROM jsonb_array_elements_text(c.rule -> 'remind_days_before') days
+        ) r WHERE r.at > :now
+    ),
+    CASE WHEN EXISTS (
+        SELECT FROM plan p
+        WHERE p.campaign_id = c.campaign_id AND p.channels && '{inbox,webhook}' AND s.channel = ANY (p.fallback)
+    ) THEN :now::timestamptz + make_interval(days => (c.rule ->> 'nudge_unread_days')::integer) END
+)
+FROM campaign c
+JOIN version v ON v.version_id = c.version_id
+WHERE c.campaign_id = :campaign_id AND s.campaign_id = c.campaign_id AND c.corrects IS NULL AND s.channel <> 'inbox'
+
 -- name: next_stage
 -- lanes: none
 -- Let the next stage of a campaign be claimed; with the last one private messages become visible.

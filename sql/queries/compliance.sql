@@ -52,7 +52,8 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     CROSS JOIN jsonb_array_elements(s.tellings) t
     WHERE s.lane = :lane AND s.person_id = :person_id AND (t ->> 'attempt')::integer = 0
     UNION ALL
-    SELECT i.at, 3, 'tried', c.version_id, i.campaign_id, i.channel, i.attempt,
+    SELECT i.at, 3, CASE split_part(i.purpose, '-', 1) WHEN 'reminder' THEN 'reminded' WHEN 'nudge' THEN 'nudged' ELSE 'tried'
+           END, c.version_id, i.campaign_id, i.channel, i.attempt,
            jsonb_build_object('address', i.address, 'sha256', encode(i.sha256, 'hex'))
     FROM intent i
     JOIN campaign c ON c.campaign_id = i.campaign_id
@@ -117,7 +118,12 @@ ORDER BY v.published_at DESC, a.version_id DESC, a.revision
 -- name: attempts
 -- lanes: one
 -- The attempts to tell one person of one version, and what each came to.
-SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, (
+SELECT r.channel, r.attempt, r.told_at, r.recipient_at, r.shown_at, r.failed_at, coalesce((
+           SELECT i.purpose
+           FROM intent i
+           WHERE i.lane = :lane AND i.person_id = :person_id AND i.campaign_id = :campaign_id
+             AND i.channel = r.channel AND i.attempt = r.attempt
+       ), 'notice') AS purpose, (
            SELECT o.class
            FROM outcome o
            WHERE o.lane = :lane AND o.person_id = :person_id AND o.campaign_id = :campaign_id
@@ -294,6 +300,10 @@ WHERE s.status = 'pending' AND EXISTS (
     SELECT FROM retry r
     WHERE r.lane = s.lane AND r.person_id = s.person_id AND r.campaign_id = :campaign_id AND r.due_at IS NULL
 )
+UNION ALL
+SELECT 'reminders', split_part(purpose, '-', 1), count(DISTINCT (lane, person_id, purpose)), NULL
+FROM intent WHERE campaign_id = :campaign_id AND purpose <> 'notice'
+GROUP BY 2
 UNION ALL
 SELECT 'failure', coalesce(class, 'unknown'), count(*), NULL
 FROM outcome

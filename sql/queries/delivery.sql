@@ -27,7 +27,7 @@ RETURNING s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_la
 -- lanes: all
 -- Intents without an outcome become unknown, and are queued to be sent again.
 WITH lost AS (
-    SELECT i.lane, i.person_id, i.attempt
+    SELECT i.lane, i.person_id, i.attempt, i.purpose
     FROM intent i
     WHERE i.campaign_id = :campaign_id AND i.channel = :channel
       AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
@@ -50,8 +50,10 @@ WITH lost AS (
     SELECT :campaign_id, :channel, 'unknown', 'unknown', 0, count(*) FROM said HAVING count(*) > 0
     ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
 )
-INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at, unsure)
-SELECT lane, person_id, :campaign_id, :channel, attempt + 1, 0, :due_at::timestamptz, true FROM lost
+INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, since, failures, due_at, unsure, purpose)
+SELECT lane, person_id, :campaign_id, :channel, attempt + 1, CASE purpose WHEN 'notice' THEN 1 ELSE attempt END, 0,
+       :due_at::timestamptz, true, purpose
+FROM lost
 ON CONFLICT (lane, person_id, campaign_id, channel)
 DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at, unsure = true
 
@@ -166,7 +168,7 @@ WITH next AS MATERIALIZED (
 )
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
        p.status::text AS status, 1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
-       s.email_mac IS NOT NULL AS suppressed
+       s.email_mac IS NOT NULL AS suppressed, 'notice' AS purpose
 FROM next n
 JOIN plan pl ON pl.campaign_id = :campaign_id AND pl.plan = n.plan
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
@@ -181,14 +183,14 @@ SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.extern
            SELECT i.at
            FROM intent i
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
-             AND i.channel = r.channel
+             AND i.channel = r.channel AND i.attempt >= r.since
              AND NOT EXISTS (   -- what we held back was not tried
                  SELECT FROM outcome o
                  WHERE o.lane = i.lane AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id
                    AND o.channel = i.channel AND o.attempt = i.attempt AND o.kind = 'deferred' AND o.class = 'held'
              )
            ORDER BY i.attempt LIMIT 1
-       ) AS since, s.email_mac IS NOT NULL AS suppressed
+       ) AS since, s.email_mac IS NOT NULL AS suppressed, r.purpose
 FROM retry r
 JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan

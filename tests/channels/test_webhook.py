@@ -60,7 +60,7 @@ async def test_a_message_has_what_a_site_needs_and_nothing_of_the_address(channe
     assert letter["effective_at"] == "2026-04-01T02:30:00Z"
     assert set(letter) == {
         "id", "external_id", "campaign_id", "policy", "label", "published_at", "effective_at", "locale",
-        "subject", "text", "html", "url", "corrects", "changes_since", "redline_url",
+        "subject", "text", "html", "url", "corrects", "purpose", "changes_since", "redline_url",
     }  # fmt: skip
     assert b"person1@example.net" not in there.bodies[0]
 

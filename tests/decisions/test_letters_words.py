@@ -2,6 +2,8 @@
 
 import re
 from datetime import timedelta
+from email import message_from_bytes
+from email.utils import parsedate_to_datetime
 
 import pytest
 from babel import Locale
@@ -9,11 +11,12 @@ from babel import Locale
 from notifier.keys import Keys
 from notifier.letters.letter import Message, Since, Words
 from notifier.letters.render import catalogues, summary_html
+from notifier.letters.sheet import sheet_of
 from notifier.letters.write import Writer
 from notifier.policies.digest import Changed, Digest
 from notifier.policies.pieces import Piece
 from tests.sites import a_site
-from tests.telling import KNEW, PUBLISHED, a_telling
+from tests.telling import KNEW, PUBLISHED, a_recipient, a_telling
 
 KEYS = Keys(b"a secret that only tests know and that is long enough")
 
@@ -184,3 +187,50 @@ def test_a_version_effective_at_once_has_two_equal_dates():
 )
 def test_summaries_keep_simple_markup_and_everything_else_as_words(markdown, html):
     assert summary_html(markdown).strip() == html
+
+
+@pytest.mark.parametrize(
+    ("locale", "purpose", "subject", "words"),
+    [
+        (
+            "en",
+            "reminder-7",
+            "Reminder: changes to our Privacy Policy",
+            "This is a reminder of our notice of March 1, 2026:",
+        ),
+        ("en", "nudge-3", "Reminder: changes to our Privacy Policy", "which had not been opened"),
+        (
+            "ja",
+            "reminder-7",
+            "プライバシーポリシー改定の再度のお知らせ",
+            "2026年3月1日付のお知らせについて、再度ご案内いたします",
+        ),
+        ("ja", "nudge-3", "プライバシーポリシー改定の再度のお知らせ", "まだ開かれておりませんでした"),
+    ],
+)
+def test_a_reminder_says_of_which_notice_from_when_and_what_going_on_means(locale, purpose, subject, words):
+    writer = Writer(a_telling(), KEYS, "https://notices.example/")
+    notice = writer.message(locale, "Asia/Tokyo", KNEW)
+    reminder = writer.reminding(purpose).message(locale, "Asia/Tokyo", KNEW)
+    assert subject in reminder.subject
+    for form in (reminder.text, reminder.html):
+        assert words in form.replace("<strong>", "").replace("</strong>", "")
+    assert "/p/kumo/privacy/2026-04/" in reminder.text
+    assert len(reminder.text) < len(notice.text)
+    assert ("will be deemed" in reminder.text) or ("みなします" in reminder.text)
+
+
+def test_a_reminder_is_dated_when_it_is_due_and_is_another_letter_of_the_same_campaign():
+    writer = Writer(a_telling(), KEYS, "https://notices.example/")
+    letters = {
+        purpose: writer.write("email", [a_recipient(purpose=purpose)])[0]
+        for purpose in ("notice", "reminder-7", "nudge-3")
+    }
+    dates = {purpose: parsedate_to_datetime(message_from_bytes(one.body)["Date"]) for purpose, one in letters.items()}
+    telling = writer.telling
+    assert dates["notice"] == telling.opened_at
+    assert dates["reminder-7"] == telling.effective_at - timedelta(days=7)
+    assert dates["nudge-3"] == telling.opened_at + timedelta(days=3)
+    assert len({one.message_id for one in letters.values()}) == 3
+    kept = {purpose: sheet_of(7, "email", "en", "Europe/Berlin", one.sheet.kept()) for purpose, one in letters.items()}
+    assert {purpose: one.purpose for purpose, one in kept.items()} == {p: p for p in letters}

@@ -39,6 +39,7 @@ class CampaignReport(CampaignSummary):
     joined: dict[str, int] = Field(
         description="After the freeze: registered (late, or known to us late), restored, new_address."
     )
+    reminders: dict[str, int] = Field(description="Reminders and nudges that were tried; none of them moves a date.")
     forecast: Forecast | None = Field(
         description="When the last person is told at this pace and by the limits, and how many too late."
     )
