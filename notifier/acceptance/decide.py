@@ -250,6 +250,13 @@ def _literally_since(rule: Rule, facts: Facts, now: datetime) -> datetime | None
     return min((use.occurred_at for use in _qualifying(rule, facts, now) if use.occurred_at >= posted_at), default=None)
 
 
+def told_at(rule: Rule, tellings: tuple[Telling, ...]) -> datetime | None:
+    """Since when there is evidence that suffices for a rule; None while there is none."""
+    return min(
+        (at for t in tellings if (at := t.told_at(rule.evidence, durable=rule.durable)) is not None), default=None
+    )
+
+
 def _sufficient(rule: Rule, facts: Facts) -> list[tuple[datetime, Telling]]:
     """The tellings that there is enough evidence of, with the moment since which there is: the earliest first."""
     found = [(at, t) for t in facts.tellings if (at := t.told_at(rule.evidence, durable=rule.durable)) is not None]

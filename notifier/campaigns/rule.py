@@ -55,11 +55,6 @@ class Rule(BaseModel):
     origins: dict[str, str] = {}
     own: dict[str, str] = {}
 
-    @property
-    def reminds(self) -> bool:
-        """Whether anybody is told once more."""
-        return bool(self.remind_days_before) or self.nudge_unread_days is not None
-
 
 class Overlay(BaseModel):
     """A preset that applies to some people as well: whom, and its rule by itself."""

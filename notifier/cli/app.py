@@ -49,6 +49,7 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
         questions.timeline,
         questions.explain,
         questions.told,
+        questions.in_force,
         questions.acceptances,
         questions.notices,
         letters.letter,

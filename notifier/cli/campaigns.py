@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
 from notifier.cli.files import by_locale, read_words
+from notifier.compliance.words import GRADES
 
 campaigns = App(name="campaigns", help="See, approve, hold and follow the telling of versions.")
 
@@ -29,8 +30,8 @@ async def list_(site: str, *, url: Url = DEFAULT_URL) -> None:
 
 
 @campaigns.command
-async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
-    """Show one campaign: its state, and counts that add up."""
+async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> int:
+    """Show one campaign: its state, and counts that add up. Ends with 1 when they do not: then rely on none of them."""
     async with service_at(url) as client:
         report = await client.get(site_path(site, "campaigns", campaign))
     console.print(f"[bold]{site} {report['policy']} {_label(report)}[/bold]: {report['state']}")
@@ -43,10 +44,22 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> None:
     if report["held"]:
         rows.add_row("    of unknown fate, waiting for a word", f"{report['held']:,}")
     _add(rows, "told, then", report["told_split"])
+    for preset, ends in report["by_preset"].items() if len(report["by_preset"]) > 1 else ():
+        _add(rows, f"told under {preset}, then", ends)
     _add(rows, "since the freeze", {why: count for why, count in report["joined"].items() if count})
     _add(rows, "accepted", report["accepted"])
+    for grade, count in report["grades"].items():
+        rows.add_row(f"  grade {GRADES[grade]}", f"{count:,}")
+    _add(rows, "sent again", report["reminders"])
     console.print(rows)
     _foresee(report["forecast"])
+    if report["adds_up"]:
+        console.print("The counts add up: population, in scope, told, accepted, and told under each preset.")
+        return 0
+    console.print("[bold]The counts do not add up; rely on none of them:[/bold]")
+    for gap in report["gaps"]:
+        console.print(gap)
+    return 1
 
 
 @campaigns.command

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
+from notifier.compliance.words import GRADES
 
 Person = Annotated[str, Parameter(help="The id that the site knows the person by.")]
 
@@ -59,6 +60,26 @@ async def told(
             console.print(Text(words))
 
 
+async def in_force(
+    site: str, person: Person, policy: str, *, on: datetime | None = None, url: Url = DEFAULT_URL
+) -> int:
+    """Say which text of a policy was in force for one person on a day, and by what. Ends with 1 when none was.
+
+    Parameters
+    ----------
+    on
+        The moment, like 2026-07-01T00:00:00+09:00; without a zone it is local time. Left out: now.
+    """
+    asked = {"policy": policy, "on": None if on is None else on.astimezone().isoformat()}
+    async with service_at(url) as client:
+        answer = await client.get(site_path(site, "people", person, "in-force"), **asked)
+    for words in answer["words"]:
+        console.print(Text(words))
+    if answer["text"]:
+        console.print(Text(f"{answer['text']['url']} (SHA-256 {answer['text']['sha256']})"))
+    return 0 if answer["version"] else 1
+
+
 async def acceptances(site: str, person: Person, *, url: Url = DEFAULT_URL) -> None:
     """What is on record as acceptance by one person, with grade and date; every revision."""
     async with service_at(url) as client:
@@ -66,7 +87,7 @@ async def acceptances(site: str, person: Person, *, url: Url = DEFAULT_URL) -> N
     rows = table("Policy", "Version", "Kind", "Grade", "Accepted", "Use counts from", "Recorded")
     for one in found:
         rows.add_row(
-            one["policy"], one["label"], one["kind"], one["grade"], moment(one["accepted_at"]),
+            one["policy"], one["label"], one["kind"], GRADES.get(one["grade"], ""), moment(one["accepted_at"]),
             moment(one["counts_from"]), moment(one["recorded_at"]),
         )  # fmt: skip
     console.print(rows if found else "Nothing is on record.")

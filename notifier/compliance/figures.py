@@ -10,6 +10,7 @@ IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that 
 STATUSES = ("told", "unreachable", "suppressed", "superseded", "pending")
 ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
 JOINED = ("registered", "restored", "new_address")
+GRADES = ("A", "B", "C", "D", "E")
 ACCEPTED = ("deemed", "explicit", "registration")
 
 
@@ -17,6 +18,7 @@ ACCEPTED = ("deemed", "explicit", "registration")
 class Report:
     """One campaign in numbers. ``gaps`` names every identity that does not hold, with both sides; none may be there.
 
+    ``grades`` counts those acceptances by grade, ``by_preset`` what became of the told by the preset of their rule.
     ``told_split`` says what became of the told (``explicit`` there includes registrations); ``accepted`` counts the
     latest acceptance of everyone who accepted the version, told or not; ``objections`` are those not taken back. Of a
     correction all three are empty. ``joined`` counts by why notices that came after the freeze, or came to something
@@ -35,6 +37,8 @@ class Report:
     pending: int
     held: int  # of the pending: whose letter is of unknown fate and waits for somebody's word
     accepted: Mapping[str, int]
+    grades: Mapping[str, int]
+    by_preset: Mapping[str, Mapping[str, int]]
     told_split: Mapping[str, int]
     objections: int
     by_channel: Mapping[str, Mapping[str, int]]
@@ -74,6 +78,19 @@ def gaps(population: int, counted: Counted, *, is_correction: bool = False) -> I
         return
     told = statuses.get("told", 0)
     yield from _gap("told", told, " + ".join(ENDS).replace("_", " "), sum(counted.of("told").values()))
+    accepted = sum(counted.of("accepted").values())
+    yield from _gap("accepted", accepted, "grades A + B + C + D + E", sum(counted.of("grade").values()))
+    by_preset = sum(sum(ends.values()) for ends in by_preset_of(counted).values())
+    yield from _gap("told", told, "told under each preset", by_preset)
+
+
+def by_preset_of(counted: Counted) -> dict[str, dict[str, int]]:
+    """What became of the told, by the preset of the rule that they were told under."""
+    found: dict[str, dict[str, int]] = {}
+    for name, count in sorted(counted.of("preset").items()):
+        preset, _, end = name.partition("/")
+        found.setdefault(preset, dict.fromkeys(ENDS, 0))[end] += count
+    return found
 
 
 def _gap(name: str, whole: int, parts: str, total: int) -> Iterator[str]:

@@ -10,11 +10,13 @@ from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.compliance.figures import (
     ACCEPTED,
     ENDS,
+    GRADES,
     IN_SCOPE,
     JOINED,
     STATUSES,
     Counted,
     Report,
+    by_preset_of,
     gaps,
 )
 from notifier.compliance.forecast import Forecast, Sofar, ceilings, forecast, pace_of
@@ -78,6 +80,8 @@ def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]]
         **{status: statuses.get(status, 0) for status in STATUSES},
         held=counted.of("held").get("pending", 0),
         accepted={} if is_correction else {kind: counted.of("accepted").get(kind, 0) for kind in ACCEPTED},
+        grades={} if is_correction else {grade: counted.of("grade").get(grade, 0) for grade in GRADES},
+        by_preset={} if is_correction else by_preset_of(counted),
         told_split={} if is_correction else {end: counted.of("told").get(end, 0) for end in ENDS},
         objections=counted.of("objections").get("standing", 0),
         by_channel=by_channel,

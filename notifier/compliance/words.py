@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+# What each grade of an acceptance proves: that the person could know of the version. docs/acceptance.md, "Grades".
+GRADES: Mapping[str, str] = {
+    "A": "A (an act on exactly this version)",
+    "B": "B (shown to them in the site before the use)",
+    "C": "C (their own mail server accepted the letter)",
+    "D": "D (our side's word alone)",
+    "E": "E (the posting alone)",
+}
 ENGLISH: Mapping[str, str] = {
     "published": "Version {label} of {policy} was published on {published_at} and takes effect on {effective_at}.",
     "not_considered.baseline": "It is the first version of its policy, so nobody had to be told of it.",
@@ -81,6 +89,27 @@ ENGLISH: Mapping[str, str] = {
     " {recorded_at}.",
     "voided": "What was deemed before is void since {recorded_at}: the telling that it rested on had failed, and no"
     " other carried it.",
+    "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted ({kind}),"
+    " grade {grade}.",
+    "in_force.baseline": "On {on}, version {label} of {policy} was in force for them, since {since}: the site says that"
+    " they accepted it ({proof}).",
+    "in_force.notice": "On {on}, version {label} of {policy} was in force for them, since {since}: told on {told_at},"
+    " and the rule asks for no more than notice.",
+    "in_force.editorial": "On {on}, version {label} of {policy} was in force for them, since {since}: it only mends the"
+    " version before it.",
+    "in_force.registration": "On {on}, version {label} of {policy} was in force for them, since {since}: it was the one"
+    " there when they registered. No acceptance of it is on record.",
+    "in_force.none": "On {on}, no version of {policy} was in force for them: none had taken effect, or they had not"
+    " registered.",
+    "not_in_force.act_required": "Version {label}, in effect from {effective_at}, was not: it wants an explicit act.",
+    "not_in_force.objected": "Version {label}, in effect from {effective_at}, was not: they had objected.",
+    "not_in_force.not_told": "Version {label}, in effect from {effective_at}, was not: they had not been told of it.",
+    "not_in_force.notice_period": "Version {label}, in effect from {effective_at}, was not: their notice period had not"
+    " ended.",
+    "not_in_force.no_use_yet": "Version {label}, in effect from {effective_at}, was not: no use of theirs had been"
+    " deemed acceptance.",
+    "not_in_force.not_accepted": "Version {label}, in effect from {effective_at}, was not: nobody told them of it, and"
+    " no acceptance is on record.",
     "event.registered": "Registered",
     "event.account_closed": "Account closed",
     "event.erased": "Erased",
@@ -131,7 +160,7 @@ class Said:
     @property
     def text(self) -> str:
         """The fact in English."""
-        return ENGLISH[self.code].format_map({name: _shown(value) for name, value in self.values.items()})
+        return ENGLISH[self.code].format_map({name: _shown(name, value) for name, value in self.values.items()})
 
 
 def said(code: str, **values: Any) -> Said:
@@ -139,7 +168,9 @@ def said(code: str, **values: Any) -> Said:
     return Said(code, values)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    if name == "grade" and value in GRADES:
+        return GRADES[value]
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, list | tuple):

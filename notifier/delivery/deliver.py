@@ -181,9 +181,12 @@ class Delivery:
     async def _due(self, hand: Hand) -> list[Row]:
         slice_ = hand.slice
         most = self._most(slice_.channel)
-        if hand.writer.telling.rule.reminds:
-            await self.db.run("delivery_remind.drop_settled", **slice_.stretch, now=self.clock.now())
-        return await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=most)
+        rows = await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=most)
+        if any(row.purpose != "notice" for row in rows) and await self.db.run(
+            "delivery_remind.drop_settled", **slice_.stretch, now=self.clock.now()
+        ):
+            return await self._due(hand)
+        return rows
 
     def _most(self, channel: str) -> int:
         return self.channels[channel].batch or self.settings.batch_size

@@ -64,11 +64,11 @@ def _pending(row: dict[str, Any], now: datetime) -> Pending:
         filter(None, (telling.told_at(row["evidence"], durable=row["durable"]) for telling in tellings)), default=None
     )
     standing = Standing(**{name: row[name] for name in Standing.__dataclass_fields__})
-    new_purpose = NEW_PURPOSE in row["flags"]
+    is_new = NEW_PURPOSE in row["flags"]
     return Pending(
-        **{name: row[name] for name in Pending.__dataclass_fields__ if name in row},
-        new_purpose=new_purpose,
-        processing_not_before=processing_not_before(standing) if new_purpose else None,
+        **{name: row[name] for name in Pending.__dataclass_fields__ if name in row and name != "new_purpose"},
+        new_purpose=is_new,
+        processing_not_before=processing_not_before(standing) if is_new else None,
         standing=standing,
         counts_from=counts_from(standing, now),
         presentation=present(standing, now),

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from notifier.campaigns.rule import Rule
+from notifier.sites.preset import NewPurpose
+
 
 class Show(StrEnum):
     """How much room the notice takes: none, a strip, a page to be passed once, or a page that needs an act to pass."""
@@ -46,6 +49,7 @@ class Standing:
     explicit: bool
     deems: bool
     notice_days: int
+    new_purpose: NewPurpose = "after_notice"
     held: bool = False
     newer: bool = False
     closed: bool = False
@@ -101,13 +105,26 @@ def counts_from(one: Standing, now: datetime) -> datetime | None:
 def processing_not_before(one: Standing) -> datetime | None:
     """From when a new purpose may be served, as far as the notice goes; None while the person was not told.
 
-    GDPR 13(3) and 14(4): the person is informed before the further processing. An objection bars it.
+    GDPR 13(3) and 14(4): the person is informed before the further processing. An objection bars it. The rule says how
+    long before: at_effect (told is enough), after_notice (their notice period has passed), after_act.
     """
     if one.closed or one.objected or one.told_at is None:
         return None
-    if one.explicit:
+    if one.explicit or one.new_purpose == "after_act":
         return None if one.accepted not in _ACTS or one.accepted_at is None else max(one.effective_at, one.accepted_at)
-    return max(one.effective_at, one.told_at + timedelta(days=one.notice_days))
+    days = one.notice_days if one.new_purpose == "after_notice" else 0
+    return max(one.effective_at, one.told_at + timedelta(days=days))
+
+
+def earliest_processing(rule: Rule, effective_at: datetime, opened_at: datetime | None) -> datetime | None:
+    """The earliest that a new purpose of a version may be served, for whoever was told first; None: nobody's yet.
+
+    Everybody has a date of their own, which is this one or later, and only that one counts for them.
+    """
+    if opened_at is None or rule.explicit or rule.new_purpose == "after_act":
+        return None
+    days = rule.notice_days if rule.new_purpose == "after_notice" else 0
+    return max(effective_at, opened_at + timedelta(days=days))
 
 
 def _nothing_for_them(one: Standing) -> Why | None:

@@ -476,19 +476,22 @@ WHERE c.state = 'sending' AND c.safety -> 'canary' ->> 'go_on' = 'by_itself'
 
 -- name: look_for_reminders
 -- lanes: none
--- When the slices of a campaign are to be looked at for the first time: with the first reminder that is still to come, or
--- when the first private message may have been unread for too long. Corrections remind nobody.
+-- When the slices of a campaign are to be looked at for the first time: with the first reminder that is still to come under
+-- any of its rules, or when the first private message may have been unread for too long. Corrections remind nobody.
 UPDATE slice s SET reminded_at = :now, remind_at = least(
     (
         SELECT min(r.at) FROM (
             SELECT v.effective_at - make_interval(days => days::integer) AS at
-            FROM jsonb_array_elements_text(c.rule -> 'remind_days_before') days
+            FROM plan p
+            CROSS JOIN jsonb_array_elements_text(coalesce(p.rule, c.rule) -> 'remind_days_before') days
+            WHERE p.campaign_id = c.campaign_id
         ) r WHERE r.at > :now
     ),
-    CASE WHEN EXISTS (
-        SELECT FROM plan p
+    :now::timestamptz + make_interval(days => (
+        SELECT min((coalesce(p.rule, c.rule) ->> 'nudge_unread_days')::integer)
+        FROM plan p
         WHERE p.campaign_id = c.campaign_id AND p.channels && '{inbox,webhook}' AND s.channel = ANY (p.fallback)
-    ) THEN :now::timestamptz + make_interval(days => (c.rule ->> 'nudge_unread_days')::integer) END
+    ))
 )
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id

@@ -158,6 +158,41 @@ FROM activity
 WHERE lane = :lane AND person_id = :person_id
 ORDER BY occurred_at
 
+-- name: in_force
+-- lanes: one
+-- All published versions of a policy, in order, each with what is on record of one person and it as of today; objections
+-- as of :on. Of a version without a notice of this person's, what its campaign's rule asks for is of no matter.
+SELECT v.version_id, v.label, v.effective_at, v.materiality = 'editorial' AS editorial, p.registered_at,
+       p.locale AS wanted, s.locale, s.tellings, s.rule,
+       CASE WHEN NOT o.withdrawn THEN o.at END AS objected_at,
+       a.accepted_at, a.kind::text AS kind, a.grade::text AS grade, e.proof, e.accepted_at AS proof_at,
+       (SELECT jsonb_object_agg(t.locale, encode(t.sha256, 'hex')) FROM version_text t
+        WHERE t.version_id = v.version_id) AS texts
+FROM person p
+JOIN version v ON v.site = :site AND v.policy = :policy AND v.state = 'published'
+LEFT JOIN campaign c ON c.version_id = v.version_id AND c.corrects IS NULL
+LEFT JOIN LATERAL (
+    SELECT locale, tellings, rule FROM standing
+    WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT kind, grade, accepted_at FROM accepted
+    WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id
+    LIMIT 1
+) a ON true
+LEFT JOIN LATERAL (
+    SELECT proof, accepted_at FROM baseline
+    WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id
+    ORDER BY revision DESC LIMIT 1
+) e ON e.proof <> 'unknown'
+LEFT JOIN LATERAL (
+    SELECT at, withdrawn FROM objection
+    WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id AND at <= :on
+    ORDER BY at DESC LIMIT 1
+) o ON true
+WHERE p.lane = :lane AND p.person_id = :person_id
+ORDER BY v.ordinal
+
 -- name: told_before
 -- lanes: one
 -- Whether one person was validly told of a version before a moment: by what, when, and that no bounce undid it.
@@ -238,14 +273,17 @@ WITH standings AS MATERIALIZED (
     SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
 ), asked AS MATERIALIZED (
     SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
-           v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer) AS in_time
+           v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer) AS in_time,
+           coalesce((
+               SELECT string_agg(name, ' + ') FROM jsonb_array_elements_text(r.rule -> 'presets') name
+           ), r.rule ->> 'preset') AS preset
     FROM campaign c
     JOIN version v ON v.version_id = c.version_id
     JOIN plan p ON p.campaign_id = c.campaign_id
     CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
     WHERE c.campaign_id = :campaign_id
 ), by_person AS MATERIALIZED (
-    SELECT lane, person_id, kind FROM accepted WHERE version_id = :version_id
+    SELECT lane, person_id, kind, grade FROM accepted WHERE version_id = :version_id
 ), objected AS MATERIALIZED (
     SELECT lane, person_id
     FROM (
@@ -254,6 +292,21 @@ WITH standings AS MATERIALIZED (
         ORDER BY lane, person_id, at DESC
     ) latest
     WHERE NOT withdrawn
+), ended AS MATERIALIZED (
+    SELECT asked.preset, CASE
+               WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
+               WHEN a.kind = 'deemed' THEN 'deemed'
+               WHEN o.person_id IS NOT NULL THEN 'objected'
+               WHEN p.status IN ('closed', 'erased') THEN 'closed'
+               WHEN asked.by_act THEN 'explicit_required'
+               ELSE 'awaiting_use'
+           END AS name
+    FROM standings s
+    JOIN asked USING (plan)
+    JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
+    LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
+    LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
+    WHERE s.told_at IS NOT NULL
 )
 SELECT 'reason' AS part, reason::text AS name, count(*) AS count, NULL::timestamptz AS latest
 FROM notice WHERE campaign_id = :campaign_id
@@ -267,23 +320,14 @@ SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :in
 UNION ALL
 SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE told_at > in_time
 UNION ALL
-SELECT 'told', CASE
-           WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
-           WHEN a.kind = 'deemed' THEN 'deemed'
-           WHEN o.person_id IS NOT NULL THEN 'objected'
-           WHEN p.status IN ('closed', 'erased') THEN 'closed'
-           WHEN asked.by_act THEN 'explicit_required'
-           ELSE 'awaiting_use'
-       END, count(*), NULL
-FROM standings s
-JOIN asked USING (plan)
-JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
-LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
-LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
-WHERE s.told_at IS NOT NULL
+SELECT 'told', name, count(*), NULL FROM ended GROUP BY name
+UNION ALL
+SELECT 'preset', preset || '/' || name, count(*), NULL FROM ended
 GROUP BY 2
 UNION ALL
 SELECT 'accepted', kind::text, count(*), NULL FROM by_person GROUP BY kind
+UNION ALL
+SELECT 'grade', grade::text, count(*), NULL FROM by_person GROUP BY grade
 UNION ALL
 SELECT 'objections', 'standing', count(*), NULL FROM objected
 UNION ALL

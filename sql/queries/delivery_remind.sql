@@ -4,7 +4,7 @@
 -- objected or left is not among them. A reminder comes by the channel that told them, or else by the first of their plan
 -- that was not tried; a nudge by the first that was not tried.
 -- fragment: open_notices
-SELECT s.lane, s.person_id, s.told_at, c.rule, v.effective_at,
+SELECT s.lane, s.person_id, s.told_at, s.rule, v.effective_at,
        coalesce(tried.attempt, 0) + 1 AS attempt, tried.attempt IS NULL AS untried, unread.since AS unread_since
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id
@@ -107,23 +107,28 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND E
 
 -- name: schedule
 -- lanes: all
--- When a slice is looked at next: with the next reminder, or when the next private message in it will have been unread for
--- too long. Where none lies there, somebody may still join: one more look, as long as the version is not in effect.
+-- When a slice is looked at next: with the next reminder of any rule, or when the next private message in it will have been
+-- unread for too long. Where none lies there, somebody may still join: one more look, as long as the version is not in effect.
 UPDATE slice s SET reminded_at = :now, remind_at = least(
     (
         SELECT min(r.at) FROM (
             SELECT v.effective_at - make_interval(days => days::integer) AS at
-            FROM jsonb_array_elements_text(c.rule -> 'remind_days_before') days
+            FROM plan p
+            CROSS JOIN jsonb_array_elements_text(coalesce(p.rule, c.rule) -> 'remind_days_before') days
+            WHERE p.campaign_id = c.campaign_id
         ) r WHERE r.at > :now
     ),
     coalesce((
-        SELECT min(o.unread_since + make_interval(days => (c.rule ->> 'nudge_unread_days')::integer))
+        SELECT min(o.unread_since + make_interval(days => (o.rule ->> 'nudge_unread_days')::integer))
         FROM (
             @open_notices
         ) o
-        WHERE o.untried AND o.unread_since + make_interval(days => (c.rule ->> 'nudge_unread_days')::integer) > :now
-    ), CASE WHEN v.effective_at > :now
-       THEN :now::timestamptz + make_interval(days => (c.rule ->> 'nudge_unread_days')::integer) END)
+        WHERE o.untried AND o.unread_since + make_interval(days => (o.rule ->> 'nudge_unread_days')::integer) > :now
+    ), CASE WHEN v.effective_at > :now THEN :now::timestamptz + make_interval(days => (
+        SELECT min((coalesce(p.rule, c.rule) ->> 'nudge_unread_days')::integer)
+        FROM plan p
+        WHERE p.campaign_id = c.campaign_id AND p.channels && '{inbox,webhook}' AND s.channel = ANY (p.fallback)
+    )) END)
 )
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id

@@ -9,6 +9,7 @@ SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspe
        (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
        (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
        coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
+       coalesce(r.rule ->> 'new_purpose', 'after_notice') AS new_purpose,
        s.status, s.since, s.overlays, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
        coalesce(NOT o.withdrawn, false) AS objected
 FROM person p

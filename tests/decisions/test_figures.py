@@ -11,6 +11,16 @@ PARTS = {
     "reason": {"in_scope": 90, "unreachable": 5, "suppressed": 1, "closed": 3, "outside_rule": 1},
     "status": {"told": 70, "unreachable": 7, "suppressed": 1, "superseded": 0, "pending": 18, "excluded": 4},
     "told": {"deemed": 40, "explicit": 5, "objected": 1, "closed": 2, "awaiting_use": 22},
+    "preset": {
+        "pop-japan/deemed": 40,
+        "pop-japan/explicit": 5,
+        "pop-japan/awaiting_use": 20,
+        "us-contract/objected": 1,
+        "us-contract/closed": 2,
+        "us-contract/awaiting_use": 2,
+    },
+    "accepted": {"deemed": 41, "explicit": 3, "registration": 3},
+    "grade": {"A": 6, "C": 30, "D": 11},
     "sent": {"told": 60},
 }
 
@@ -26,6 +36,8 @@ def test_counts_that_add_up_leave_no_gap() -> None:
         ("status", "pending", "in scope is 96, but told + unreachable + suppressed + superseded + pending is 97"),
         ("status", "excluded", "excluded is 4, but notices that stand as excluded is 5"),
         ("told", "awaiting_use", "told is 70, but deemed + explicit + objected + closed + awaiting use"),
+        ("preset", "us-contract/closed", "told is 70, but told under each preset is 71"),
+        ("grade", "D", "accepted is 47, but grades A + B + C + D + E is 48"),
     ],
 )
 def test_one_person_too_many_anywhere_is_named(part: str, name: str, says: str) -> None:

@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.campaigns.rule import rule_of
 from notifier.presenting.present import (
     Show,
     Standing,
     Why,
     counts_from,
+    earliest_processing,
     may_be_shown,
     present,
     processing_not_before,
 )
+from tests.sites import a_site
 
 NOW = datetime(2026, 3, 15, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -136,3 +139,24 @@ def test_only_a_version_that_wants_an_act_makes_a_gate_and_never_before_it_takes
     if present(one, NOW).show is Show.GATE:
         assert one.explicit
         assert one.effective_at <= NOW
+
+
+def test_what_a_new_purpose_waits_for_is_the_rules_choice() -> None:
+    told_at = TOLD.told_at
+    assert told_at is not None
+    at_effect = replace(TOLD, new_purpose="at_effect")
+    assert processing_not_before(at_effect) == SOON
+    assert processing_not_before(replace(at_effect, told_at=SOON + DAY)) == SOON + DAY, "nobody before they are told"
+    after_act = replace(TOLD, new_purpose="after_act")
+    assert processing_not_before(after_act) is None
+    assert processing_not_before(replace(after_act, accepted="deemed", accepted_at=NOW)) is None
+    assert processing_not_before(replace(after_act, accepted="explicit", accepted_at=SOON + DAY)) == SOON + DAY
+
+
+def test_the_earliest_processing_of_a_version_is_nobodys_before_it_is_told() -> None:
+    rule = rule_of(a_site().rule, "material", frozenset())
+    assert earliest_processing(rule, SOON, None) is None
+    assert earliest_processing(rule, SOON, NOW) == NOW + 30 * DAY
+    assert earliest_processing(rule.model_copy(update={"new_purpose": "at_effect"}), SOON, NOW) == SOON
+    assert earliest_processing(rule.model_copy(update={"new_purpose": "after_act"}), SOON, NOW) is None
+    assert earliest_processing(rule.model_copy(update={"explicit": True}), SOON, NOW) is None

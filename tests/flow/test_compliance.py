@@ -72,7 +72,7 @@ async def test_the_timeline_holds_every_fact_in_the_order_of_time(story: Story) 
     ]  # fmt: skip
     assert [event.at for event in events] == sorted(event.at for event in events)
     assert {event.label for event in events} == {"v2", None}
-    assert events[6].words.text == "Deemed acceptance, grade D"
+    assert events[6].words.text == "Deemed acceptance, grade D (our side's word alone)"
 
 
 async def test_a_private_message_of_the_plan_is_on_the_timeline_although_it_has_no_row(story: Story) -> None:

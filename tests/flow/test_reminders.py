@@ -27,8 +27,7 @@ from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
 
 DAY = timedelta(days=1)
-REMINDS: dict[str, Any] = {"preset": "imacocokara", "channels": ["email", "inbox"], "remind_days_before": [7],
-                           "nudge_unread_days": 0}  # fmt: skip
+REMINDS: dict[str, Any] = {"preset": "imacocokara", "channels": ["email", "inbox"], "remind_days_before": [7]}
 NUDGES = REMINDS | {"channels": ["inbox", "email"], "remind_days_before": [], "nudge_unread_days": 3}
 
 

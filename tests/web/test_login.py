@@ -86,6 +86,10 @@ async def test_whom_nothing_reached_is_told_by_a_page_at_the_login(login: Login)
     assert (after["show"], after["reason"], after["notice"]) == ("nothing", "shown", None)
     assert after["new_purpose"]
     assert after["processing_not_before"] == after["counts_from"]
+    (two, _) = (await login.api.get(f"{KUMO}/versions"))["versions"]
+    detail = await login.api.get(f"{KUMO}/versions/{two['version_id']}")
+    assert detail["processing_not_before"] is not None
+    assert detail["processing_not_before"] <= after["processing_not_before"], "theirs is the earliest or later"
     report = await campaign_report(login.service.db, campaign_id, login.clock.now())
     assert (report.told, report.unreachable, report.gaps) == (1, 0, ())
     letter = await login.api.ask(

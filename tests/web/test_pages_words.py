@@ -60,7 +60,7 @@ COMPOSED = (
     "state", "count", "reason", "channel", "via", "class", "outcome", "materiality", "flag", "error", "event", "said",
     "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
     "public.changed", "noise", "mailbox.count", "verdict", "breaker", "act", "joined", "gap", "unknown",
-    "why", "script", "sight", "posting.banner",
+    "why", "script", "sight", "posting.banner", "grade", "proof", "campaign.reminded",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.campaigns.ruling import Ruling
+from notifier.compliance.answer import text_in_force
 from notifier.compliance.explain import explain
 from notifier.compliance.search import (
     PersonAcceptance,
@@ -19,7 +20,7 @@ from notifier.compliance.search import (
 from notifier.people.roster import Person, get_person
 from notifier.policies.publish import Version, find_version
 from notifier.policies.version import Label
-from notifier.sites.site import Moment, Slug
+from notifier.sites.site import Moment, Slug, load_site
 from notifier.web.api.paths import PersonPath
 from notifier.web.endpoint import Call, Endpoint
 
@@ -106,6 +107,73 @@ class ToldAnswer(BaseModel):
     how: Told | None
 
 
+class OnADay(BaseModel):
+    """A policy, and the moment that is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Slug
+    on: Moment | None = Field(None, description="A time with its zone, like 2026-03-01T00:00:00Z. Left out: now.")
+
+
+class TextInForce(BaseModel):
+    """The text itself, in the locale in which this person was told, or else in the one they ask for."""
+
+    locale: str
+    sha256: str = Field(description="Of the exact bytes, in hex.")
+    url: str = Field(description="Its permanent public address.")
+
+
+class NotInForce(BaseModel):
+    """A newer version that had taken effect, but not for this person."""
+
+    version: str
+    effective_at: datetime
+    lacking: str = Field(description="act_required, objected, not_told, notice_period, no_use_yet or not_accepted.")
+
+
+class InForceAnswer(BaseModel):
+    """Which text was in force for a person on a day, and by what."""
+
+    policy: str
+    on: datetime
+    version: str | None = Field(description="Its label; null where none was in force.")
+    basis: str | None = Field(description="accepted, baseline, notice, editorial or registration.")
+    since: datetime | None
+    kind: str | None = Field(description="Of the acceptance: deemed, explicit or registration.")
+    grade: str | None = Field(description="Of the acceptance, A to E.")
+    proof: str | None = Field(description="Of a baseline: proved or imported.")
+    told_at: datetime | None
+    text: TextInForce | None
+    not_in_force: list[NotInForce] = Field(description="Newer versions that had taken effect, and what was lacking.")
+    words: list[str] = Field(description="The same in English.")
+
+
+async def person_in_force(call: Call, path: PersonPath, query: OnADay) -> InForceAnswer:
+    """Which text of a policy was in force for this person on a day, and by what acceptance or notice.
+
+    As the record stands today: an acceptance that was void since counts for nothing, also before that.
+    """
+    site = await load_site(call.db, path.site)
+    answer = await text_in_force(call.db, site, await _person(call, path), query.policy, query.on or call.now)
+    found, text = answer.found, answer.text
+    version = None if found is None else found.version
+    base = call.service.settings.public_url.rstrip("/")
+    return InForceAnswer(
+        policy=answer.policy, on=answer.on,
+        version=version and version.label, basis=found and found.basis, since=found and found.since,
+        kind=version and version.kind, grade=version and version.grade,
+        proof=version.proof if version and found and found.basis == "baseline" else None,
+        told_at=version and version.told_at,
+        text=text and TextInForce(locale=text.locale, sha256=text.sha256.hex(), url=base + text.path),
+        not_in_force=[
+            NotInForce(version=one.version.label, effective_at=one.version.effective_at, lacking=one.lacking)
+            for one in answer.not_yet
+        ],
+        words=[fact.text for fact in answer.facts],
+    )  # fmt: skip
+
+
 async def person_timeline(call: Call, path: PersonPath) -> Timeline:
     """Everything on record about one person, in the order of time."""
     events = await timeline(call.db, await _person(call, path))
@@ -165,6 +233,7 @@ async def _version(call: Call, path: PersonPath, query: WhichVersion) -> Version
 _ONE = "/v1/sites/{site}/people/{external_id}"
 
 ENDPOINTS = (
+    Endpoint("GET", _ONE + "/in-force", person_in_force, "read"),
     Endpoint("GET", _ONE + "/timeline", person_timeline, "read"),
     Endpoint("GET", _ONE + "/notices", person_notices, "read"),
     Endpoint("GET", _ONE + "/acceptances", person_acceptances, "read"),

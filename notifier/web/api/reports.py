@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.acceptance.decide import Grade
 from notifier.campaigns.campaign import load_campaign
-from notifier.compliance.export import notices_csv
+from notifier.compliance.export import figures_csv, notices_csv
 from notifier.compliance.forecast import Forecast
 from notifier.compliance.report import campaign_report
 from notifier.compliance.search import LONGEST_PAGE, Filters, Reason, Status, campaign_notices, version_acceptances
@@ -32,6 +32,8 @@ class CampaignReport(CampaignSummary):
     pending: int
     held: int = Field(description="Of the pending: whose letter is of unknown fate and waits for a word (`…/unknown`).")
     accepted: dict[str, int] = Field(description="deemed, explicit, registration; told or not.")
+    grades: dict[str, int] = Field(description="Those acceptances by grade, A to E.")
+    by_preset: dict[str, dict[str, int]] = Field(description="What became of the told, by the preset of their rule.")
     told_split: dict[str, int] = Field(description="What became of the told.")
     objections: int
     by_channel: dict[str, dict[str, int]] = Field(description="Planned, and outcomes so far, by channel.")
@@ -122,14 +124,27 @@ class AcceptancePage(BaseModel):
     next: str | None
 
 
-async def one_campaign(call: Call, path: CampaignPath) -> CampaignReport:
+class ReportFormat(BaseModel):
+    """As what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["json", "csv"] | None = Field(None, description="Left out: as the header Accept says.")
+
+
+async def one_campaign(call: Call, path: CampaignPath, query: ReportFormat) -> CampaignReport | web.StreamResponse:
     """One campaign: its state, counts that add up, and a forecast.
 
     population = in scope + excluded; in scope = told + unreachable + suppressed + superseded + pending;
-    told = deemed + explicit + objected + closed + awaiting use + explicit act required.
+    told = deemed + explicit + objected + closed + awaiting use + explicit act required, in all and by preset;
+    accepted = the grades together. As CSV (`Accept: text/csv` or `?format=csv`) a line per figure, and one per
+    identity that does not hold.
     """
     campaign = await load_campaign(call.db, path.site, path.campaign_id)
     report = await campaign_report(call.db, path.campaign_id, call.now)
+    if wants_csv(call.request, query.format):
+        rows = figures_csv(report)
+        return await stream_csv(call.request, f"campaign-{path.campaign_id}-figures.csv", lambda write: write(rows))
     return CampaignReport.model_validate(summary_of(campaign).model_dump() | vars(report))
 
 
@@ -161,7 +176,7 @@ async def list_acceptances(call: Call, path: VersionPath, query: AcceptanceFilte
 _ONE = "/v1/sites/{site}/campaigns/{campaign_id}"
 
 ENDPOINTS = (
-    Endpoint("GET", _ONE, one_campaign, "read"),
+    Endpoint("GET", _ONE, one_campaign, "read", also={CSV: "RFC 4180: part, name, count."}),
     Endpoint("GET", _ONE + "/notices", list_notices, "read", also={CSV: "RFC 4180, formulas escaped."}),
     Endpoint("GET", "/v1/sites/{site}/versions/{version_id}/acceptances", list_acceptances, "read"),
 )

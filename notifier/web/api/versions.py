@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.campaigns.announce import announce
-from notifier.campaigns.campaign import campaign_of_version
+from notifier.campaigns.campaign import campaign_of_version, load_campaign
 from notifier.campaigns.lint import Warn
 from notifier.campaigns.warn import warnings_of
 from notifier.db import Db
@@ -18,6 +18,8 @@ from notifier.policies.draft import Amendment
 from notifier.policies.override import override, overrides
 from notifier.policies.publish import Version, VersionText, list_versions, load_version, publish, texts_of
 from notifier.policies.version import Label, Submission, read_submission
+from notifier.presenting.pending import NEW_PURPOSE
+from notifier.presenting.present import earliest_processing
 from notifier.sites.site import Moment, Site, Slug, load_site
 from notifier.web.api.campaigns import Step
 from notifier.web.api.paths import SitePath, VersionPath
@@ -99,6 +101,10 @@ class VersionDetail(VersionSummary):
     campaign: str | None = Field(description="Address of its campaign; null where nobody is told.")
     warnings: list[Warn] = Field(
         description="What a careful reader would stumble over: in the texts, letters and rule."
+    )
+    processing_not_before: datetime | None = Field(
+        description="For a new purpose: the earliest that anybody's data may be processed for it, as far as the notice "
+        "goes; each person's own date is in their `pending`. Null: nobody's yet, or there is no new purpose."
     )
 
 
@@ -203,11 +209,19 @@ async def detail_of(call: Call, version: Version) -> VersionDetail:
         events=[_event(event) for event in await history(call.db, version.version_id)],
         campaign=_campaign_url(call, version.site, campaign),
         warnings=await warnings_of(call.db, await load_site(call.db, version.site), version),
+        processing_not_before=await _not_before(call, version, campaign),
     )
 
 
 def _event(event: Event) -> VersionEvent:
     return VersionEvent.model_validate({**vars(event), "sha256": event.sha256.hex()})
+
+
+async def _not_before(call: Call, version: Version, campaign_id: int | None) -> datetime | None:
+    if campaign_id is None or version.effective_at is None or NEW_PURPOSE not in version.flags:
+        return None
+    campaign = await load_campaign(call.db, version.site, campaign_id)
+    return earliest_processing(campaign.rule, version.effective_at, campaign.opened_at)
 
 
 def _text(call: Call, version: Version, text: VersionText) -> TextSummary:

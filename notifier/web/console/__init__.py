@@ -40,6 +40,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_CAMPAIGN + f"/unknown/{{then:{unknown.WORD}}}", unknown.take),
         web.get(_CAMPAIGN + "/notices", notices.show_notices),
         web.get(_CAMPAIGN + "/notices.csv", notices.send_notices),
+        web.get(_CAMPAIGN + "/figures.csv", campaign.send_figures),
         web.get(_STOP, stop.ask),
         web.post(_STOP, stop.take),
         web.get(_STOP_SITE, stop.ask),

@@ -13,6 +13,7 @@ from notifier.campaigns.rule import Rule
 from notifier.campaigns.ruling import rulings
 from notifier.campaigns.steer import possible
 from notifier.campaigns.warn import warnings_of
+from notifier.compliance.export import figures_csv
 from notifier.compliance.report import campaign_report, letters_of, planned_forecast
 from notifier.delivery.unknown import held_letters
 from notifier.letters.render import summary_html
@@ -25,6 +26,7 @@ from notifier.web.console.frame import desk
 from notifier.web.console.overview import MOVING, in_scope_of, planned_of
 from notifier.web.console.progress import Counter, progress_of
 from notifier.web.context import PAGES, SERVICE
+from notifier.web.csv import stream_csv
 from notifier.web.page import language_of
 
 
@@ -61,6 +63,14 @@ async def show_counts(request: web.Request) -> web.Response:
     campaign, site, language = await open_campaign(request)
     values = {**_frame(campaign, site, language), **await _counts(request, campaign)}
     return desk(request, "campaign_counts", "overview", values, time_zone=site.time_zone)
+
+
+async def send_figures(request: web.Request) -> web.StreamResponse:
+    """The counts as CSV, with every identity that does not hold."""
+    service = request.app[SERVICE]
+    campaign, _, _ = await open_campaign(request)
+    rows = figures_csv(await campaign_report(service.db, campaign.campaign_id, service.clock.now()))
+    return await stream_csv(request, f"campaign-{campaign.campaign_id}-figures.csv", lambda write: write(rows))
 
 
 async def open_campaign(request: web.Request) -> tuple[Campaign, Site, str]:
@@ -112,7 +122,7 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         reasons = by_reason(counts)
         return {
             "levels": planned_levels(reasons), "adds_up": True, "gaps": (), "reasons": left_out(reasons),
-            "failures": [], "joined": [],
+            "failures": [], "joined": [], "grades": [], "presets": {}, "reminders": [],
             "forecast": await planned_forecast(service.db, campaign, letters_of(counts), now),
         }  # fmt: skip
     report = await campaign_report(service.db, campaign.campaign_id, now)
@@ -124,6 +134,9 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         "reasons": left_out(report.excluded),
         "failures": list(report.failures.items()),
         "joined": [(why, count) for why, count in report.joined.items() if count],
+        "grades": [(grade, count) for grade, count in report.grades.items() if count],
+        "presets": report.by_preset if len(report.by_preset) > 1 else {},
+        "reminders": list(report.reminders.items()),
         "forecast": report.forecast,
     }
 

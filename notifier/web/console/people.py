@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from markupsafe import Markup
 
+from notifier.compliance.answer import text_in_force
 from notifier.compliance.explain import explain
 from notifier.compliance.search import notices, timeline
 from notifier.errors import NotFound
@@ -63,9 +67,33 @@ async def _show(request: web.Request, site: Site, person: Person) -> web.Respons
         "whole": "people" in grant_of(request).scopes,
         "site_name": site.name(language),
         "answers": await _answers(request, tongue, site, person, titles),
+        **await _in_force(request, tongue, site, person, titles),
         "timeline": moments(tongue, await timeline(service.db, person), titles),
     }
     return desk(request, "person", "people", values, time_zone=site.time_zone)
+
+
+async def _in_force(
+    request: web.Request, tongue: Tongue, site: Site, person: Person, titles: Mapping[str, str]
+) -> dict[str, Any]:
+    """Which text of each policy was in force at the end of a day of the site's (today: now), with its address."""
+    db, now, zone = request.app[SERVICE].db, request.app[SERVICE].clock.now(), ZoneInfo(site.time_zone)
+    try:
+        day = date.fromisoformat(request.query.get("on", ""))
+    except ValueError:
+        day = now.astimezone(zone).date()
+    on = min(now, datetime.combine(day, time.max, zone))
+    answers = [await text_in_force(db, site, person, policy, on) for policy in site.policies]
+    shown = [
+        Answer(
+            href=answer.text.path if answer.text else "",
+            title=titles[answer.policy] + (f" {answer.found.version.label}" if answer.found else ""),
+            status="",
+            words=[say(tongue, fact, titles) for fact in answer.facts],
+        )
+        for answer in answers
+    ]
+    return {"in_force": shown, "in_force_on": day.isoformat()}
 
 
 async def _answers(

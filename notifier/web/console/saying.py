@@ -22,6 +22,11 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "merged_into": ("person", ""),
     "merged_from": ("person", ""),
     "tried": ("letter", ""),
+    "reminded": ("letter", ""),
+    "nudged": ("letter", ""),
+    "baseline_proved": ("document", "good"),
+    "baseline_imported": ("document", "on"),
+    "baseline_unknown": ("question", ""),
     "accepted_by_relay": ("letter", "on"),
     "accepted_by_recipient": ("letter", "good"),
     "placed": ("message", "on"),
@@ -49,7 +54,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 # values that are names of ours → the family of words that says them
 _FAMILIES = {
     "channel": "channel", "channels": "channel", "fallback": "channel",
-    "class": "class", "class_": "class", "reason": "reason",
+    "class": "class", "class_": "class", "reason": "reason", "grade": "grade", "proof": "proof",
 }  # fmt: skip
 _IN_SENTENCES = {**_FAMILIES, "channel": "via", "channels": "via", "fallback": "via"}
 
