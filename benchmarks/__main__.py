@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import comparing, delivery, freezing, million, reading, showing, using, watching
+from benchmarks import asking, comparing, deciding, delivery, freezing, million, reading, showing, using, watching
 from benchmarks.figures import Bench, Figure, Measure
 from notifier.postgres import embedded_postgres
 
@@ -23,8 +23,10 @@ MEASURES: dict[str, Measure] = {
     "showing": showing.measure,
     "watching": watching.measure,
     "million": million.measure,
+    "asking": asking.measure,
+    "deciding": deciding.measure,
 }
-ON_REQUEST = {"million"}  # takes minutes by itself
+ON_REQUEST = {"million", "asking", "deciding"}  # each takes minutes by itself
 RESULTS = Path(__file__).parent / "latest.json"
 
 

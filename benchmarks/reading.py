@@ -31,7 +31,7 @@ async def measure(bench: Bench) -> list[Figure]:
         campaign_id = await announce(g.db, g.site, g.version_id, g.now, "bench")
         await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
         await freeze_next(g.db, 2000, g.now)
-        await _pretend_told(g, campaign_id)
+        await pretend_told(g, campaign_id)
         figures = [await _timelines(bench, g)]
         psql = _psql()
         if psql is None:
@@ -40,7 +40,7 @@ async def measure(bench: Bench) -> list[Figure]:
         return [*figures, await _export(bench, g, campaign_id, psql)]
 
 
-async def _pretend_told(g: Ground, campaign_id: int) -> None:
+async def pretend_told(g: Ground, campaign_id: int, kind: str = "accepted_by_relay") -> None:
     """An intent and an outcome for everybody: sending them is not what is measured here."""
     await g.db.execute(
         "INSERT INTO intent (lane, person_id, campaign_id, channel, attempt, epoch, at, address, sha256)"  # noqa: S608
@@ -48,8 +48,8 @@ async def _pretend_told(g: Ground, campaign_id: int) -> None:
         f" WHERE campaign_id = {campaign_id}"
     )
     await g.db.execute(
-        "INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, reply)"
-        " SELECT lane, person_id, campaign_id, 'email', 1, 'accepted_by_relay', at, '250 ok' FROM intent"
+        "INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, reply)"  # noqa: S608
+        f" SELECT lane, person_id, campaign_id, 'email', 1, '{kind}', at, '250 ok' FROM intent"
     )
     await g.db.execute("VACUUM ANALYZE")
 

@@ -48,7 +48,7 @@ class Server:
 async def measure(bench: Bench) -> list[Figure]:
     """Interleaved rounds against one process of the service, told people all of whom may still accept."""
     async with ground(bench.server, PEOPLE, described()) as g:
-        await _tell_everybody(g)
+        await tell_everybody(g)
         async with noop_server() as noop, service(g) as ours:
             return await _rounds(bench, g, noop, ours)
 
@@ -78,7 +78,7 @@ async def _rounds(bench: Bench, g: Ground, noop: Server, ours: Server) -> list[F
         for name, server in (("noop", noop), ("single", ours)):
             await races[name].run(server, SINGLE, _post_each(server, bodies))
         await races["first"].run(ours, LINES, _post_lines(ours, people))
-        await _pretend_accepted(g)
+        await _pretend_accepted(g, SINGLE + LINES)
         await _post_lines(ours, people, 1)  # from here on nothing waits for them
         await races["repeat"].run(ours, LINES, _post_lines(ours, people, 2))
         bench.say(
@@ -98,15 +98,21 @@ def _figure(name: str, ours: Race, noop: Race, bar: float) -> Figure:
     return Figure(name, median_ratio(ours.rates, noop.rates), bar, "higher", how)
 
 
-async def _tell_everybody(g: Ground) -> None:
+async def tell_everybody(g: Ground) -> int:
+    """Announce the new version, approve and freeze it. Returns the campaign."""
     campaign_id = await announce(g.db, g.site, g.version_id, g.now, "bench")
     await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
     await freeze_next(g.db, 2000, g.now)
     await g.db.execute("VACUUM ANALYZE")
+    return campaign_id
 
 
-async def _pretend_accepted(g: Ground) -> None:
-    """What the workers make of the uses: deciding them is not what is measured here."""
+async def _pretend_accepted(g: Ground, expected: int) -> None:
+    """What the workers make of the uses: deciding them is not what is measured here. Every one has to be there."""
+    async with g.db.connection() as connection:
+        kept = await connection.fetchval("SELECT count(*) FROM activity")
+    if kept != expected:
+        raise RuntimeError(f"{kept:,} uses are there of {expected:,} that were acknowledged")
     await g.db.execute(
         "INSERT INTO acceptance SELECT lane, person_id, "  # noqa: S608 - a number
         f"{g.version_id}, 1, 'deemed', 'C', occurred_at, occurred_at, '{{}}', received_at FROM activity"
@@ -205,7 +211,7 @@ async def noop_server() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def service(g: Ground) -> AsyncIterator[Server]:
+async def service(g: Ground, scopes: Sequence[str] = ("activity",)) -> AsyncIterator[Server]:
     """One process that only answers; no worker beside it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -222,7 +228,7 @@ async def service(g: Ground) -> AsyncIterator[Server]:
     assert process.stdout is not None
     try:
         await process.stdout.readline()
-        yield Server(port, process, await create_token(g.db, g.site.site, "bench", ["activity"], g.now))
+        yield Server(port, process, await create_token(g.db, g.site.site, "bench", scopes, g.now))
     finally:
         process.send_signal(signal.SIGTERM)
         await process.wait()
