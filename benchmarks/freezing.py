@@ -2,9 +2,6 @@
 
 import time
 from datetime import datetime
-from typing import Any
-
-from asyncpg.utils import _mogrify
 
 from benchmarks.figures import Bench, Figure, median_ratio
 from benchmarks.ground import described, ground
@@ -13,7 +10,7 @@ from notifier.campaigns.campaign import load_campaign
 from notifier.campaigns.since import Earlier
 from notifier.campaigns.since import question as knew
 from notifier.campaigns.steer import steer
-from notifier.db import Db
+from notifier.db import Db, written_out
 from notifier.queries import all_queries
 
 PEOPLE = 1_000_000
@@ -58,9 +55,8 @@ async def _create_table_as(db: Db, campaign_id: int, now: datetime) -> dict[str,
     question |= knew(await db.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
     sql, given = query.bound({"campaign_id": campaign_id, **question})
     async with db.connection() as connection:
-        # CREATE TABLE AS takes no parameters: asyncpg writes them into the text for us, as it does for COPY.
-        plain: Any = connection
-        asked = (await _mogrify(plain, sql, tuple(given))).rpartition("ORDER BY")[0]
+        # CREATE TABLE AS takes no parameters: they are written into the text, as for the freeze itself.
+        asked = (await written_out(connection, sql, given)).rpartition("ORDER BY")[0]
     texts = (asked + "ORDER BY lane, person_id", asked, f"TABLE notice_{campaign_id}")
     return {name: await _seconds(db, text) for name, text in zip(_PEERS, texts, strict=True)}
 

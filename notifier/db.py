@@ -63,7 +63,7 @@ async def wait_for_database(url: str, patience: float) -> None:
             return
 
 
-async def _written_out(connection: "Connection", sql: str, arguments: Sequence[object]) -> str:
+async def written_out(connection: "Connection", sql: str, arguments: Sequence[object]) -> str:
     """The text of a query with its parameters as literals, quoted by PostgreSQL itself."""
     types = [parameter.name for parameter in (await connection.prepare(sql)).get_parameters()]
     quoted = ", ".join(f"quote_nullable(${number}::{type_}::text)" for number, type_ in enumerate(types, start=1))
@@ -155,7 +155,7 @@ class Db:
         """
         text, arguments = all_queries()[name].bound(parameters)
         async with self.connection() as connection:
-            sql = await _written_out(connection, text, arguments)
+            sql = await written_out(connection, text, arguments)
             status = await connection.execute(f"CREATE TABLE {table} AS {sql}")
         return int(status.rpartition(" ")[2])
 
