@@ -49,6 +49,10 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         return await self._ask("POST", path, data=None if body is None else orjson.dumps(body), headers=headers)
 
+    async def patch(self, path: str, body: object) -> Any:
+        """The JSON answer to a PATCH of JSON."""
+        return await self._ask("PATCH", path, data=orjson.dumps(body), headers={"Content-Type": "application/json"})
+
     async def delete(self, path: str) -> Any:
         """The JSON answer to a DELETE, None when it has none."""
         return await self._ask("DELETE", path)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from notifier.campaigns.announce import announce
 from notifier.db import Db
 from notifier.errors import NotifierError
-from notifier.policies.authoring import give_up_schedule, publish_if_due
 from notifier.policies.publish import Version, load_version
+from notifier.policies.scheduling import give_up_schedule, publish_if_due
 from notifier.sites.site import load_site
 
 

@@ -21,6 +21,7 @@ from notifier.cli import (
     sources,
     stop,
     suppressions,
+    versions,
 )
 from notifier.cli.running import call
 
@@ -59,6 +60,7 @@ COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
 FAMILIES = {
     SET_UP: (setup.token, setup.webhook_secret),
     USE: (
+        versions.versions,
         people.people,
         campaigns.campaigns,
         relays.relays,

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text as Styled
 
-from notifier.cli.publish import MEDIA_TYPES
+from notifier.cli.files import MEDIA_TYPES
 from notifier.errors import Invalid
 from notifier.pages import Pages, Tongue
 from notifier.policies.diff import ClauseChange, Comparison, compare
 from notifier.policies.display import HTML, MARKDOWN, NESTING
+from notifier.policies.hints import Hint, hints_of, proposal_of
 from notifier.policies.redline import noise_words, shown, to_json, to_markdown, verdict
 from notifier.policies.version import Text
 from notifier.resources import resource
@@ -67,14 +68,16 @@ def diff(
     files = [_read(old), _read(new)]
     found = compare(files[0].media_type, files[0].body, files[1].media_type, files[1].body, locale)
     tongue = Pages().tongue(locale.partition("-")[0])
+    hints = hints_of(found)
     if as_json:
-        _write(json.dumps(to_json(found), ensure_ascii=False, indent=2))
+        said = {"hints": [hint._asdict() for hint in hints], "proposal": _proposal(found, hints)}
+        _write(json.dumps(to_json(found) | said, ensure_ascii=False, indent=2))
     elif html:
         _write(_page(found, files, locale))
     elif markdown:
         _write(to_markdown(found, tongue.t))
     else:
-        _show(found, tongue)
+        _show(found, hints, tongue)
 
 
 def _read(file: Path) -> _File:
@@ -117,9 +120,18 @@ def _page(found: Comparison, files: list[_File], locale: str) -> str:
     return css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False).inline(page)
 
 
-def _show(found: Comparison, tongue: Tongue) -> None:
+def _proposal(found: Comparison, hints: list[Hint]) -> dict[str, object]:
+    proposal = proposal_of(hints, meaning_changed=found.meaning_changed)
+    return {"materiality": proposal.materiality, "flags": list(proposal.flags)}
+
+
+def _show(found: Comparison, hints: list[Hint], tongue: Tongue) -> None:
     console = Console(highlight=False)
     console.print(Styled(verdict(found, tongue.t), style="bold"), soft_wrap=True)
+    for hint in hints:
+        gone = f" ({tongue.t('hint.gone')})" if hint.gone else ""
+        line = f"{tongue.t('hint.perhaps')} {tongue.word('hint', hint.kind)}: {hint.section}: “{hint.words}”{gone}"
+        console.print(Styled(line, style="yellow"), soft_wrap=True)
     for section in shown(found):
         title = tongue.t(f"public.changed.{section.section.change}")
         was = f" ({tongue.t('redline.was', name=section.section.was)})" if section.section.was else ""

@@ -12,14 +12,13 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path
-from notifier.cli.files import by_locale, read_words
+from notifier.cli.files import summaries_of_files, texts_of_files
 from notifier.cli.running import complain
 from notifier.client import Client
 from notifier.errors import Conflict, Invalid, NotifierError
 from notifier.policies.version import Materiality
 
 SECRET = "NOTIFIER_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
-MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/html", ".htm": "text/html"}
 POLL_SECONDS = 0.5
 # What sysexits.h says to a mail server: try again. os.EX_TEMPFAIL is not there on Windows.
 EX_TEMPFAIL = 75
@@ -37,6 +36,7 @@ async def publish(
     effective_at: datetime | None = None,
     materiality: Materiality = "material",
     flag: Annotated[list[str] | None, Parameter(negative="")] = None,
+    corrects: str | None = None,
     wait: Annotated[bool, Parameter(negative="")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -56,6 +56,8 @@ async def publish(
         editorial: only posted. material: people are told. explicit: they must act.
     flag
         What is special about it, like new_recipient; may be given several times.
+    corrects
+        Of an editorial version: the label of the newest version, whose typing mistake it mends.
     wait
         Stay until everyone is told, with a progress bar; needs NOTIFIER_TOKEN with the scope read.
     """
@@ -64,23 +66,34 @@ async def publish(
         "label": label,
         "materiality": materiality,
         "flags": flag or [],
+        "corrects": corrects,
         "texts": _texts(text, summary or []),
     }
     if effective_at is not None:
         submission["effective_at"] = effective_at.astimezone().isoformat()
     async with service_at(url) as client:
-        answer = await client.publish(site, submission, _secret())
-        version, campaign = answer["version"], answer["campaign"]
-        console.print(f"Published {site} {policy} {label}, in effect from {moment(version['effective_at'])}.")
-        for warning in answer["warnings"]:
-            console.print(f"Look at the {warning['about']} ({warning['place']}): it {warning['found']}.", markup=False)
-        if campaign is None:
-            console.print("Nobody needs to be told of it.")
-            return
-        number = int(campaign.rpartition("/")[2])
-        console.print(f"Nothing is sent before somebody approves it: notifier campaigns approve {site} {number}")
-        if wait:
-            await _wait_until_told(client, site, number)
+        campaign = say_published(site, await client.publish(site, submission, _secret()))
+        if wait and campaign is not None:
+            await _wait_until_told(client, site, campaign)
+
+
+def say_published(site: str, answer: Mapping[str, Any]) -> int | None:
+    """Say what became of a version, and what comes next. Returns the number of its campaign, if it has one."""
+    version, campaign = answer["version"], answer["campaign"]
+    named = f"{site} {version['policy']} {version['label']}"
+    for warning in answer["warnings"]:
+        console.print(f"Look at the {warning['about']} ({warning['place']}): it {warning['found']}.", markup=False)
+    if version["state"] == "pending":
+        number = version["version_id"]
+        console.print(f"{named} waits for somebody's review as draft {number}: notifier versions show {site} {number}")
+        return None
+    console.print(f"Published {named}, in effect from {moment(version['effective_at'])}.")
+    if campaign is None:
+        console.print("Nobody needs to be told of it.")
+        return None
+    number = int(campaign.rpartition("/")[2])
+    console.print(f"Nothing is sent before somebody approves it: notifier campaigns approve {site} {number}")
+    return number
 
 
 async def bounce(channel: str = "email", *, url: Url = DEFAULT_URL) -> int:
@@ -113,13 +126,8 @@ def _secret() -> str:
 
 def _texts(texts: Sequence[str], summaries: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """The texts of a submission from LOCALE=FILE arguments. Raises Invalid, naming the argument."""
-    words = {locale: read_words(file) for locale, file in by_locale("--summary", summaries)}
-    found = {}
-    for locale, file in by_locale("--text", texts):
-        media_type = MEDIA_TYPES.get(file.suffix.lower())
-        if media_type is None:
-            raise Invalid(f"{file} is neither Markdown (.md) nor HTML (.html); rename it if it is one of them")
-        found[locale] = {"media_type": media_type, "body": read_words(file), "summary": words.pop(locale, "").strip()}
+    words = dict(summaries_of_files(summaries))
+    found = {locale: {**text, "summary": words.pop(locale, "")} for locale, text in texts_of_files(texts).items()}
     if words:
         raise Invalid(f"there is a summary but no text for {', '.join(words)}; add --text {next(iter(words))}=FILE")
     return found

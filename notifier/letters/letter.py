@@ -150,6 +150,18 @@ class Message:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What people of one locale will read, word for word: the letter, and the private message."""
+
+    locale: str
+    sender: str
+    subject: str
+    text: str
+    html: str
+    message: Message
+
+
 class Letter(NamedTuple):  # made a million times: a frozen dataclass takes four times as long
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 

@@ -13,7 +13,7 @@ from email_validator import validate_email
 
 from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
-from notifier.letters.letter import Addressee, Letter, Message, Telling, reminding
+from notifier.letters.letter import Addressee, Letter, Message, Preview, Telling, reminding
 from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
 from notifier.letters.sheet import Sheet, envelope_address, message_id_key, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
@@ -99,6 +99,22 @@ class Writer:
             0, UUID(int=0), self.telling.campaign_id, "email", 0,
             to, message_id, self._sender(locale)[1], body, hashlib.sha256(body).digest(), sheet,
         )  # fmt: skip
+
+    def preview(self, locale: str, address: str) -> Preview:
+        """What people of a locale will read, in the site's time zone, as it would be written to ``address``.
+
+        Raises Undeliverable as letters do.
+        """
+        page, marks = self._page(locale, "", self.telling.usual), self._marks
+        name, sender = self._sender(locale)
+        return Preview(
+            locale,
+            f"{name} <{sender}>",
+            page.message.subject,
+            _put(page.letter_text, {marks.text_address: address}),
+            _put(page.letter_html, {marks.html_address: escape(address)}),
+            page.message,
+        )
 
     def _letter(self, channel: str, to: Addressee) -> Letter:
         if to.purpose != "notice" and self.telling.reminder is None:

@@ -1,19 +1,17 @@
-"""Drafts on their way to being published: written, changed, reviewed, scheduled, published or given up.
+"""Drafts on their way to being published: written, changed, reviewed, published or given up.
 
 A draft is a pending version, whoever opened it: an author, a watched place, or a webhook of a site that wants a second
 pair of eyes. Every step holds the policy, leaves the version as it then stands and one event, in one transaction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from notifier.db import Db
-from notifier.errors import Conflict, Fault, Invalid, NotifierError
-from notifier.log import log
+from notifier.errors import Conflict, Invalid
 from notifier.policies.draft import Amendment, NewDraft, amended, incomplete, objection_to_review
-from notifier.policies.instant import instant_of
 from notifier.policies.override import is_overridden
 from notifier.policies.publish import (
     Version,
@@ -28,10 +26,10 @@ from notifier.policies.publish import (
     same_or_conflict,
     texts_of,
 )
-from notifier.policies.version import SKEW, Draft, check_submission, faults_of_draft
-from notifier.sites.site import Site, load_site
+from notifier.policies.version import Draft, check_submission, faults_of_draft, foreseen_effect
+from notifier.sites.site import Site
 
-_MENDING = "the draft was left as it is: some fields need mending"
+MENDING = "the draft was left as it is: some fields need mending"
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ async def amend(
     changed it meanwhile).
     """
     async with db.transaction() as tx:
-        version = await _hold(tx, site, version_id, sha256)
+        version = await hold(tx, site, version_id, sha256)
         await _check(tx, site, amended(await draft_of(tx, version), change))
         return await _amend(tx, site, version, change, actor, now)
 
@@ -139,53 +137,17 @@ async def review(db: Db, site: Site, version_id: int, sha256: bytes, actor: str,
     another reviewer.
     """
     async with db.transaction() as tx:
-        version = await _hold(tx, site, version_id, sha256)
+        version = await hold(tx, site, version_id, sha256)
         return await _review(tx, site, version, actor, reason, now)
 
 
 async def _review(tx: Db, site: Site, version: Version, actor: str, reason: str, now: datetime) -> Version:
     if objection := objection_to_review(site, version.authors, actor):
         raise Conflict(objection)
-    await _ready(tx, site, version, now)
+    await ready(tx, site, version, now)
     await tx.run("policies.review", version_id=version.version_id, actor=actor, now=now)
     await record_event(tx, version.version_id, now, actor, "reviewed", reason)
     return await load_version(tx, site.site, version.version_id)
-
-
-async def schedule(db: Db, site: Site, version_id: int, at: str, actor: str, now: datetime) -> Version:
-    """Have a reviewed draft published at an instant: a time on the site's clocks, or one with its own offset.
-
-    Raises Invalid for a time that does not exist, exists twice or lies in the past, and for what could not be published
-    then; Conflict for a draft that nobody reviewed.
-    """
-    instant = instant_of(at, site.time_zone)
-    async with db.transaction() as tx:
-        version = await _hold(tx, site, version_id)
-        if version.reviewed_by is None:
-            raise Conflict(f"draft {version_id} was not reviewed as it stands; have it reviewed, then schedule it")
-        if instant < now - SKEW:
-            raise Invalid(_MENDING, [Fault("/publish_at", "lies in the past; publish it now, or say a time to come")])
-        await _ready(tx, site, version, max(instant, now))
-        where = {"version_id": version_id, "zone": site.time_zone, "actor": actor}
-        await tx.run("policies.schedule", publish_at=instant, **where)
-        await record_event(tx, version_id, now, actor, "scheduled", publish_at=instant.isoformat(), zone=site.time_zone)
-        await tx.notify("notifier", "schedule")
-        return await load_version(tx, site.site, version_id)
-
-
-async def unschedule(db: Db, site: Site, version_id: int, actor: str, reason: str, now: datetime) -> Version:
-    """Have it published by nobody for the time being. It stays reviewed. Raises Conflict when it is published."""
-    async with db.transaction() as tx:
-        version = await _hold(tx, site, version_id)
-        if version.publish_at is None:
-            return version
-        return await _unschedule(tx, version, actor, "unscheduled", reason, now)
-
-
-async def _unschedule(tx: Db, version: Version, actor: str, action: str, reason: str, now: datetime) -> Version:
-    await tx.run("policies.schedule", version_id=version.version_id, publish_at=None, zone=None, actor=None)
-    await record_event(tx, version.version_id, now, actor, action, reason)
-    return await load_version(tx, version.site, version.version_id)
 
 
 async def confirm(
@@ -206,39 +168,15 @@ async def confirm(
         version = await _amend(tx, site, version, change, actor, now)
         if version.reviewed_by is None:
             version = await _review(tx, site, version, actor, "", now)
-        return await _publish(tx, site, version, actor, now), True
+        return await publish_draft(tx, site, version, actor, now), True
 
 
-async def _publish(tx: Db, site: Site, version: Version, actor: str, now: datetime) -> Version:
-    effective_at = await _ready(tx, site, version, now)
+async def publish_draft(tx: Db, site: Site, version: Version, actor: str, now: datetime) -> Version:
+    """Publish a reviewed draft whose policy is held. Raises Invalid, Conflict when it cannot be as it stands."""
+    effective_at = await ready(tx, site, version, now)
     latest = await latest_of(tx, site.site, version.policy)
     await tx.run("policies.publish_pending", version_id=version.version_id, now=now, **placing(latest, effective_at))
     return await became_published(tx, site.site, version.version_id, actor, now)
-
-
-async def publish_if_due(tx: Db, site: Site, version_id: int, now: datetime) -> Version | None:
-    """Publish a draft whose time has come, as the scheduler does: None when somebody else did, or it was put off.
-
-    Raises Invalid or Conflict when it cannot be published as it stands.
-    """
-    version = await load_version(tx, site.site, version_id)
-    await lock_policy(tx, site, version.policy)
-    version = await load_version(tx, site.site, version_id)
-    if version.stage != "scheduled" or version.publish_at is None or version.publish_at > now:
-        return None
-    return await _publish(tx, site, version, "notifier", now)
-
-
-async def give_up_schedule(db: Db, version: Version, problem: NotifierError, now: datetime) -> None:
-    """Record that a draft could not be published at its time, and why. It waits for a person again."""
-    reason = "; ".join([problem.detail, *(f"{fault.pointer}: {fault.detail}" for fault in problem.faults)])
-    async with db.transaction() as tx:
-        held = await load_version(tx, version.site, version.version_id)
-        await lock_policy(tx, await load_site(tx, held.site), held.policy)
-        held = await load_version(tx, version.site, version.version_id)
-        if (held.sha256, held.publish_at) == (version.sha256, version.publish_at):
-            await _unschedule(tx, held, "notifier", "not_published", reason, now)
-            log.error("scheduled version not published", site=held.site, version=held.version_id, reason=reason)
 
 
 async def discard(db: Db, site: Site, version_id: int, actor: str, reason: str, now: datetime) -> None:
@@ -255,7 +193,7 @@ async def discard(db: Db, site: Site, version_id: int, actor: str, reason: str, 
             raise Conflict(f"version {version_id} is published and stays; correct it with a version of its own")
 
 
-async def _hold(tx: Db, site: Site, version_id: int, sha256: bytes | None = None) -> Version:
+async def hold(tx: Db, site: Site, version_id: int, sha256: bytes | None = None) -> Version:
     """The draft, with its policy held. Raises Conflict when it waits no more, or is not the one that is meant."""
     version = await load_version(tx, site.site, version_id)
     await lock_policy(tx, site, version.policy)
@@ -279,7 +217,7 @@ def _refuse_unless_pending(version: Version) -> None:
         raise Conflict(f"version {number} was discarded; submit its text as a version of its own instead")
 
 
-async def _ready(tx: Db, site: Site, version: Version, at: datetime) -> datetime:
+async def ready(tx: Db, site: Site, version: Version, at: datetime) -> datetime:
     """When a draft would take effect if it were published at ``at``. Raises Invalid, Conflict when it cannot be."""
     draft = await draft_of(tx, version)
     latest = await latest_of(tx, site.site, version.policy)
@@ -293,4 +231,15 @@ async def _ready(tx: Db, site: Site, version: Version, at: datetime) -> datetime
 async def _check(tx: Db, site: Site, draft: Draft) -> None:
     """Refuse what is wrong already; what is merely missing may follow."""
     if faults := list(faults_of_draft(draft, site, await latest_of(tx, site.site, draft.policy))):
-        raise Invalid(_MENDING, faults)
+        raise Invalid(MENDING, faults)
+
+
+async def foresee(db: Db, site: Site, version: Version, now: datetime) -> Version:
+    """A draft as it would stand if it were published at its time (or now), whatever it still lacks."""
+    if version.state != "pending":
+        return version
+    latest = await latest_of(db, site.site, version.policy)
+    at = max(version.publish_at or now, now)
+    effective_at = foreseen_effect(await draft_of(db, version), site, latest, at)
+    placed: dict[str, Any] = placing(latest, effective_at)
+    return replace(version, label=version.label or "draft", state="published", published_at=at, **placed)

@@ -169,6 +169,11 @@ def check_submission(
     return effective_at
 
 
+def foreseen_effect(draft: Draft, site: Site, latest: Latest | None, at: datetime) -> datetime:
+    """When a draft would take effect if it were published at ``at``, as far as it says; it may be too soon."""
+    return _effective_at(draft, site.notice_days(draft.flags), latest, at)[0]
+
+
 def unknown_policy(policy: str, site: Site) -> Fault:
     """What is wrong with a policy that the site does not have."""
     return Fault("/policy", f"{site.site} has no policy {policy!r}; it has {', '.join(site.policies)}")

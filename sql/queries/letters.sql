@@ -42,6 +42,17 @@ FROM jsonb_to_recordset(:found::jsonb) AS found (since integer, locale text, con
 WHERE c.campaign_id = :campaign_id AND c.since = found.since AND c.locale = found.locale
 RETURNING c.since, c.locale, c.content
 
+-- name: last_told
+-- lanes: none
+-- The version that people were last told of: the newest whose campaign came to its end, or the first. What a draft is
+-- previewed beside.
+SELECT old.version_id, old.label
+FROM version old
+LEFT JOIN campaign c ON c.version_id = old.version_id AND c.corrects IS NULL
+WHERE old.site = :site AND old.policy = :policy AND old.state = 'published' AND (old.ordinal = 1 OR c.state = 'done')
+ORDER BY old.ordinal DESC
+LIMIT 1
+
 -- name: told_before
 -- lanes: none
 -- The version that most people last knew, as far as can be said before the freeze asks each: the newest whose campaign

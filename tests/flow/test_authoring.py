@@ -19,14 +19,13 @@ from notifier.policies.authoring import (
     draft_of,
     history,
     review,
-    schedule,
     submit,
-    unschedule,
     write,
 )
 from notifier.policies.draft import Amendment, NewDraft
 from notifier.policies.pending import submit_pending
 from notifier.policies.publish import Version, find_version, list_versions, load_version, publish, texts_of
+from notifier.policies.scheduling import schedule, unschedule
 from notifier.policies.version import Submission, Text
 from notifier.sites.apply import apply
 from notifier.sites.site import Site

@@ -142,3 +142,63 @@ async def test_a_correction_is_linked_to_what_it_corrects(api: Api, baseline: No
     address = await ready(api, label="1a", materiality="editorial", corrects="1")
     published = (await api.post(f"{address}/publish"))["version"]
     assert (published["corrects"], published["materiality"]) == ("1", "editorial")
+
+
+async def test_letters_are_previewed_in_every_locale_and_say_where_another_text_stands_in(
+    api: Api, service: Service, baseline: None
+) -> None:
+    draft = await api.post(f"{KUMO}/versions", DRAFT | {"texts": {"en": TEXTS["en"]}}, 201)
+    address = f"{KUMO}/versions/{draft['version_id']}"
+    found = await api.get(f"{address}/preview")
+    assert found["told"] is True
+    english, japanese = found["letters"]
+    assert [(one["locale"], one["text_locale"]) for one in found["letters"]] == [("en", "en"), ("ja", "en")]
+    assert "Letters are kept for two years." in english["text"]
+    assert "Letters are kept for two years." in english["html"]
+    assert "somebody@example.com" in english["text"]
+    assert english["subject"] == japanese["subject"]
+    await api.ask("PATCH", address, {"texts": {"ja": TEXTS["ja"]}})
+    [japanese] = (await api.get(f"{address}/preview?locale=ja"))["letters"]
+    assert (japanese["text_locale"], "保管期間を2年にしました。" in japanese["text"]) == ("ja", True)
+    assert japanese["sender"] == "くもストア <privacy@kumo.example>"
+    assert (await api.get(f"{KUMO}/campaigns"))["campaigns"] == []
+
+
+async def test_nobody_is_told_of_an_editorial_version_so_there_is_no_letter(api: Api, baseline: None) -> None:
+    draft = await api.post(f"{KUMO}/versions", DRAFT | {"materiality": "editorial"}, 201)
+    found = await api.get(f"{KUMO}/versions/{draft['version_id']}/preview")
+    assert (found["told"], found["letters"]) == (False, [])
+
+
+async def test_the_page_is_previewed_exactly_as_it_will_be(
+    api: Api, client: Client, service: Service, baseline: None
+) -> None:
+    address = await ready(api)
+    status, before = await api.ask("GET", f"{address}/preview/page?locale=ja")
+    assert status == 200
+    assert "お手紙は2年間保管します。" in before
+    at = service.clock.now() + timedelta(minutes=5)
+    await api.post(f"{address}/schedule", {"publish_at": at.isoformat()})
+    _, before = await api.ask("GET", f"{address}/preview/page?locale=ja")
+    await api.post("/v1/clock", {"advance_seconds": 301})
+    assert await publish_due(service.db, at) == 1
+    async with client.get("/p/kumo/privacy/2/ja") as answer:
+        after = await answer.text()
+    there = f"/v1/sites/kumo/versions/{address.rpartition('/')[2]}/preview/page"
+    assert "お手紙は2年間保管します。" in after
+    assert without_switch(before) == without_switch(after), there
+
+
+def without_switch(html: str) -> str:
+    """The page but for where its language switch leads back to."""
+    return "".join(line for line in html.splitlines(keepends=True) if "/language/" not in line)
+
+
+async def test_a_draft_says_what_it_hints_at_and_does_nothing_by_itself(api: Api, baseline: None) -> None:
+    texts = {"en": {"body": "# Privacy\n\nWe keep your address.\n\nDisputes are settled by arbitration.\n"}}
+    draft = await api.post(f"{KUMO}/versions", DRAFT | {"texts": texts}, 201)
+    assert draft["hints"] == [
+        {"kind": "arbitration", "locale": "en", "section": "Privacy", "words": "arbitration", "gone": False}
+    ]
+    assert draft["proposal"] == {"materiality": "explicit", "flags": ["arbitration"]}
+    assert (draft["materiality"], draft["flags"]) == ("material", [])

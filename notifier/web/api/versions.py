@@ -24,6 +24,7 @@ from notifier.sites.site import Moment, Site, Slug, load_site
 from notifier.web.api.campaigns import Step
 from notifier.web.api.paths import SitePath, VersionPath
 from notifier.web.auth import Grant
+from notifier.web.changes import changes_of, proposed
 from notifier.web.endpoint import ANYONE, Call, Endpoint
 from notifier.web.receipts import Receipt, answered, keep
 from notifier.web.webhook import HEADERS, verified_id
@@ -93,9 +94,28 @@ class VersionEvent(BaseModel):
     detail: dict[str, Any]
 
 
+class VersionHint(BaseModel):
+    """What kind of change the words of a draft hint at. Whether it matters is for a person to say."""
+
+    kind: str = Field(description="new_purpose, new_recipient, new_data_category, retention, arbitration, contact, …")
+    locale: str = Field(description="In whose text.")
+    section: str
+    words: str = Field(description="What the rule found.")
+    gone: bool = Field(description="Whether these words are there no more.")
+
+
+class VersionProposal(BaseModel):
+    """What the hints come to. It does nothing until a person says the same."""
+
+    materiality: str
+    flags: list[str]
+
+
 class VersionDetail(VersionSummary):
     """One state of a policy, with its texts, its history and the address of its campaign."""
 
+    hints: list[VersionHint] = Field(description="Of a pending one, beside the newest published one.")
+    proposal: VersionProposal | None = Field(description="Null where there is nothing to compare a draft with.")
     texts: list[TextSummary]
     events: list[VersionEvent]
     campaign: str | None = Field(description="Address of its campaign; null where nobody is told.")
@@ -203,8 +223,12 @@ async def one_version(call: Call, path: VersionPath) -> VersionDetail:
 async def detail_of(call: Call, version: Version) -> VersionDetail:
     """All that the API says of one version."""
     campaign = await campaign_of_version(call.db, version.version_id)
+    changes = await changes_of(call.db, version) if version.state == "pending" else []
+    proposal = proposed(changes)
     return VersionDetail(
         **summary_of(version).model_dump(),
+        hints=[VersionHint(locale=c.text.locale, **hint._asdict()) for c in changes for hint in c.hints],
+        proposal=proposal and VersionProposal(materiality=proposal.materiality, flags=list(proposal.flags)),
         texts=[_text(call, version, text) for text in await texts_of(call.db, version.version_id)],
         events=[_event(event) for event in await history(call.db, version.version_id)],
         campaign=_campaign_url(call, version.site, campaign),

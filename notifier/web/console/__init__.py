@@ -6,6 +6,7 @@ from notifier.compose import Service
 from notifier.web.console import (
     campaign,
     correct,
+    drafts,
     notices,
     overview,
     people,
@@ -49,6 +50,10 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post(_RELAY, relays.take),
         web.get("/console/people", people.show_people),
         web.get("/console/sites/{site}/policies/{policy}", versions.show_policy),
+        web.get(_DRAFT, drafts.show_draft),
+        web.post(_DRAFT + "/{step:review|schedule|unschedule}", drafts.take_step),
+        web.get(_DRAFT + "/page/{locale}", drafts.show_page),
+        web.post("/console/sites/{site}/policies/{policy}/{what:draft|correction}", drafts.begin),
         web.get(_VERSION, versions.ask_word),
         web.post(_VERSION, versions.take_word),
     ]
@@ -58,4 +63,5 @@ _CAMPAIGN = r"/console/campaigns/{campaign_id:\d{1,9}}"
 _STOP = "/console/{switch:stop|go}"
 _STOP_SITE = "/console/sites/{site}/{switch:stop|go}"
 _RELAY = "/console/sites/{site}/relays/{relay}/resume"
-_VERSION = r"/console/sites/{site}/versions/{version_id:\d{1,9}}/{word:confirm|discard}"
+_DRAFT = r"/console/sites/{site}/versions/{version_id:\d{1,9}}"
+_VERSION = _DRAFT + "/{word:confirm|save|discard}"

@@ -12,26 +12,20 @@ from pydantic import ValidationError
 
 from notifier.campaigns.announce import announce
 from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
-from notifier.policies.authoring import confirm, discard
+from notifier.policies.authoring import amend, confirm, discard, draft_of
 from notifier.policies.draft import Amendment
-from notifier.policies.publish import Version, latest_of, list_versions, load_version, texts_of
+from notifier.policies.publish import Version, list_versions, load_version
 from notifier.policies.redline import shown as changed_sections
+from notifier.policies.version import FLAGS, Draft
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
+from notifier.web.changes import Changed, changes_of, proposed
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
-from notifier.web.public.contents import compared, readable
+from notifier.web.public.contents import readable
 from notifier.web.reading import read_form
 from notifier.web.standing import standing_of
-
-_NOTHING: dict[str, Any] = {
-    "label": "",
-    "materiality": "material",
-    "effective_at": "",
-    "summaries": {},
-    "untranslated": [],
-}
 
 
 async def show_policy(request: web.Request) -> web.Response:
@@ -62,9 +56,23 @@ async def show_policy(request: web.Request) -> web.Response:
 
 
 async def ask_word(request: web.Request) -> web.Response:
-    """The pending version with its texts, and the form that publishes or discards it."""
+    """The pending version with its texts, and the form that changes, publishes or discards it."""
     site, version = await _pending(request, "read")
-    return await _form(request, site, version, _NOTHING, [])
+    draft = await draft_of(request.app[SERVICE].db, version)
+    return await _form(request, site, version, _as_given(draft, site), [])
+
+
+def _as_given(draft: Draft, site: Site) -> dict[str, Any]:
+    """What a draft says, as the form has it."""
+    at = draft.effective_at
+    return {
+        "label": draft.label,
+        "materiality": draft.materiality,
+        "flags": draft.flags,
+        "effective_at": at.astimezone(ZoneInfo(site.time_zone)).strftime("%Y-%m-%dT%H:%M") if at else "",
+        "summaries": {locale: text.summary for locale, text in draft.texts.items()},
+        "untranslated": draft.untranslated,
+    }
 
 
 async def take_word(request: web.Request) -> web.Response:
@@ -78,6 +86,9 @@ async def take_word(request: web.Request) -> web.Response:
     given = _given(await read_form(request))
     try:
         details = _details(given, site)
+        if request.match_info["word"] == "save":
+            await amend(service.db, site, version.version_id, details, grant_of(request).name, now)
+            raise web.HTTPSeeOther(f"/console/sites/{site.site}/versions/{version.version_id}")
         async with service.db.transaction() as tx:
             published, _ = await confirm(tx, site, version.version_id, details, grant_of(request).name, now)
             campaign = None
@@ -108,8 +119,10 @@ async def _form(
     *,
     status: int = 200,
 ) -> web.Response:
-    language, word = language_of(request), request.match_info["word"]
-    texts = await _texts(request, version) if word == "confirm" else []
+    language = language_of(request)
+    word = "discard" if request.match_info["word"] == "discard" else "confirm"
+    changes = await changes_of(request.app[SERVICE].db, version) if word == "confirm" else []
+    texts = [await _text(change) for change in changes]
     values = {
         "step": word,
         "site": site.site,
@@ -120,6 +133,10 @@ async def _form(
         "faults": faults,
         "texts": texts,
         "locales": [text["locale"] for text in texts],
+        "version": version,
+        "flags": sorted(FLAGS),
+        "hints": [hint for change in changes for hint in change.hints],
+        "proposal": proposed(changes),
         "missing": [locale for locale in site.locales if locale not in {text["locale"] for text in texts}],
     }
     response = desk(request, "confirm", "overview", values, time_zone=site.time_zone)
@@ -127,25 +144,17 @@ async def _form(
     return response
 
 
-async def _texts(request: web.Request, version: Version) -> list[dict[str, Any]]:
-    """Each text as it would be shown, with what changed since the newest version."""
-    db = request.app[SERVICE].db
-    latest = await latest_of(db, version.site, version.policy)
-    before = {text.locale: text for text in await texts_of(db, latest.version_id)} if latest else {}
-    shown = []
-    for text in await texts_of(db, version.version_id):
-        old = before.get(text.locale)
-        made = await asyncio.to_thread(readable, text.media_type, text.body)
-        found = None
-        if old is not None:
-            found = await asyncio.to_thread(compared, old.media_type, old.body, text.media_type, text.body, text.locale)
-        differs = {
-            "changes": found.changes if found else (),
-            "sections": changed_sections(found) if found else (),
-            "noise": found.noise if found else None,
-        }
-        shown.append({"locale": text.locale, "html": made.html, **differs})
-    return shown
+async def _text(change: Changed) -> dict[str, Any]:
+    """A text as it would be shown, with what changed since the newest version."""
+    text, found = change.text, change.found
+    made = await asyncio.to_thread(readable, text.media_type, text.body)
+    return {
+        "locale": text.locale,
+        "html": made.html,
+        "changes": found.changes if found else (),
+        "sections": changed_sections(found) if found else (),
+        "noise": found.noise if found else None,
+    }
 
 
 def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
@@ -155,8 +164,8 @@ def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
         if name.startswith("summary.")
     }
     fields = {name: str(form.get(name, "")).strip() for name in ("label", "materiality", "effective_at")}
-    untranslated = [str(locale) for locale in form.getall("untranslated", [])]
-    return {**fields, "summaries": summaries, "untranslated": untranslated}
+    several = {name: [str(one) for one in form.getall(name, [])] for name in ("untranslated", "flags")}
+    return {**fields, **several, "summaries": summaries}
 
 
 def _details(given: Mapping[str, Any], site: Site) -> Amendment:
@@ -164,7 +173,7 @@ def _details(given: Mapping[str, Any], site: Site) -> Amendment:
     at = given["effective_at"]
     try:
         when = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(site.time_zone)) if at else None
-        return Amendment.model_validate({**given, "effective_at": when})
+        return Amendment.model_validate({**given, "label": given["label"] or None, "effective_at": when})
     except ValidationError as error:
         raise Invalid("the version was not published", faults_of(error)) from error
     except ValueError as error:

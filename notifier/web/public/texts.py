@@ -7,8 +7,9 @@ from aiohttp import web
 
 from notifier.errors import NotFound
 from notifier.pages import LANGUAGES, best_locale
+from notifier.policies.authoring import foresee
 from notifier.policies.diff import Change
-from notifier.policies.publish import Version, VersionText, find_version, list_versions, texts_of
+from notifier.policies.publish import Version, VersionText, find_version, list_versions, load_version, texts_of
 from notifier.sites.site import Site, load_site
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.page import language_of, page, wishes_of
@@ -55,6 +56,8 @@ async def show_history(request: web.Request) -> web.Response:
             "published_at": version.published_at,
             "effective_at": version.effective_at,
             "locales": texts[version.version_id],
+            "corrects": version.corrects,
+            "corrected_by": next((v.label for v in published if v.corrects_id == version.version_id), None),
             "before": _before(version, published),
             "compared": [at for at in texts[version.version_id] if at in texts.get(version.previous_id or 0, ())],
         }
@@ -115,6 +118,20 @@ async def send_bytes(request: web.Request) -> web.Response:
     return response
 
 
+async def show_foreseen(request: web.Request, name: str, version_id: int, locale: str) -> web.Response:
+    """The page of a draft as it will be once it is published at its time, or now. For those who may see drafts."""
+    service = request.app[SERVICE]
+    site = await load_site(service.db, name)
+    draft = await load_version(service.db, name, version_id)
+    version = await foresee(service.db, site, draft, service.clock.now())
+    texts = await texts_of(service.db, version_id)
+    others = [v for v in await list_versions(service.db, name, version.policy) if v.state == "published"]
+    published = others if draft.state == "published" else [version, *others]
+    response = await _show(request, site, version, published, locale, texts)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 async def _show(
     request: web.Request,
     site: Site,
@@ -128,7 +145,7 @@ async def _show(
     shown = await asyncio.to_thread(readable, text.media_type, text.body)
     base = f"/p/{site.site}/{version.policy}"
     language = locale if locale in LANGUAGES else locale.partition("-")[0]
-    now = service.clock.now()
+    now = max(service.clock.now(), version.published_at or service.clock.now())
     coming = [other for other in published if standing_of(other, published, now) == "upcoming"]
     values = {
         "version": version,
