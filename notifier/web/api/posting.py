@@ -72,7 +72,7 @@ async def all_pages(call: Call, path: SitePath) -> PostingState:
     return PostingState(pages=[PostedPageState.model_validate(row) for row in rows])
 
 
-async def look_now(call: Call, path: SourcePath) -> None:
+async def look_at_page(call: Call, path: SourcePath) -> None:
     """Have a page looked at by the next worker, without waiting for its time."""
     if not await call.db.run("posting.look_now", site=path.site, policy=path.policy, locale=path.locale, now=call.now):
         raise NotFound(f"{path.site} names no page that must show {path.policy} in {path.locale}, or published none")
@@ -102,7 +102,7 @@ _PAGE = _SITE + "/posting/{policy}/{locale}"
 
 ENDPOINTS = (
     Endpoint("GET", _SITE + "/posting", all_pages, "read", refusals=(NotFound,)),
-    Endpoint("POST", _PAGE + "/look", look_now, "publish", status=204, refusals=(NotFound,)),
+    Endpoint("POST", _PAGE + "/look", look_at_page, "publish", status=204, refusals=(NotFound,)),
     Endpoint("GET", _PAGE + "/looks", all_looks, "read"),
     Endpoint("GET", _SITE + "/looks/{look_id}", one_body, "read", refusals=(NotFound,)),
 )
