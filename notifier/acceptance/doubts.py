@@ -33,8 +33,9 @@ class _Deemed:
     evidence: dict[str, Any]
 
     @property
-    def use(self) -> Use:
-        return _USE.validate_python(self.evidence["use"])
+    def use(self) -> Use | None:
+        """None where the rule takes silence for acceptance: that rests on no use."""
+        return None if self.evidence["use"] is None else _USE.validate_python(self.evidence["use"])
 
     @property
     def telling(self) -> Telling:
@@ -74,7 +75,7 @@ def revise(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use], now: date
     recorded = case.recorded
     if recorded is None or recorded.kind != "deemed":
         return None
-    known = (*uses, *(one.use for one in deemed))
+    known = (*uses, *(one.use for one in deemed if one.use is not None))
     decision = reconsider(case.rule, replace(case.facts, uses=known), deemed[-1].telling, now)
     if decision is None:
         return None
@@ -94,7 +95,9 @@ async def _ask_again(
 ) -> None:
     """Put back what void acceptances rested on."""
     void = [one for one in revised if one.decision.outcome is Outcome.VOID]
-    uses = [(one.person_id, was.use) for one in void for was in deemed[one.person_id, one.version_id]]
+    uses = [
+        (one.person_id, was.use) for one in void for was in deemed[one.person_id, one.version_id] if was.use is not None
+    ]
     if uses:
         await tx.run(
             "acceptance.ask_again",

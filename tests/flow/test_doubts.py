@@ -90,6 +90,16 @@ async def test_a_use_that_waits_for_another_letters_window_is_in_question_again(
     assert (await decided(story, TOLD + 73 * HOUR))[-1] == (3, "deemed", TOLD + 2 * HOUR)
 
 
+async def test_silence_after_a_letter_that_bounced_is_none(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"deemed_by": "silence"}))
+    ann = await story.person("ann")
+    await story.told(ann)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == [(1, "deemed", DATE)]
+    await story.bounced(ann, NOW)
+    assert (await decided(story))[1:] == [(2, "void", None)]
+
+
 async def test_a_bounce_of_another_letter_changes_nothing(story: Story) -> None:
     ann = await deemed(story)
     await story.bounced(ann, NOW, attempt=2)
