@@ -110,6 +110,8 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         if campaign_id is None:
             return 0
         campaign = await load_campaign(tx, None, campaign_id)
+        if campaign.corrects is not None:
+            await tx.run("campaigns.hold_corrected", corrects=campaign.corrects)
         plans = await plans_of(tx, campaign, now)
         await insert_plans(tx, campaign, plans)
         await _load_notices(tx, campaign, plans, now)
@@ -119,6 +121,7 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
         await record_event(tx, campaign_id, now, "notifier", "opened", stages=len(stage_ends) + 1)
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
+        await tx.run("campaigns.tell_the_rest", campaign_id=campaign_id, now=now)
         await tx.notify("notifier", "campaign")
     return 1
 

@@ -43,11 +43,22 @@ async def steer(db: Db, site: str, campaign_id: int, action: str, actor: str, re
             await open_stage(tx, campaign, now, actor, action, reason)
         else:
             if action == "resume":
+                await _refuse_while_a_correction_waits(tx, campaign_id)
                 await tx.run("campaigns.tally_from_here", campaign_id=campaign_id)
             await record_event(tx, campaign_id, now, actor, action, reason)
             await tx.run("campaigns.step", campaign_id=campaign_id, state=leads_to, now=now)
         await tx.notify("notifier", "campaign")
         return await load_campaign(tx, site, campaign_id)
+
+
+async def _refuse_while_a_correction_waits(tx: Db, campaign_id: int) -> None:
+    """Nobody more is told what is known to be wrong."""
+    waiting = await tx.value("campaigns.correction_waiting", campaign_id=campaign_id)
+    if waiting is not None:
+        raise Conflict(
+            f"campaign {waiting} corrects what campaign {campaign_id} says, and is not yet approved or opened; "
+            "when it opens, this one goes on by itself with its words; or cancel the correction first"
+        )
 
 
 async def _approve(tx: Db, campaign: Campaign, actor: str, reason: str, now: datetime) -> None:

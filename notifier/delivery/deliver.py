@@ -56,7 +56,7 @@ class Delivery:
     settings: Settings
     worker: str
     settled: Callable[[], None] = lambda: None  # called when outcomes were committed
-    _writers: dict[int, Writer] = field(default_factory=dict)
+    _writers: dict[tuple[int, int | None], Writer] = field(default_factory=dict)
     _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
     _sheets: Sheets = field(init=False)
     _refusing: Refusing = field(init=False)
@@ -79,7 +79,8 @@ class Delivery:
         try:
             if slice_.taken_over:
                 slice_ = await recover(self.db, slice_, await self._unknown_after(slice_), self.clock.now())
-            next_ = await self._work_off(slice_, stopping)
+            going = slice_.state in SENDING
+            next_ = await self._work_off(slice_, stopping) if going else Next(due=self.clock.now())
         except Exception:
             # Whoever is next settles what was in hand at once, instead of waiting for the lease to run out.
             await let_go(self.db, slice_, self.clock.real())
@@ -112,14 +113,15 @@ class Delivery:
         return Next(due=self.clock.now())
 
     async def _take_in_hand(self, slice_: Slice) -> Hand:
-        writer = await self._writer(slice_.campaign_id)
+        writer = await self._writer(slice_.campaign_id, slice_.amended_by)
         site = await load_site(self.db, writer.telling.site.site)
         paced = self.channels[slice_.channel].paced
         limits = await limits_of(self.db, site, slice_.campaign_id, self.clock.now()) if paced else None
         return Hand(slice_, writer, site, (slice_.cursor_lane, slice_.cursor_person), limits)
 
     async def _unknown_after(self, slice_: Slice) -> float | None:
-        site = await load_site(self.db, (await self._writer(slice_.campaign_id)).telling.site.site)
+        writer = await self._writer(slice_.campaign_id, slice_.amended_by)
+        site = await load_site(self.db, writer.telling.site.site)
         return after_unknown(site.unknown, self.settings.unknown_retry_seconds)
 
     def _paused(self, hand: Hand) -> datetime | None:
@@ -324,14 +326,15 @@ class Delivery:
         self.settled()
         return state in SENDING
 
-    async def _writer(self, campaign_id: int) -> Writer:
+    async def _writer(self, campaign_id: int, amended_by: int | None = None) -> Writer:
+        key = campaign_id, amended_by
         async with self._gathering:  # slices are begun several at a time: one gathers what all of them need
-            writer = self._writers.get(campaign_id)
+            writer = self._writers.get(key)
             # Who joins late may know another version than anybody did: what changed since is listed for them too.
             compared = await self.db.value("letters.compared", campaign_id=campaign_id)
             if writer is None or writer.telling.compared != compared:
-                telling = await gather(self.db, campaign_id)
-                writer = self._writers[campaign_id] = Writer(telling, self.keys, self.settings.public_url)
+                telling = await gather(self.db, *key)
+                writer = self._writers[key] = Writer(telling, self.keys, self.settings.public_url)
             return writer
 
 

@@ -25,6 +25,8 @@ class Slice:
     cursor_lane: int
     cursor_person: UUID
     epoch: int
+    state: str  # of its campaign: what a dead worker left is settled whatever the state, and sent only in some
+    amended_by: int | None  # the correction whose words its letters say
     taken_over: bool
 
     @property

@@ -86,7 +86,8 @@ async def _send(
     addresses: Sequence[str], locales: Sequence[str], now: datetime,
 ) -> list[Answer]:  # fmt: skip
     site = await load_site(db, campaign.site)
-    telling = replace(await gather(db, campaign.campaign_id), opened_at=now)
+    amended_by = await db.value("campaigns.amended_by", campaign_id=campaign.campaign_id)
+    telling = replace(await gather(db, campaign.campaign_id, amended_by), opened_at=now)
     writer = Writer(telling, keys, public_url)
     macs = {address: keys.address_mac(campaign.site, address) for address in addresses}
     rows = await db.many(dict, "delivery.suppressed", site=campaign.site, macs=list(macs.values()), now=now)

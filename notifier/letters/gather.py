@@ -36,8 +36,10 @@ class _LastTold:
     label: str
 
 
-async def gather(db: Db, campaign_id: int) -> Telling:
+async def gather(db: Db, campaign_id: int, amended_by: int | None = None) -> Telling:
     """Everything that does not depend on the person. Raises NotFound.
+
+    ``amended_by``: the correction whose words stand in the place of the summary, for whom the campaign reaches after it.
 
     A campaign that did not open yet is told as if it opened when its version was published (for previews), to people
     who all knew the version that was last told.
@@ -45,6 +47,7 @@ async def gather(db: Db, campaign_id: int) -> Telling:
     async with db.transaction(snapshot=True, read_only=True) as tx:
         campaign = await load_campaign(tx, None, campaign_id)
         correction = await _correction(tx, campaign)
+        said = campaign.words if amended_by is None else (await load_campaign(tx, None, amended_by)).words
         version = await load_version(tx, campaign.site, campaign.version_id)
         texts = await texts_of(tx, version.version_id)
         pairs = await _pairs(tx, campaign, texts)
@@ -65,9 +68,10 @@ async def gather(db: Db, campaign_id: int) -> Telling:
         opened_at=campaign.opened_at or campaign.published_at,
         rule=campaign.rule,
         overlays=campaign.rules.overlays,
-        texts={text.locale: _words(campaign, text, pairs, found) for text in texts},
+        texts={text.locale: _words(campaign, text, said, pairs, found) for text in texts},
         correction=correction,
         usual=pairs[0].since if pairs else None,
+        amended_by=amended_by,
     )
 
 
@@ -109,14 +113,17 @@ async def _keep(db: Db, campaign_id: int, found: Mapping[_Pair, Digest]) -> dict
     return {(row["since"], row["locale"]): digest_of(row["content"]) for row in kept}
 
 
-def _words(campaign: Campaign, text: VersionText, pairs: Sequence[_Changed], found: Mapping[_Pair, Digest]) -> Words:
+def _words(
+    campaign: Campaign, text: VersionText, said: Mapping[str, str] | None, pairs: Sequence[_Changed],
+    found: Mapping[_Pair, Digest],
+) -> Words:  # fmt: skip
     since = {}
     for pair in pairs:
         if pair.locale == text.locale:
             known = None if pair.content is None else digest_of(pair.content)
             since[pair.since] = Since(pair.label, known or found[pair.since, pair.locale])
     return Words(
-        summary=text.summary if campaign.words is None else campaign.words[text.locale],
+        summary=text.summary if said is None else said[text.locale],
         url=f"/p/{campaign.site}/{campaign.policy}/{campaign.label}/{text.locale}",
         since=since,
     )

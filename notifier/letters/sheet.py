@@ -38,6 +38,7 @@ class Sheet:
     domain: str  # of the sender: of the Message-ID, and of the return path
     skeleton: Skeleton
     purpose: str = "notice"
+    edition: int = 0  # the correction whose words it says in the place of the version's own; 0: none
 
     def fill(self, address: str, message_id: str) -> bytes:
         """The exact bytes of one letter. ``address`` as it stands in the envelope."""
@@ -52,7 +53,9 @@ class Sheet:
         """As it is kept, in JSON."""
         fixed = [piece.decode() for piece in self.skeleton.fixed]
         kept = {"domain": self.domain, "fixed": fixed, "slots": list(self.skeleton.slots)}
-        return kept if self.purpose == "notice" else kept | {"purpose": self.purpose}
+        if self.purpose != "notice":
+            kept["purpose"] = self.purpose
+        return kept | {"edition": self.edition} if self.edition else kept
 
     def digest(self) -> bytes:
         """What tells two sheets apart."""
@@ -62,8 +65,8 @@ class Sheet:
 def sheet_of(campaign_id: int, channel: str, locale: str, time_zone: str, kept: Mapping[str, Any]) -> Sheet:
     """A sheet that was kept."""
     skeleton = Skeleton(tuple(piece.encode() for piece in kept["fixed"]), tuple(kept["slots"]))
-    purpose = kept.get("purpose", "notice")
-    return Sheet(campaign_id, channel, locale, time_zone, kept["domain"], skeleton, purpose)
+    purpose, edition = kept.get("purpose", "notice"), kept.get("edition", 0)
+    return Sheet(campaign_id, channel, locale, time_zone, kept["domain"], skeleton, purpose, edition)
 
 
 def message_id_key(keys: Keys) -> bytes:
@@ -72,8 +75,10 @@ def message_id_key(keys: Keys) -> bytes:
 
 
 def message_id_of(sheet: Sheet, lane: int, person_id: UUID, key: bytes) -> str:
-    """The Message-ID of one person's letter: the same on every attempt. A reminder is another letter."""
+    """The Message-ID of one person's letter: the same on every attempt. A reminder, or other words, are another."""
     about = sheet.channel if sheet.purpose == "notice" else f"{sheet.channel}/{sheet.purpose}"
+    if sheet.edition:
+        about += f"/{sheet.edition}"
     facts = f"{sheet.campaign_id}/{lane}/{person_id.hex}/{about}".encode()
     mac = hashlib.blake2b(facts, key=key, digest_size=16).hexdigest()
     return f"<{sheet.campaign_id}.{mac}@{sheet.domain}>"

@@ -218,7 +218,10 @@ class Writer:
     def _sheet_with(self, channel: str, page: _Page, skeleton: Skeleton) -> Sheet:
         domain = self._sender(page.locale)[1].rpartition("@")[2]
         purpose = "notice" if self.telling.reminder is None else self.telling.reminder.purpose
-        return Sheet(self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton, purpose)
+        return Sheet(
+            self.telling.campaign_id, channel, page.locale, page.zone.key, domain, skeleton, purpose,
+            self.telling.amended_by or 0,
+        )  # fmt: skip
 
     def _json(self, page: _Page) -> bytes:
         telling, message = self.telling, page.message

@@ -25,6 +25,7 @@ class Placed:
 
     campaign_id: int
     since: int | None  # the version that the person last knew
+    amended_by: int | None  # the correction whose words it says: it was placed after that
     corrects: int | None  # the campaign whose message this one corrects
     site: str
     policy: str

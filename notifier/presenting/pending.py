@@ -28,6 +28,7 @@ class Pending:
     person_id: UUID
     time_zone: str
     campaign_id: int
+    amended_by: int | None  # the correction whose words it says now
     version_id: int
     policy: str
     label: str

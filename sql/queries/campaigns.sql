@@ -89,7 +89,18 @@ FROM person p
 CROSS JOIN (SELECT :given::jsonb AS given) f   -- the values of the audience's conditions
 LEFT JOIN suppression s ON s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 LEFT JOIN (
-    SELECT lane, person_id FROM standing WHERE campaign_id = :corrects AND status = 'told'
+    -- Whose letter is of unknown fate may have got the wrong one.
+    SELECT s.lane, s.person_id
+    FROM standing s
+    WHERE s.campaign_id = :corrects AND (s.status = 'told' OR EXISTS (
+        SELECT FROM outcome u
+        WHERE u.lane = s.lane AND u.person_id = s.person_id AND u.campaign_id = :corrects AND u.kind = 'unknown'
+          AND NOT EXISTS (
+              SELECT FROM outcome f
+              WHERE f.lane = u.lane AND f.person_id = u.person_id AND f.campaign_id = u.campaign_id
+                AND f.channel = u.channel AND f.attempt = u.attempt AND f.kind IN ('refused', 'bounced')
+          )
+    ))
 ) r ON r.lane = p.lane AND r.person_id = p.person_id
 LEFT JOIN jsonb_to_recordset(:plans::jsonb) AS k (   -- as above
     plan integer, requested_locale text, preference text[], email_usable boolean, overlays integer,
@@ -369,11 +380,12 @@ SELECT campaign_id FROM campaign WHERE version_id = :version_id AND corrects IS 
 -- name: next_approved
 -- lanes: none
 -- An approved campaign that nobody is freezing, of a site that may send. A correction waits while what it corrects is
--- still being sent.
+-- still being sent, and until all that was under way is on record: whom it reached is settled here.
 SELECT c.campaign_id
 FROM campaign c
 WHERE c.state = 'approved' AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
   AND NOT EXISTS (SELECT FROM campaign sent WHERE sent.campaign_id = c.corrects AND sent.state = 'sending')
+  AND NOT EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.corrects AND s.leased_until IS NOT NULL)
 ORDER BY c.campaign_id
 FOR UPDATE OF c SKIP LOCKED
 LIMIT 1
@@ -388,6 +400,35 @@ UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, stage
     FROM (SELECT reason, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason) counted
 )
 WHERE campaign_id = :campaign_id
+
+-- name: hold_corrected
+-- lanes: none
+-- Nobody takes up a slice of what a correction corrects until it is open.
+SELECT FROM slice WHERE campaign_id = :corrects ORDER BY channel, slice FOR UPDATE
+
+-- name: amended_by
+-- lanes: none
+-- The correction whose words the letters of a campaign say from now on.
+SELECT max(campaign_id) FROM campaign WHERE corrects = :campaign_id AND opened_at IS NOT NULL
+
+-- name: correction_waiting
+-- lanes: none
+-- A correction of a campaign that is planned and not yet open.
+SELECT min(campaign_id) FROM campaign WHERE corrects = :campaign_id AND state IN ('planned', 'approved')
+
+-- name: tell_the_rest
+-- lanes: none
+-- What a correction that opens corrects was held for it: it goes on, and tells the rest with the right words.
+WITH corrected AS (
+    UPDATE campaign c SET state = 'sending', tallied = (
+        @tallies
+    )
+    FROM campaign this
+    WHERE this.campaign_id = :campaign_id AND c.campaign_id = this.corrects AND c.state = 'paused'
+    RETURNING c.campaign_id
+)
+INSERT INTO campaign_event (campaign_id, at, actor, action, detail)
+SELECT campaign_id, :now, 'notifier', 'amended', jsonb_build_object('correction', :campaign_id::integer) FROM corrected
 
 -- name: supersede_older
 -- lanes: none

@@ -2,17 +2,21 @@
 
 -- name: claim
 -- lanes: none
--- Lease the slice that has waited longest. A lease that ran out is taken over. Left alone: channels
--- (site/channel, campaign/channel) by which nothing goes now.
+-- Lease the slice that has waited longest. A lease that ran out is taken over, whatever became of its campaign: what was
+-- under way is of unknown fate. Left alone: channels (site/channel, campaign/channel) by which nothing goes now.
 WITH waiting AS (
-    SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over
+    SELECT s.campaign_id, s.channel, s.slice, s.leased_until IS NOT NULL AS taken_over, c.state, (
+               SELECT max(k.campaign_id) FROM campaign k WHERE k.corrects = s.campaign_id AND k.opened_at IS NOT NULL
+           ) AS amended_by
     FROM slice s
     JOIN steered c USING (campaign_id)
     WHERE s.due_at <= :now
-      AND (s.leased_until IS NULL OR s.leased_until < :real)
-      AND c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
-      AND NOT ARRAY[c.site || '/' || s.channel, s.campaign_id || '/' || s.channel] && :resting::text[]
-      AND s.stage <= c.stage
+      AND CASE WHEN s.leased_until IS NULL
+          THEN c.state IN ('sending', 'done')   -- done: a late bounce can make a slice due again
+               AND NOT ARRAY[c.site || '/' || s.channel, s.campaign_id || '/' || s.channel] && :resting::text[]
+               AND s.stage <= c.stage
+          ELSE s.leased_until < :real
+      END
     ORDER BY s.due_at, s.campaign_id, s.channel, s.slice
     LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
@@ -21,7 +25,7 @@ UPDATE slice s SET epoch = s.epoch + 1, worker = :worker, leased_until = :until
 FROM waiting w
 WHERE s.campaign_id = w.campaign_id AND s.channel = w.channel AND s.slice = w.slice
 RETURNING s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_lane, s.to_person,
-          s.cursor_lane, s.cursor_person, s.epoch, w.taken_over
+          s.cursor_lane, s.cursor_person, s.epoch, w.state, w.amended_by, w.taken_over
 
 -- name: recover
 -- lanes: all

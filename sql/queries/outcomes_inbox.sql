@@ -1,7 +1,10 @@
 -- A person's private messages with us: fanned out on read from the frozen notices, marked by outcomes.
 
 -- fragment: messages
-SELECT n.campaign_id, n.since, c.corrects, c.site, v.policy, v.label, pl.locale, pl.overlays, p.time_zone, v.effective_at,
+SELECT n.campaign_id, n.since, (
+           SELECT max(k.campaign_id) FROM campaign k
+           WHERE k.corrects = n.campaign_id AND k.opened_at <= coalesce(o.placed_at, c.inbox_at)
+       ) AS amended_by, c.corrects, c.site, v.policy, v.label, pl.locale, pl.overlays, p.time_zone, v.effective_at,
        coalesce(o.placed_at, c.inbox_at) AS placed_at, o.attempt, o.shown_at, o.acknowledged_at
 FROM notice n
 JOIN campaign c ON c.campaign_id = n.campaign_id

@@ -5,7 +5,7 @@
 -- Where one person stands with the newest version that they had to be told of, or were left out of, per policy. Whoever
 -- the site does not know has no rows; somebody whom no open campaign considered has one without a campaign.
 SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspended') AS closed,
-       c.campaign_id, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
+       c.campaign_id, c.amended_by, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
        (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
        (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
        coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
@@ -16,6 +16,8 @@ FROM person p
 LEFT JOIN LATERAL (
     SELECT DISTINCT ON (v.policy)
            c.campaign_id, c.rule, v.version_id, v.policy, v.label, v.flags, v.published_at, v.effective_at,
+           (SELECT max(k.campaign_id) FROM campaign k
+            WHERE k.corrects = c.campaign_id AND k.opened_at IS NOT NULL) AS amended_by,
            t.state NOT IN ('sending', 'done') AS held,
            EXISTS (
                SELECT FROM version w

@@ -1,8 +1,9 @@
 """A correction goes only to those already reached, says what it corrects, and tells nobody of the version."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,6 +21,7 @@ from notifier.compliance.explain import explain
 from notifier.compliance.report import campaign_report
 from notifier.compliance.search import notices, timeline, told_before
 from notifier.db import Db
+from notifier.delivery.hand import Hand, Row
 from notifier.errors import Conflict, Invalid
 from notifier.keys import Keys
 from notifier.letters.rebuild import rebuild
@@ -27,6 +29,7 @@ from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages
 from notifier.people.roster import Person, get_person
 from notifier.policies.publish import find_version
+from tests.channels.smtp_server import KEEP_AND_DROP
 from tests.flow.story import activity, lines
 from tests.office import Office, open_office
 from tests.sites import a_site
@@ -170,11 +173,11 @@ async def test_what_is_still_being_sent_is_paused_before_it_is_corrected(office:
     await office.deliver()
     await steer(office.db, "kumo", office.campaign_id, "pause", "test", "", office.clock.now())
     planned = await correct(office.db, "kumo", office.campaign_id, WORDS, "test", "", office.clock.now())
-    await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+    with pytest.raises(Conflict, match="cancel the correction first"):
+        await steer(office.db, "kumo", office.campaign_id, "resume", "test", "", office.clock.now())
+    await steer(office.db, "kumo", planned.campaign_id, "cancel", "test", "", office.clock.now())
     await steer(office.db, "kumo", office.campaign_id, "resume", "test", "", office.clock.now())
-    assert await freeze_next(office.db, 1000, office.clock.now()) == 0, "it waits: more are being reached"
-    await office.db.run("campaigns.close_finished", now=office.clock.now())
-    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 0
 
 
 async def test_a_campaign_that_told_nobody_has_nothing_to_correct(office: Office) -> None:
@@ -225,7 +228,9 @@ async def test_a_newer_version_ends_no_correction_and_a_correction_ends_no_campa
     planned = await correct(office.db, "kumo", corrected, WORDS, "test", "", now)
     await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", now)
     await freeze_next(office.db, 1000, now)
-    assert (await load_campaign(office.db, None, corrected)).state == "paused"
+    assert (await load_campaign(office.db, None, corrected)).state == "sending", (
+        "it tells the rest, with the right words"
+    )
     await office.tell(await office.publish("three", {"en": {"body": "# three"}, "ja": {"body": "# 三"}}))
     assert (await load_campaign(office.db, None, corrected)).state == "superseded"
     assert (await load_campaign(office.db, None, planned.campaign_id)).state == "sending"
@@ -244,3 +249,136 @@ async def test_a_correction_can_be_corrected_in_its_turn(office: Office) -> None
     assert await reasons(office, second.campaign_id) == {
         "letter": "not_reached", "message": "in_scope", "bounced": "not_reached", "waits": "not_reached",
     }  # fmt: skip
+
+
+WRONG, RIGHT = "We keep it for one month.", "We keep it for one year."
+RIGHT_WORDS = {"en": RIGHT, "ja": "1年"}
+
+
+async def half_told(office: Office) -> int:
+    """Thirty people, of whom the first batch got the wrong words when somebody paused; of one nobody knows."""
+    for number in range(30):
+        await office.person(f"p{number:02}")
+    await office.publish("one", {"en": {"body": "# one"}, "ja": {"body": "# 一"}})
+    texts = {"en": {"body": "# two", "summary": WRONG}, "ja": {"body": "# 二", "summary": "1か月"}}
+    await office.tell(await office.publish("two", texts))
+    first = (
+        await office.rows("SELECT email FROM notice JOIN person USING (lane, person_id) ORDER BY lane, person_id")
+    )[0]
+    office.server.say("dot", KEEP_AND_DROP, "", to=first[0])
+    really, batches = office.delivery._try, 0
+
+    async def then_paused(hand: Hand, batch: Sequence[Row]) -> tuple[bool, datetime | None]:
+        nonlocal batches
+        batches += 1
+        if batches == 2:
+            await steer(office.db, "kumo", office.campaign_id, "pause", "test", "the wrong month", office.clock.now())
+        return await really(hand, batch)
+
+    office.delivery._try = then_paused  # type: ignore[method-assign] # paused between two batches
+    await office.deliver()
+    office.delivery._try = really  # type: ignore[method-assign]
+    assert len(office.server.got) == 10
+    return office.campaign_id
+
+
+def said(office: Office, words: str) -> Counter[str]:
+    """How often each address got these words."""
+    found: Counter[str] = Counter()
+    for got in office.server.got:
+        letter = message_from_bytes(got.content, policy=SMTP)
+        assert isinstance(letter, EmailMessage)
+        body = letter.get_body(("plain",))
+        assert body is not None
+        found[got.address] += words in body.get_content()
+    return +found
+
+
+async def test_whoever_was_not_reached_is_told_the_right_words_once_and_nobody_is_lost(office: Office) -> None:
+    corrected = await half_told(office)
+    wrong = set(said(office, "month"))
+    assert len(wrong) == 10
+    planned = await correct(office.db, "kumo", corrected, RIGHT_WORDS, "test", "a mistake", office.clock.now())
+    with pytest.raises(Conflict, match=f"campaign {planned.campaign_id} corrects what campaign {corrected} says"):
+        await steer(office.db, "kumo", corrected, "resume", "test", "", office.clock.now())
+    await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    assert (await load_campaign(office.db, None, corrected)).state == "sending"
+    await office.deliver()
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    right, again = said(office, RIGHT), said(office, "month")
+    assert set(again) == wrong, "nobody more got the wrong words"
+    assert len(right) == 30
+    corrected_again = [one for one in (await reasons(office, planned.campaign_id)).values() if one == "in_scope"]
+    assert len(corrected_again) == 10, "nine that were told, and the one of whom nobody knew"
+    assert sorted(right.values()) == [1] * 29 + [2], "that one gets the correction, and the notice with the right words"
+    told = await office.rows("SELECT DISTINCT status FROM standing WHERE reason = 'in_scope'")
+    assert told == [("told",)]
+    await office.db.run("campaigns.close_finished", now=office.clock.now())
+    assert [(await load_campaign(office.db, None, n)).state for n in (corrected, planned.campaign_id)] == ["done"] * 2
+    for number in (corrected, planned.campaign_id):
+        assert (await campaign_report(office.db, number, office.clock.now())).gaps == ()
+
+
+async def test_another_letter_has_another_message_id_and_can_be_written_again(office: Office) -> None:
+    corrected = await half_told(office)
+    planned = await correct(office.db, "kumo", corrected, RIGHT_WORDS, "test", "", office.clock.now())
+    await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    unsure = await office.rows(
+        "SELECT i.address, i.lane, i.person_id, i.attempt FROM intent i JOIN intent j USING (lane, person_id, campaign_id)"
+        " WHERE j.attempt = 1 AND i.attempt = 2"
+    )
+    ((address, lane, person_id, _),) = unsure
+    ids = [message_from_bytes(got.content)["Message-ID"] for got in office.server.got if got.address == address]
+    assert len(set(ids)) == 3, "the wrong letter, the correction, and the notice with the right words"
+    for attempt in (1, 2):
+        again = await rebuild(office.db, office.keys, corrected, lane, person_id, attempt=attempt)
+        assert again.matches
+        assert (b"month" in again.body) is (attempt == 1)
+
+
+async def test_a_correction_waits_until_what_a_dead_worker_had_in_hand_is_on_record(office: Office) -> None:
+    corrected = await half_told(office)
+    await office.db.execute("UPDATE slice SET leased_until = now() + interval '1 hour' WHERE due_at IS NOT NULL")
+    planned = await correct(office.db, "kumo", corrected, RIGHT_WORDS, "test", "", office.clock.now())
+    await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 0
+    await office.db.execute("UPDATE slice SET leased_until = leased_until - interval '2 hours'")
+    await office.db.execute("DELETE FROM outcome WHERE kind = 'accepted_by_relay'")  # it died before it wrote them down
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 0
+    assert await office.deliver() == 1, "what was under way is settled although the campaign is paused"
+    assert len(office.server.got) == 10, "and nothing is sent"
+    assert await office.rows("SELECT count(*)::int FROM outcome WHERE kind = 'unknown'") == [(10,)]
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    assert list((await reasons(office, planned.campaign_id)).values()).count("in_scope") == 10
+
+
+async def test_a_crash_before_a_correction_is_open_leaves_everything_as_it_was(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected = await half_told(office)
+    planned = await correct(office.db, "kumo", corrected, RIGHT_WORDS, "test", "", office.clock.now())
+    await steer(office.db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+    really = Db.run
+
+    async def dies(db: Db, name: str, **given: object) -> int:
+        done = await really(db, name, **given)
+        if name == "campaigns.tell_the_rest":
+            raise ConnectionResetError
+        return done
+
+    monkeypatch.setattr(Db, "run", dies)
+    with pytest.raises(ConnectionResetError):
+        await freeze_next(office.db, 1000, office.clock.now())
+    monkeypatch.setattr(Db, "run", really)
+    assert (await load_campaign(office.db, None, corrected)).state == "paused"
+    await office.deliver()
+    assert len(office.server.got) == 10, "nobody is told the wrong words meanwhile"
+    assert await freeze_next(office.db, 1000, office.clock.now()) == 1
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    assert len(said(office, RIGHT)) == 30

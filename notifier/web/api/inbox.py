@@ -61,25 +61,26 @@ class Words:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._writers: dict[int, Writer] = {}
+        self._writers: dict[tuple[int, int | None], Writer] = {}
 
     async def of(self, placed: Placed) -> Message:
         """The words of one message. Raises NotFound when its version has no such text."""
         try:
-            writer = await self.writer(placed.campaign_id)
+            writer = await self.writer(placed.campaign_id, placed.amended_by)
             return writer.message(placed.locale, placed.time_zone, placed.since, placed.overlays)
         except Undeliverable as error:
             raise NotFound(str(error)) from error
 
-    async def writer(self, campaign_id: int) -> Writer:
-        """Who writes the words of a campaign."""
-        writer = self._writers.get(campaign_id)
+    async def writer(self, campaign_id: int, amended_by: int | None) -> Writer:
+        """Who writes the words of a campaign, as they are since a correction."""
+        key = campaign_id, amended_by
+        writer = self._writers.get(key)
         if writer is None:
-            telling = await gather(self._service.db, campaign_id)
+            telling = await gather(self._service.db, *key)
             writer = Writer(telling, self._service.keys, self._service.settings.public_url)
             if len(self._writers) >= MOST_WRITERS:
                 del self._writers[next(iter(self._writers))]
-            self._writers[campaign_id] = writer
+            self._writers[key] = writer
         return writer
 
 
@@ -128,7 +129,9 @@ async def _message(call: Call, placed: Placed) -> InboxMessage:
 
 
 async def _entry(words: Words, placed: Placed, message: Message) -> InboxEntry:
-    since, redline = (await words.writer(placed.campaign_id)).changes_since(placed.locale, placed.since)
+    since, redline = (await words.writer(placed.campaign_id, placed.amended_by)).changes_since(
+        placed.locale, placed.since
+    )
     return InboxEntry(
         campaign_id=placed.campaign_id,
         corrects=placed.corrects,

@@ -125,7 +125,7 @@ async def what_was_shown(
             f"nothing was recorded: {label!r} is not, or no longer, the version of {policy!r} to show this person; "
             "ask for what is pending again and show that"
         )
-    letter = notice_of(await call.request.app[WORDS].writer(one.campaign_id), one)
+    letter = notice_of(await call.request.app[WORDS].writer(one.campaign_id, one.amended_by), one)
     if (one.locale, letter.sha256.hex()) != (locale, statement):
         raise Conflict(
             f"nothing was recorded: these are not the words of {label!r} for this person, whose locale is {one.locale};"
@@ -151,7 +151,7 @@ async def _version(call: Call, one: Pending) -> PendingVersion:
 
 
 async def _notice(call: Call, one: Pending) -> Notice:
-    writer = await call.request.app[WORDS].writer(one.campaign_id)
+    writer = await call.request.app[WORDS].writer(one.campaign_id, one.amended_by)
     letter = notice_of(writer, one)
     message: Message = writer.message(one.locale, one.time_zone, one.since, one.overlays)
     since, redline = writer.changes_since(one.locale, one.since)
