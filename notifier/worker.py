@@ -99,6 +99,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
         Duty("remind", lambda: remind(db, clock.now()), once=True),
+        Duty("end what is over", lambda: db.run("delivery.end_over"), every=5),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),

@@ -2,8 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from notifier.sites.site import share_of
+from notifier.sites.site import Canary, share_of
+
+
+def holds_to_come(canary: Canary | None, stage: int, stages: int, held_at: datetime | None, now: datetime) -> timedelta:
+    """How long is waited altogether until everybody has their turn; what goes on by hand is thought to do so at once.
+
+    ``stage`` of ``stages`` is being sent, or held since ``held_at``.
+    """
+    if canary is None or canary.go_on == "by_hand":
+        return timedelta()
+    hold = timedelta(minutes=canary.hold)
+    passed = timedelta() if held_at is None else min(now - held_at, hold)
+    return max(timedelta(), hold * (stages - stage) - passed)
 
 
 def ends(stages: Sequence[int | str], sent: int, read: int) -> list[int]:

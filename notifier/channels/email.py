@@ -110,7 +110,7 @@ class Email:
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:
-                    report(_deferred(waiting.popleft(), problem))
+                    report(_not_begun(waiting.popleft(), problem))
                 return
             if back is None:
                 continue
@@ -150,6 +150,13 @@ class _Granted:
 
 def _deferred(letter: Letter, trouble: Trouble) -> Sent:
     return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via)
+
+
+def _not_begun(letter: Letter, trouble: Trouble) -> Sent:
+    """No relay takes letters any more, and nothing of this one was handed over: nobody pays for a relay that went."""
+    if trouble.class_ != "network":
+        return _deferred(letter, trouble)
+    return held(letter, f"held back: no relay takes letters now: {trouble.via}: {trouble.reply}")
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf
 from zoneinfo import ZoneInfo
 
@@ -56,13 +56,17 @@ class Ceiling:
 
 
 def forecast(
-    waiting: Sequence[tuple[int, Ceiling]], sofar: Sofar, effective_at: datetime, notice_days: int, now: datetime
-) -> Forecast | None:
+    waiting: Sequence[tuple[int, Ceiling]], sofar: Sofar, effective_at: datetime, notice_days: int, now: datetime,
+    holds: timedelta = timedelta(),
+) -> Forecast | None:  # fmt: skip
     """``waiting``: how many letters wait for what: all for what all wait for, and some for their provider besides.
 
-    None when neither limits nor a pace so far say anything.
+    ``holds``: what a canary still waits before everybody has their turn. None when neither limits nor a pace so far say
+    anything.
     """
     notice, in_time = timedelta(days=notice_days), effective_at - timedelta(days=notice_days)
+    if not notice_days:  # nothing was promised, so nobody is told too late for it
+        in_time = effective_at = datetime.max.replace(tzinfo=UTC)
     if not any(count for count, _ in waiting):
         if sofar.latest is None:
             return None
@@ -71,7 +75,9 @@ def forecast(
     if not sofar.per_second and not any(ceiling.limited for _, ceiling in waiting):
         return None
     seen = [
-        _seen(list(_walk(count, ceiling, sofar.per_second or inf, now)), in_time) for count, ceiling in waiting if count
+        _seen(list(_walk(count, ceiling, sofar.per_second or inf, now + holds)), in_time)
+        for count, ceiling in waiting
+        if count
     ]
     last = max([last for last, _ in seen] + [sofar.latest or now])
     too_late = sofar.too_late + max(late for _, late in seen)

@@ -7,6 +7,7 @@ from typing import Any
 
 from notifier.campaigns.announce import Count
 from notifier.campaigns.campaign import Campaign, load_campaign
+from notifier.campaigns.canary import holds_to_come
 from notifier.compliance.figures import (
     ACCEPTED,
     ENDS,
@@ -105,9 +106,10 @@ async def _forecast(tx: Db, campaign: Campaign, counted: Counted, now: datetime)
     providers = await _pending_by_provider(tx, campaign) if pending and site.pace.providers else {}
     buckets = await tx.many(Bucket, "compliance.buckets", site=campaign.site)
     waiting = ceilings(site, campaign.campaign_id, pending, providers, {one.name: one for one in buckets}, now)
-    late = counted.of("late").get("told", 0)
+    late = counted.of("late").get("told", 0) if campaign.rule.notice_days else 0
     sofar = Sofar(pace, latest if since is not None else None, late)
-    return forecast(waiting, sofar, campaign.effective_at, campaign.rule.notice_days, now)
+    holds = holds_to_come(campaign.safety.canary, campaign.stage, campaign.stages, campaign.held_at, now)
+    return forecast(waiting, sofar, campaign.effective_at, campaign.rule.notice_days, now, holds)
 
 
 def letters_of(counts: Iterable[Count]) -> int:
@@ -124,7 +126,9 @@ async def planned_forecast(db: Db, campaign: Campaign, letters: int, now: dateti
     site = await load_site(db, campaign.site)
     buckets = await db.many(Bucket, "compliance.buckets", site=campaign.site)
     waiting = ceilings(site, campaign.campaign_id, letters, {}, {one.name: one for one in buckets}, now)
-    return forecast(waiting, Sofar(), campaign.effective_at, campaign.rule.notice_days, now)
+    canary = campaign.safety.canary
+    holds = holds_to_come(canary, 1, 1 + len(canary.stages) if canary else 1, None, now)
+    return forecast(waiting, Sofar(), campaign.effective_at, campaign.rule.notice_days, now, holds)
 
 
 async def _pending_by_provider(tx: Db, campaign: Campaign) -> dict[str, int]:

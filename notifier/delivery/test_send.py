@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 
 from notifier.campaigns.campaign import Campaign, history, lock_campaign, record_event
 from notifier.campaigns.stop import refuse_if_stopped
-from notifier.channels.channel import Channel, Permit, Sent
+from notifier.channels.channel import Channel, Permit, Sent, held
 from notifier.db import Db
+from notifier.delivery.pace import Ask, provider_of
+from notifier.delivery.take import limits_of, take
 from notifier.errors import Conflict, Fault, Invalid, Undeliverable
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
-from notifier.sites.site import load_site
+from notifier.sites.site import Site, load_site
 
 MOST_ADDRESSES = 10
 # Test sends of one campaign within a while: nobody is to be flooded by way of us.
@@ -106,10 +108,10 @@ async def _send(
                 answers.append(Answer(address, locale, "refused", "unsupported", str(problem), ""))
                 continue
             letters[letter.message_id] = address, letter
-    told: dict[str, Sent] = {}
+    going, permit, told = await _paced(db, email, site, campaign.campaign_id, [one for _, one in letters.values()], now)
     try:
         async with asyncio.timeout(_PATIENCE):
-            async for sent in email.send(site, [letter for _, letter in letters.values()], Permit()):
+            async for sent in email.send(site, going, permit):
                 told[sent.letter.message_id] = sent
     except TimeoutError:
         pass  # said below, letter by letter
@@ -118,6 +120,23 @@ async def _send(
         answers.append(Answer(address, letter.sheet.locale, one.kind, one.class_, one.reply, one.via))
     order = {address: place for place, address in enumerate(addresses)}
     return sorted(answers, key=lambda one: (order[one.address], one.locale))
+
+
+async def _paced(
+    db: Db, email: Channel, site: Site, campaign_id: int, letters: Sequence[Letter], now: datetime
+) -> tuple[list[Letter], Permit, dict[str, Sent]]:
+    """Those that may go now by the limits that all letters share, leave for them, and what the others are told."""
+    limits = await limits_of(db, site, campaign_id, now)
+    if not limits.terms:
+        return list(letters), Permit(), {}
+    routes = (await email.ready(site)).routes
+    by_provider = limits.by_provider and bool(routes)
+    asks = [Ask(provider_of(one.address, limits.groups) if by_provider else "") for one in letters]
+    shares = await take(db, limits, asks, routes, now, fresh=False)
+    going = [letters[number] for number in shares.now]
+    words = "nothing was sent: the limits of the site's pace let no more go now; try again later"
+    waiting = {one.message_id: held(one, words) for one in letters if one not in going}
+    return going, Permit(shares.granted), waiting
 
 
 def _said(one: Answer) -> str:

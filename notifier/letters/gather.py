@@ -39,7 +39,7 @@ class _LastTold:
 async def gather(db: Db, campaign_id: int, amended_by: int | None = None) -> Telling:
     """Everything that does not depend on the person. Raises NotFound.
 
-    ``amended_by``: the correction whose words stand in the place of the summary, for whom the campaign reaches after it.
+    ``amended_by``: the correction whose words stand in the place of the summary, for whom it reaches after that.
 
     A campaign that did not open yet is told as if it opened when its version was published (for previews), to people
     who all knew the version that was last told.

@@ -105,8 +105,8 @@ class Reminder:
 class Telling:
     """What all letters of one campaign share. ``opened_at`` becomes their Date: the same bytes on every try.
 
-    Of a correction, and of what is told after the campaign ``amended_by`` corrected it, the summaries of ``texts`` are its
-    words. ``usual`` is the version that most people last knew: what previews and test letters compare with.
+    Of a correction, and of what is told after ``amended_by`` corrected it, the summaries of ``texts`` are its words.
+    ``usual`` is the version that most people last knew: what previews and test letters compare with.
     """
 
     campaign_id: int

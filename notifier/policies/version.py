@@ -6,8 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -34,6 +35,8 @@ _OPENING_TAG = re.compile("<[A-Za-z]")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 # How far the publisher's clock may be behind ours when "now" is meant.
 SKEW = timedelta(minutes=5)
+# What the usual date of effect leaves at the least, beyond the notice period, for approving and sending.
+MARGIN = timedelta(days=1)
 
 # Part of a public address, so without anything that would have to be escaped there.
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -161,7 +164,7 @@ def check_submission(
     Raises Invalid with a fault per field: policy, flags, texts, corrects, effective_at, and ``more``.
     """
     faults = [*faults_of_draft(submission, site, latest), *_no_first_text(submission, site), *more]
-    effective_at, fault = _effective_at(submission, site.notice_days(submission.flags), latest, now)
+    effective_at, fault = _effective_at(submission, site, latest, now)
     if fault and not overridden:
         faults.append(fault)
     if faults:
@@ -227,15 +230,25 @@ def _faults_of_correction(submission: Draft, latest: Latest | None) -> Iterator[
         yield Fault("/materiality", "a correction is editorial; what people must be told is a version of its own")
 
 
-def _effective_at(
-    submission: Draft, notice_days: int, latest: Latest | None, now: datetime
-) -> tuple[datetime, Fault | None]:
+def usual_effect(notice_days: int, zone: ZoneInfo, now: datetime) -> datetime:
+    """When a version takes effect that nobody named a date for: at a midnight of the site, after the notice period.
+
+    At least ``MARGIN`` is left for approving and sending: whoever is told within it has the whole period before.
+    """
+    day = (now + timedelta(days=notice_days) + MARGIN).astimezone(zone).date()
+    return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+
+
+def _effective_at(submission: Draft, site: Site, latest: Latest | None, now: datetime) -> tuple[datetime, Fault | None]:
+    notice_days = site.notice_days(submission.flags)
     told = latest is not None and submission.materiality != "editorial"
     earliest = now + timedelta(days=notice_days) if told else now
     wanted = submission.effective_at
     if wanted is None:
+        if told:
+            return usual_effect(notice_days, ZoneInfo(site.time_zone), now) if notice_days else now, None
         # A correction of a version that is still to come comes with it, not before it.
-        return max(earliest, latest.effective_at) if latest and not told else earliest, None
+        return max(now, latest.effective_at) if latest else now, None
     if latest is None or wanted >= earliest - SKEW:
         return wanted, None
     when = earliest.isoformat(timespec="minutes")

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 
 from aiohttp import web
@@ -18,6 +18,8 @@ from notifier.policies.posting import alarms
 
 # Upper ends in seconds, as prometheus_client's own histograms have them; one more for what took longer.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+# What is due within this time counts as due: a relay that is out of reach is asked again and again.
+SOON = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class _States:
 class _Stopped:
     site: str
     stopped: bool
+
+
+@dataclass(frozen=True)
+class _Due:
+    site: str
+    campaigns: int
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,12 @@ class Metrics:
             ["site", "policy", "version", "gap"], registry=self.registry,
         )  # fmt: skip
         self.stopped = Gauge("notifier_stopped", "1 while all sending is stopped", ["site"], registry=self.registry)
+        self.due = Gauge(
+            "notifier_campaigns_due",
+            "Campaigns of which something is to be handed over now or within five minutes",
+            ["site"],
+            registry=self.registry,
+        )
         self.relays = Gauge(
             "notifier_relays_paused", "Relays left alone as receivers refuse them", ["site"], registry=self.registry
         )
@@ -137,6 +151,8 @@ class Metrics:
         self.stopped.clear()
         for one in await db.many(_Stopped, "web.stopped_sites"):
             self.stopped.labels(one.site).set(one.stopped)
+        for due in await db.many(_Due, "web.campaigns_due", soon=now + SOON):
+            self.due.labels(due.site).set(due.campaigns)
         for paused in await db.many(_Paused, "web.relays_paused", now=now):
             self.relays.labels(paused.site).set(paused.relays)
         self.posting.clear()

@@ -368,3 +368,24 @@ ON CONFLICT DO NOTHING
 -- lanes: none
 -- Which of some addresses are not written to.
 SELECT email_mac FROM suppression WHERE site = :site AND email_mac = ANY (:macs::bytea[]) AND until > :now
+
+-- name: end_over
+-- lanes: all
+-- Nothing more is sent of campaigns that were cancelled, or ended by a newer version: what waited in their queue ends.
+WITH over AS (
+    SELECT s.campaign_id, s.channel, s.slice
+    FROM slice s
+    JOIN campaign c USING (campaign_id)
+    WHERE (c.superseded_by IS NOT NULL OR c.state = 'cancelled') AND s.leased_until IS NULL
+      AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL OR s.unsure > 0)
+    ORDER BY s.campaign_id, s.channel, s.slice
+    FOR UPDATE OF s SKIP LOCKED
+), ended AS (
+    UPDATE slice s SET due_at = NULL, second_at = NULL, unsure = 0
+    FROM over o
+    WHERE s.campaign_id = o.campaign_id AND s.channel = o.channel AND s.slice = o.slice
+    RETURNING s.campaign_id, s.channel, s.from_lane, s.from_person, s.to_lane, s.to_person
+)
+DELETE FROM retry r USING ended e
+WHERE r.campaign_id = e.campaign_id AND r.channel = e.channel
+  AND (r.lane, r.person_id) > (e.from_lane, e.from_person) AND (r.lane, r.person_id) <= (e.to_lane, e.to_person)

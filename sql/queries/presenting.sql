@@ -5,7 +5,14 @@
 -- Where one person stands with the newest version that they had to be told of, or were left out of, per policy. Whoever
 -- the site does not know has no rows; somebody whom no open campaign considered has one without a campaign.
 SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspended') AS closed,
-       c.campaign_id, c.amended_by, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.held, c.newer,
+       c.campaign_id, c.amended_by, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.newer,
+       -- Whose stage of a canary has not begun is told nothing yet, here neither.
+       c.held OR c.stage < c.stages AND ('inbox' = ANY (s.channels) OR NOT EXISTS (
+           SELECT FROM slice l
+           WHERE l.campaign_id = c.campaign_id AND l.stage <= c.stage
+             AND (p.lane, p.person_id) > (l.from_lane, l.from_person)
+             AND (p.lane, p.person_id) <= (l.to_lane, l.to_person)
+       )) AS held,
        (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
        (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
        coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
@@ -15,7 +22,7 @@ SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspe
 FROM person p
 LEFT JOIN LATERAL (
     SELECT DISTINCT ON (v.policy)
-           c.campaign_id, c.rule, v.version_id, v.policy, v.label, v.flags, v.published_at, v.effective_at,
+           c.campaign_id, c.rule, c.stage, c.stages, v.version_id, v.policy, v.label, v.flags, v.published_at, v.effective_at,
            (SELECT max(k.campaign_id) FROM campaign k
             WHERE k.corrects = c.campaign_id AND k.opened_at IS NOT NULL) AS amended_by,
            t.state NOT IN ('sending', 'done') AS held,
@@ -31,7 +38,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN LATERAL (
     -- By key in the campaign's own partition.
-    SELECT status, since, overlays, locale, tellings, shown_at, rule FROM standing
+    SELECT status, since, overlays, locale, channels, tellings, shown_at, rule FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 CROSS JOIN LATERAL (SELECT coalesce(s.rule, c.rule) AS rule) r

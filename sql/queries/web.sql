@@ -83,3 +83,14 @@ SELECT site.site, count(r.relay) AS relays
 FROM site
 LEFT JOIN relay_refusal r ON r.site = site.site AND r.paused_until > :now
 GROUP BY site.site
+
+-- name: campaigns_due
+-- lanes: none
+-- Campaigns that have something to hand over until then: none that only waits, for a canary's hold, a later retry, a report
+-- or somebody's word.
+SELECT site.site, count(c.campaign_id) AS campaigns
+FROM site
+LEFT JOIN campaign c ON c.site = site.site AND c.state = 'sending' AND EXISTS (
+    SELECT FROM slice s WHERE s.campaign_id = c.campaign_id AND s.stage <= c.stage AND s.due_at <= :soon
+)
+GROUP BY site.site

@@ -1,11 +1,13 @@
 """How an audience is cut into the stages of a canary."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from notifier.campaigns.canary import ends
+from notifier.campaigns.canary import ends, holds_to_come
 from notifier.sites.site import Canary
 
 
@@ -47,3 +49,24 @@ def test_a_stage_is_a_number_of_people_or_a_percentage() -> None:
     for wrong in ([], [0], ["0%"], ["101%"], ["some"], ["1e1%"], ["٣%"], ["%"]):
         with pytest.raises(ValidationError):
             Canary.model_validate({"stages": wrong})
+
+
+@pytest.mark.parametrize(
+    ("go_on", "stage", "held_for", "minutes"),
+    [
+        ("by_itself", 1, None, 120),
+        ("by_itself", 1, 15, 105),
+        ("by_itself", 2, None, 60),
+        ("by_itself", 2, 75, 0),
+        ("by_itself", 3, None, 0),
+        ("by_hand", 1, 15, 0),  # somebody may say so at once
+    ],
+)
+def test_how_long_is_waited_until_everybody_has_their_turn(
+    go_on: str, stage: int, held_for: int | None, minutes: int
+) -> None:
+    now = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    canary = Canary.model_validate({"stages": [100, "1%"], "hold": 60, "go_on": go_on})
+    held_at = None if held_for is None else now - timedelta(minutes=held_for)
+    assert holds_to_come(canary, stage, 3, held_at, now) == timedelta(minutes=minutes)
+    assert holds_to_come(None, 1, 1, None, now) == timedelta()

@@ -90,3 +90,19 @@ def test_the_limits_of_a_site_are_what_all_relays_carry_and_what_everybody_share
 def test_the_pace_so_far_leaves_out_the_nights_in_which_nothing_may_leave():
     assert pace_of(3600, NOW, NOW + HOUR, None) == 1
     assert pace_of(3600, NOW, NOW + 2 * DAY, "20:00-08:00") == 3600 / 86400
+
+
+def test_the_holds_of_a_canary_come_before_everybody_else():
+    waiting, soon = [(36, Ceiling(ZONE, per_second=1 / 3600))], NOW + 32 * DAY
+    at_once = forecast(waiting, Sofar(), soon, 30, NOW)
+    held = forecast(waiting, Sofar(), soon, 30, NOW, 20 * HOUR)
+    assert at_once is not None
+    assert held is not None
+    assert held.last_told_at - at_once.last_told_at == 20 * HOUR
+    assert (at_once.too_late, held.too_late) == (0, 8)
+
+
+def test_where_nothing_was_promised_nobody_is_told_too_late():
+    seen = forecast([(36, Ceiling(ZONE, per_second=1 / 3600))], Sofar(), NOW, 0, NOW)
+    assert seen is not None
+    assert (seen.late, seen.too_late) == (False, 0)

@@ -36,7 +36,7 @@ def effective(latest: Latest | None = LATEST, notice_days: int | None = None, **
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, NOW + 30 * DAY),
+        ({}, datetime(2026, 4, 1, 15, tzinfo=UTC)),  # midnight in Tokyo, 31 to 32 days on
         ({"effective_at": NOW + 30 * DAY}, NOW + 30 * DAY),
         ({"effective_at": NOW + 90 * DAY}, NOW + 90 * DAY),
         ({"effective_at": NOW + 30 * DAY - timedelta(minutes=5)}, NOW + 30 * DAY - timedelta(minutes=5)),

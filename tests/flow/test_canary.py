@@ -20,6 +20,7 @@ from notifier.keys import Keys
 from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages
 from notifier.people.roster import get_person
+from notifier.presenting.pending import load_pending
 from notifier.worker import work
 from tests.office import Office, open_office
 from tests.sites import a_site
@@ -335,3 +336,53 @@ async def test_a_worker_notices_by_itself_before_many_more_are_written_to(office
     # Four slices at a time in batches of ten: a batch each before the look and a few while it is taken.
     assert 10 <= tried <= 200
     assert office.server.addresses == []
+
+
+async def test_whose_stage_has_not_begun_is_shown_nothing_at_a_login_either(office: Office) -> None:
+    await people(office, 20)
+    await office.open()
+    order = await in_key_order(office)
+
+    async def why(address: str) -> str:
+        found = await load_pending(office.db, office.keys, "kumo", address.partition("@")[0], office.clock.now())
+        return str(found[0].presentation.why)
+
+    assert [await why(order[place]) for place in (0, 4, 5, 19)] == ["not_yet_told"] * 2 + ["held"] * 2
+    await office.deliver()
+    await move(office)
+    office.clock.move(HOLD)
+    assert await move(office) == 1
+    assert [await why(order[place]) for place in (5, 7, 8)] == ["not_yet_told"] * 2 + ["held"]
+
+
+async def due(office: Office) -> int:
+    soon = office.clock.now() + timedelta(minutes=5)
+    found = await office.db.many(dict, "web.campaigns_due", soon=soon)
+    return int(found[0]["campaigns"])
+
+
+async def test_a_campaign_that_only_waits_has_nothing_due(office: Office) -> None:
+    await people(office, 20)
+    await office.open()
+    assert await due(office) == 1
+    await office.deliver()
+    assert await due(office) == 0, "a stage is handed over, and held"
+    await move(office)
+    office.clock.move(HOLD)
+    await move(office)
+    assert await due(office) == 1
+
+
+async def test_what_waited_of_a_campaign_that_is_over_ends(office: Office) -> None:
+    await people(office, 20)
+    office.server.say("rcpt", "451 4.7.1 later")
+    await office.open()
+    await office.deliver()
+    assert await office.rows("SELECT count(*) FROM retry") == [(5,)]
+    await office.db.run("delivery.end_over")
+    assert await office.rows("SELECT count(*) FROM retry") == [(5,)], "it is not over yet"
+    await steer(office.db, "kumo", office.campaign_id, "cancel", "test", "", office.clock.now())
+    await office.db.run("delivery.end_over")
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
+    assert await office.rows("SELECT count(*) FROM slice WHERE due_at IS NOT NULL") == [(0,)]
+    assert set((await office.statuses()).values()) == {"pending"}, "what became of each stays on record"

@@ -256,3 +256,13 @@ async def test_the_forecast_says_before_and_while_it_is_sent_when_the_limits_let
     )
     assert late == [(done.too_late,)]
     assert sorted(Counter(office.server.addresses).values()) == [1] * 26
+
+
+async def test_a_campaign_without_a_date_of_its_own_tells_nobody_too_late(office: Office) -> None:
+    await people(office, 12)
+    await office.open()
+    office.clock.move(timedelta(hours=23))
+    await office.deliver()
+    seen = (await campaign_report(office.db, office.campaign_id, office.clock.now())).forecast
+    assert seen is not None
+    assert (seen.too_late, seen.late) == (0, False)

@@ -20,6 +20,7 @@ from notifier.errors import Conflict, Invalid, Unauthenticated
 from notifier.keys import Keys
 from notifier.letters.verp import return_path_key
 from notifier.outcomes.suppressions import add_suppression
+from notifier.sites.apply import apply
 from tests.office import Office, open_office
 from tests.sites import a_site
 
@@ -174,3 +175,18 @@ async def test_where_there_are_no_letters_none_is_asked_for(office: Office) -> N
         await send(office, "kei@office.example")
     campaign = await steer(office.db, "kumo", office.campaign_id, "approve", "kei", "", office.clock.now())
     assert campaign.state == "approved"
+
+
+async def test_test_letters_take_of_the_pace_like_all_letters(office: Office) -> None:
+    relay = {"host": "127.0.0.1", "port": office.server.port, "security": "none"}
+    paced = a_site(rule={"preset": "pop-japan"}, relays=[relay], pace={"per_day": 3, "slow_start": False})
+    await apply(office.db, paced, office.clock.now())
+    first = await send(office, "kei@office.example")
+    assert [one.outcome for one in first] == ["accepted_by_relay"] * 2
+    second = await send(office, "noor@office.example")
+    assert [(one.outcome, one.failure) for one in second] == [("accepted_by_relay", None), ("deferred", "held")]
+    assert "limits of the site's pace" in second[1].reply
+    assert len(office.server.got) == 3
+    assert await office.rows("SELECT name, today FROM bucket") == [("site", 3)]
+    office.clock.move(timedelta(days=1))
+    assert [one.outcome for one in await send(office, "noor@office.example")] == ["accepted_by_relay"] * 2

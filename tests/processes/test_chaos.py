@@ -11,10 +11,10 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from notifier.campaigns.announce import announce
 from notifier.campaigns.campaign import load_campaign
 from notifier.campaigns.steer import steer
 from notifier.clock import MovableClock
@@ -31,19 +30,14 @@ from notifier.compose import move_clock
 from notifier.db import Db, open_database
 from notifier.keys import Keys
 from notifier.migrations import migrate
-from notifier.people.roster import import_people
-from notifier.policies.publish import publish
-from notifier.policies.version import Submission
 from notifier.postgres import embedded_postgres
-from notifier.sites.apply import apply
 from tests.accounts import accounts_of
 from tests.channels.smtp_server import SmtpServer
-from tests.sites import a_site
+from tests.processes.crew import Crew, campaign_with_people, rows
 
-SECRET = "a secret that only tests know and that is long enough"
 # What survives the death of the server's processes, though not of the machine: commits are written, not flushed.
 OPTIONS = {"fsync": "off", "full_page_writes": "off"}
-SESSIONS, SLICES_AT_A_TIME = 3, 4
+SESSIONS = 3
 CLOSED = 40  # every so many people have closed their account, and are not told
 STUCK = 1.0  # seconds without a new person told, after which the clock is moved to the next retries
 STEP = timedelta(minutes=10)
@@ -171,54 +165,29 @@ class Chaos:
     postgres: Postgres
     campaign_id: int
     clock: MovableClock
-    dice: random.Random
-    workers: list[asyncio.subprocess.Process] = field(default_factory=list)
+    crew: Crew
     begun: list[asyncio.Task[bytes]] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     async def start_worker(self) -> None:
-        hurried = {
-            "NOTIFIER_DATABASE_URL": self.dsn,
-            "NOTIFIER_SECRET_KEY": SECRET,
-            "NOTIFIER_MODE": "test",
-            "NOTIFIER_LEASE_SECONDS": str(self.size.lease),
-            "NOTIFIER_UNKNOWN_RETRY_SECONDS": "1",
-            "NOTIFIER_SLICE_SIZE": str(self.size.slice_size),
-            "NOTIFIER_BATCH_SIZE": str(self.size.batch),
-            "NOTIFIER_WORKER_SLICES": str(SLICES_AT_A_TIME),
-            "NOTIFIER_POLL_SECONDS": "0.5",
-            "NOTIFIER_DATABASE_CONNECTIONS": "8",
-            "NOTIFIER_LOG_LEVEL": "warning",  # shown when the test fails
-        }
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "notifier.cli", "worker", env=os.environ | hurried, stdout=subprocess.PIPE
-        )
+        await self.crew.start()
+        worker = self.crew.workers[-1]
         assert worker.stdout
-        self.workers.append(worker)
         self.begun.append(asyncio.create_task(worker.stdout.readline()))
 
-    def one_of(self) -> asyncio.subprocess.Process:
-        return self.workers.pop(self.dice.randrange(len(self.workers)))
-
     async def kill(self) -> None:
-        victim = self.one_of()
-        victim.kill()
-        await victim.wait()
+        await self.crew.kill()
         await self.start_worker()
 
     async def stop(self) -> None:
-        leaver = self.one_of()
-        leaver.terminate()
-        self.stopped.append(await leaver.wait())
+        self.stopped.append(await self.crew.stop())
         await self.start_worker()
 
     async def restart(self) -> None:
         """Workers that are at work survive it and are woken again; one that is only starting waits for it."""
         await asyncio.gather(*self.begun)
-        victim = self.one_of()
-        victim.kill()
-        await victim.wait()
+        await self.crew.kill()
         await self.postgres.restart_at_once(self.dsn, self.start_worker)
         await self.all_listen()
 
@@ -241,7 +210,7 @@ class Chaos:
         size = self.size
         events = [self.kill] * size.kills + [self.stop] * size.stops + [self.restart] * size.restarts
         events += [self.relay_away] + [self.pause] * size.pauses
-        self.dice.shuffle(events)
+        self.crew.dice.shuffle(events)
         return list(events)
 
     async def play(self) -> None:
@@ -267,7 +236,7 @@ class Chaos:
         loop = asyncio.get_running_loop()
         seen, since = self.mail.told(), loop.time()
         while not await holds():
-            assert all(worker.returncode is None for worker in self.workers), "a worker left on its own"
+            assert all(worker.returncode is None for worker in self.crew.workers), "a worker left on its own"
             await asyncio.sleep(0.02)
             if self.mail.told() != seen:
                 seen, since = self.mail.told(), loop.time()
@@ -285,8 +254,7 @@ class Chaos:
 
     async def rows(self, sql: str, *arguments: Any) -> list[Any]:
         """Rows of a question that only this test asks."""
-        async with self.db.connection() as connection:
-            return await connection.fetch(sql, *arguments)
+        return await rows(self.db, sql, *arguments)
 
     def note(self, what: str, **counts: int) -> None:
         """One line for whoever reads the run (pytest -s, or when it fails)."""
@@ -296,37 +264,8 @@ class Chaos:
     def bound(self) -> int:
         """Most second copies: a batch for each slice in hand where a worker or PostgreSQL died, and a letter for each
         session where the relay went away."""
-        a_worker = SLICES_AT_A_TIME * self.size.batch
-        return (self.size.kills + self.size.restarts * self.size.workers) * a_worker + self.size.workers * SESSIONS
-
-
-async def people_lines(count: int) -> AsyncIterator[bytes]:
-    """NDJSON of people with an address each, some of whom have left."""
-    for number in range(count):
-        status = b"closed" if number % CLOSED == 0 else b"active"
-        yield (
-            b'{"external_id": "u%d", "email": "u%d@people.example", "registered_at": "2020-01-01T00:00:00Z",'
-            b' "status": "%s"}\n' % (number, number, status)
-        )
-
-
-async def campaign_with_people(db: Db, keys: Keys, port: int, people: int) -> int:
-    """A site with a relay, people, two versions, and the campaign of the second one, approved."""
-    now = datetime.now(UTC)
-    site = a_site(relays=[{"host": "127.0.0.1", "port": port, "security": "none", "sessions": SESSIONS}])
-    await apply(db, site, now)
-    await import_people(db, keys, site.site, people_lines(people), now)
-    version_id = 0
-    for label in ("one", "two"):
-        texts = {locale: {"media_type": "text/markdown", "body": f"# {label}"} for locale in ("en", "ja")}
-        submission = Submission.model_validate(
-            {"policy": "privacy", "label": label, "materiality": "material", "texts": texts}
-        )
-        version, _ = await publish(db, site, submission, "command", now)
-        version_id = version.version_id
-    campaign_id = await announce(db, site, version_id, now, "test")
-    await steer(db, site.site, campaign_id, "approve", "test", "", now)
-    return campaign_id
+        deaths = self.size.kills + self.size.restarts * self.size.workers
+        return deaths * self.crew.at_once + self.size.workers * SESSIONS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how PostgreSQL was started is read from /proc")
@@ -342,18 +281,22 @@ async def test_nobody_is_lost_whatever_fails_around_the_workers(tmp_path: Path, 
         await mail.open()
         stack.callback(mail.close)
         clock = MovableClock()
-        campaign_id = await campaign_with_people(db, keys, mail.server.port, size.people)
-        chaos = Chaos(size, dsn, db, mail, postgres, campaign_id, clock, random.Random(3))
+        campaign_id = await campaign_with_people(
+            db, keys, mail.server.port, size.people, closed=CLOSED, sessions=SESSIONS
+        )
+        crew = Crew(
+            dsn, random.Random(3), lease=size.lease, batch=size.batch, slice_size=size.slice_size,
+            settings={"MODE": "test", "POLL_SECONDS": "0.5", "LOG_LEVEL": "warning"},  # shown when the test fails
+            output=subprocess.PIPE,
+        )  # fmt: skip
+        chaos = Chaos(size, dsn, db, mail, postgres, campaign_id, clock, crew)
         try:
             for _ in range(size.workers):
                 await chaos.start_worker()
             await chaos.play()
             await chaos.all_listen()
         finally:
-            for worker in chaos.workers:
-                if worker.returncode is None:
-                    worker.terminate()
-            chaos.stopped += [await worker.wait() for worker in chaos.workers]
+            chaos.stopped += await crew.leave()
         await check(chaos, keys)
 
 
