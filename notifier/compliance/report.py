@@ -106,7 +106,7 @@ async def _forecast(tx: Db, campaign: Campaign, counted: Counted, now: datetime)
     providers = await _pending_by_provider(tx, campaign) if pending and site.pace.providers else {}
     buckets = await tx.many(Bucket, "compliance.buckets", site=campaign.site)
     waiting = ceilings(site, campaign.campaign_id, pending, providers, {one.name: one for one in buckets}, now)
-    late = counted.of("late").get("told", 0) if campaign.rule.notice_days else 0
+    late = counted.of("late").get("told", 0)
     sofar = Sofar(pace, latest if since is not None else None, late)
     holds = holds_to_come(campaign.safety.canary, campaign.stage, campaign.stages, campaign.held_at, now)
     return forecast(waiting, sofar, campaign.effective_at, campaign.rule.notice_days, now, holds)

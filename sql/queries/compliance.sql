@@ -273,7 +273,10 @@ WITH standings AS MATERIALIZED (
     SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
 ), asked AS MATERIALIZED (
     SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
-           v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer) AS in_time,
+           CASE WHEN (r.rule ->> 'notice_days')::integer > 0   -- without a period nobody is told too late for it
+               THEN v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer)
+               ELSE 'infinity'
+           END AS in_time,
            coalesce((
                SELECT string_agg(name, ' + ') FROM jsonb_array_elements_text(r.rule -> 'presets') name
            ), r.rule ->> 'preset') AS preset
