@@ -78,7 +78,7 @@ async def test_continued_use_of_the_shop_after_the_change_is_deemed_acceptance(s
     await shop.person("a")
     await change(shop)
     assert await uses(shop, "a") == [], "thirty days have not passed"
-    shop.clock.move(timedelta(days=31))
+    shop.clock.move(timedelta(days=33))
     assert await uses(shop, "a", kind="policy_viewed") == [], "reading the new policy is not use"
     assert await uses(shop, "a", kind="purchase") == [("deemed", "D")]
     report = await campaign_report(shop.db, shop.campaign_id, shop.clock.now())
@@ -88,7 +88,7 @@ async def test_continued_use_of_the_shop_after_the_change_is_deemed_acceptance(s
 async def test_whoever_stops_using_the_shop_accepts_nothing(shop: Office) -> None:
     await shop.person("a")
     await change(shop)
-    shop.clock.move(timedelta(days=31))
+    shop.clock.move(timedelta(days=33))
     assert await uses(shop, "a", kind="account_closed") == []
     shop.clock.move(timedelta(days=300))
     report = await campaign_report(shop.db, shop.campaign_id, shop.clock.now())

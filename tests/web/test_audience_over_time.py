@@ -79,7 +79,7 @@ async def test_use_that_was_settled_for_somebody_is_asked_about_again_once_they_
     await town.use("gone")  # this process remembers now that nothing waits for them
     await town.person("gone")
     await town.work()
-    await town.pass_time(31 * DAY)
+    await town.pass_time(33 * DAY)
     await town.use("gone")
     await town.pass_time(4 * DAY)
     assert await town.accepted("gone") == [("two", "deemed", "D")]
@@ -87,7 +87,7 @@ async def test_use_that_was_settled_for_somebody_is_asked_about_again_once_they_
 
 async def test_who_registers_once_it_is_in_force_is_not_told_of_it(town: Town) -> None:
     await town.tell("two")
-    await town.pass_time(31 * DAY)
+    await town.pass_time(33 * DAY)
     await town.newcomer("after")
     await town.pass_time(2 * HOUR)
     assert await town.stands("after") == (None, None)
@@ -96,7 +96,7 @@ async def test_who_registers_once_it_is_in_force_is_not_told_of_it(town: Town) -
 
 async def test_who_registered_in_time_and_is_heard_of_after_the_effect_joins_still(town: Town) -> None:
     await town.tell("two")
-    await town.pass_time(31 * DAY)
+    await town.pass_time(33 * DAY)
     await town.person("old")  # registered in 2020, in a list that came late
     await town.work()
     assert await town.stands("old") == ("in_scope", "told")
