@@ -174,7 +174,7 @@ def check_submission(
 
 def foreseen_effect(draft: Draft, site: Site, latest: Latest | None, at: datetime) -> datetime:
     """When a draft would take effect if it were published at ``at``, as far as it says; it may be too soon."""
-    return _effective_at(draft, site.notice_days(draft.flags), latest, at)[0]
+    return _effective_at(draft, site, latest, at)[0]
 
 
 def unknown_policy(policy: str, site: Site) -> Fault:
