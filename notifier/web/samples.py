@@ -31,6 +31,7 @@ BY_NAME: dict[str, Any] = {
     "registration_version": "2026-03",
     "campaign_id": 7,
     "version_id": 12,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "channel": "email",
     "cursor": "",
 }

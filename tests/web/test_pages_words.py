@@ -61,7 +61,7 @@ COMPOSED = (
     "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
     "public.changed", "noise", "mailbox.count", "verdict", "breaker", "act", "joined", "gap", "unknown",
     "why", "script", "sight", "posting.banner", "grade", "proof", "campaign.reminded",
-    "hint", "draft.stage", "draft.did",
+    "hint", "draft.stage", "draft.did", "warn",
 )  # fmt: skip
 
 
