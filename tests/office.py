@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from notifier.campaigns.announce import announce, freeze_next
@@ -60,9 +61,14 @@ class Office:
         assert await freeze_next(self.db, slice_size, now) == 1
 
     async def open(self, slice_size: int = 1000) -> None:
-        """Publish a baseline and a version to be told, approve it and freeze its audience."""
+        """Publish a baseline and a version to be told, approve it and freeze its audience.
+
+        The version takes effect as soon as the site's notice period allows, to the second.
+        """
         await self.publish("one", {locale: {"body": f"# one {locale}"} for locale in ("en", "ja")})
-        second = await self.publish("two", {locale: {"body": f"# two {locale}"} for locale in ("en", "ja")})
+        soonest = self.clock.now() + timedelta(days=self.site.notice_days([]))
+        texts = {locale: {"body": f"# two {locale}"} for locale in ("en", "ja")}
+        second = await self.publish("two", texts, effective_at=soonest.isoformat())
         await self.tell(second, slice_size)
 
     async def deliver(self) -> int:

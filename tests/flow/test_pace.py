@@ -260,7 +260,8 @@ async def test_the_forecast_says_before_and_while_it_is_sent_when_the_limits_let
 
 async def test_a_campaign_without_a_date_of_its_own_tells_nobody_too_late(office: Office) -> None:
     await people(office, 12)
-    await office.open()
+    await office.publish("one", {"en": {"body": "# one"}})
+    await office.tell(await office.publish("two", {"en": {"body": "# two"}}))
     office.clock.move(timedelta(hours=23))
     await office.deliver()
     seen = (await campaign_report(office.db, office.campaign_id, office.clock.now())).forecast

@@ -117,7 +117,7 @@ async def test_the_policys_own_words_are_recorded_beside_the_stricter_rule(db: D
         await town.person("aoi")
         await town.tell("two")
         await town.work()
-        await town.pass_time(31 * DAY)
+        await town.pass_time(33 * DAY)
         await town.use("aoi")
         first = town.clock.now()
         answer = await town.api.get(f"{town.base}/people/aoi/acceptances")

@@ -328,7 +328,7 @@ async def test_a_newer_version_ends_the_reminders_of_the_older_one(office: Offic
     await told(office, "ben")
     await office.tell(await office.publish("three", {"en": {"body": "# three"}}))
     await office.deliver()
-    office.clock.move(8 * DAY)
+    office.clock.move(10 * DAY)
     await look(office)
     rows = await office.rows("SELECT DISTINCT campaign_id FROM intent WHERE purpose <> 'notice'")
     assert rows == [(office.campaign_id,)]

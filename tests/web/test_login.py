@@ -102,7 +102,7 @@ async def test_use_after_it_was_shown_is_acceptance_of_grade_b(login: Login) -> 
     await login.person("ann", email="")
     await login.publish("two")
     db = login.service.db
-    early = login.clock.now() + 31 * DAY
+    early = login.clock.now() + 33 * DAY
     login.clock.move(40 * DAY)
     await record(db, "kumo", lines(activity("ann", early)), login.clock.now())
     assert await accept(db, login.clock.now()) == 1
@@ -185,7 +185,7 @@ async def test_a_version_that_wants_an_act_is_a_page_and_then_a_gate_until_they_
     assert (await login.pending("ann"))["show"] == "page"
     await login.shown("ann")
     assert (await login.pending("ann"))["show"] == "banner"
-    login.clock.move(31 * DAY)
+    login.clock.move(33 * DAY)
     assert (await login.pending("ann"))["show"] == "gate"
     await login.api.post(f"{KUMO}/people/ann/acceptances", {"policy": "privacy", "version": "two", "via": "gate"})
     assert (await login.pending("ann"))["reason"] == "accepted_by_act"
