@@ -73,7 +73,7 @@ async def test_what_somebody_told_of_meanwhile_is_counted_once_and_costs_nobody_
     told = Tried(ann.lane, ann.person_id, 1, 0, "accepted_by_relay", reply="250 told before")
     async with office.db.transaction() as tx:
         rows = settle([told], office.clock.now(), 60, float)
-        await record(tx, office.campaign_id, "email", 3, rows, office.clock.now(), held=False)
+        await record(tx, office.campaign_id, "email", 3, rows, office.clock.now(), held=False, queued=True, new=False)
     assert await slow == 1
     assert await office.outcomes() == [
         ("ann", "email", 1, "accepted_by_relay"),
@@ -127,7 +127,7 @@ async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once
     assert len(intents) == 5
     too_late = settle([Tried(*key, 1, 0, "unknown", "unknown") for key in intents], now, 60, float)
     async with office.db.transaction() as tx, asyncio.timeout(10):
-        await record(tx, office.campaign_id, "email", 0, too_late, now, held=False)
+        await record(tx, office.campaign_id, "email", 0, too_late, now, held=False, queued=True, new=False)
         recovering = asyncio.create_task(recover(office.db, next_, 60, now))
         waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         while not await office.rows(waiting):
@@ -182,7 +182,7 @@ async def test_a_fallback_that_is_given_up_at_its_first_try_does_not_come_up_aga
     tried = [Tried(who.lane, who.person_id, 1, 0, "deferred", "network", since=now - timedelta(days=6))]
     rows = settle(tried, now, 60, float)
     async with office.db.transaction() as tx:
-        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
+        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True, queued=True, new=False)
     stretch = {"from_lane": -1, "from_person": who.person_id, "to_lane": 1024, "to_person": who.person_id}
     await office.db.execute("UPDATE retry SET channel = 'webhook'")
     await office.db.run("delivery.drop_answered", campaign_id=office.campaign_id, channel="webhook", **stretch)
@@ -218,7 +218,7 @@ async def test_a_letter_that_cannot_be_written_gives_the_channel_after_it_its_tu
     unwritable = Tried(who.lane, who.person_id, 1, 0, "refused", "unsupported", "no such address")
     rows, now = Settlement(outcomes=[unwritable], final=[unwritable], failed=[unwritable]), office.clock.now()
     async with office.db.transaction() as tx:
-        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True)
+        await record(tx, office.campaign_id, "webhook", 1, rows, now, held=True, queued=True, new=False)
     await office.deliver()
     assert await office.statuses() == {"gone": "told"}
 

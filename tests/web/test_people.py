@@ -130,7 +130,7 @@ async def test_earlier_acceptances_come_as_lines_or_as_a_table(
     api: Api, send_version: Callable[..., Awaitable[tuple[int, Any]]]
 ) -> None:
     status, _ = await send_version("kumo", submission("one"))
-    assert status == 201
+    assert status == 202
     await api.post(PEOPLE, ndjson({"external_id": "a"}, {"external_id": "b"}))
     path = "/v1/sites/kumo/baselines"
     line = {"external_id": "a", "policy": "privacy", "version": "one", "proof": "imported"}

@@ -6,17 +6,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import Handler
 
 from notifier.compose import Service
 from notifier.pages import Pages
 from notifier.sites.tokens import revoke_token
 from notifier.web import auth
 from notifier.web.context import PAGES, SERVICE
-from notifier.web.problems import problems
+from notifier.web.problems import answer_or_explain
 from tests.web.asking import Client
 
 Token = Callable[..., Awaitable[str]]
 OURS = {"Sec-Fetch-Site": "same-origin"}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await answer_or_explain(request, handler)
 
 
 async def _login(request: web.Request) -> web.Response:
