@@ -495,7 +495,7 @@ CREATE TABLE intent (
     address     text,                           -- where to; removed when the person is erased
     sha256      bytea NOT NULL,                 -- of the exact message, without signatures
     sheet       integer,                        -- what it was filled into
-    purpose     text NOT NULL DEFAULT 'notice' CHECK (purpose ~ '^(notice|(reminder|nudge)-[0-9]{1,3})$'),   -- see remind.py
+    purpose     text NOT NULL DEFAULT 'notice' CHECK (purpose = 'notice' OR purpose ~ '^(reminder|nudge)-[0-9]{1,3}$'),   -- see remind.py
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
 CREATE INDEX intent_reminds ON intent (campaign_id) WHERE purpose <> 'notice';

@@ -5,6 +5,7 @@ Random histories through the verbs, on a clock that moves; the seeds are fixed, 
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,7 @@ from notifier.compliance.report import campaign_report
 from notifier.db import Db
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
-from notifier.errors import NotifierError
+from notifier.errors import Conflict, NotifierError
 from notifier.keys import Keys
 from notifier.letters.gather import gather
 from notifier.letters.letter import Letter
@@ -277,10 +278,14 @@ class World:
             if isinstance(channel, Dice):
                 channel.calm = True
         for campaign in await list_campaigns(self.db, "kumo"):
+            if campaign.state == "planned" and campaign.corrects is not None:
+                await steer(self.db, "kumo", campaign.campaign_id, "cancel", "test", "", self.clock.now())
+        for campaign in await list_campaigns(self.db, "kumo"):
             if campaign.state == "paused":
-                await steer(self.db, "kumo", campaign.campaign_id, "resume", "test", "", self.clock.now())
-        await self.audiences_are_frozen()
+                with suppress(Conflict):  # a correction of it was approved: when that opens, it goes on by itself
+                    await steer(self.db, "kumo", campaign.campaign_id, "resume", "test", "", self.clock.now())
         for _ in range(12):
+            await self.audiences_are_frozen()
             await self.arrivals_join()
             await self.people_without_evidence_are_looked_for()
             while await self.delivery.deliver_next(bool):
@@ -387,7 +392,7 @@ NEVER = {
         SELECT n.* FROM notice n JOIN campaign c USING (campaign_id)
         WHERE c.corrects IS NOT NULL AND n.reason = 'in_scope' AND NOT EXISTS (
             SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id) = (n.lane, n.person_id, c.corrects)
-            AND o.kind NOT IN ('deferred', 'unknown', 'refused', 'bounced', 'expired', 'withheld'))
+            AND o.kind NOT IN ('deferred', 'refused', 'bounced', 'expired', 'withheld'))
           AND NOT EXISTS (
             SELECT FROM notice b JOIN plan p USING (campaign_id, plan)
             WHERE (b.lane, b.person_id, b.campaign_id) = (n.lane, n.person_id, c.corrects)
