@@ -236,7 +236,7 @@ async def _check(tx: Db, site: Site, draft: Draft) -> None:
 
 async def foresee(db: Db, site: Site, version: Version, now: datetime) -> Version:
     """A draft as it would stand if it were published at its time (or now), whatever it still lacks."""
-    if version.state != "pending":
+    if version.state == "published":
         return version
     latest = await latest_of(db, site.site, version.policy)
     at = max(version.publish_at or now, now)

@@ -189,6 +189,14 @@ async def test_the_page_is_previewed_exactly_as_it_will_be(
     assert without_switch(before) == without_switch(after), there
 
 
+async def test_what_was_discarded_can_still_be_seen_as_it_would_have_been(api: Api, baseline: None) -> None:
+    address = await ready(api)
+    await api.ask("POST", f"{address}/discard")
+    status, page = await api.ask("GET", f"{address}/preview/page?locale=ja")
+    assert (status, "お手紙は2年間保管します。" in page) == (200, True)
+    assert (await api.ask("GET", f"{address}/preview"))[0] == 200
+
+
 def without_switch(html: str) -> str:
     """The page but for where its language switch leads back to."""
     return "".join(line for line in html.splitlines(keepends=True) if "/language/" not in line)
