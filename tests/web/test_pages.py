@@ -98,6 +98,12 @@ async def tab_to(page: Page, words: str) -> None:
     raise AssertionError(f"{words!r} cannot be reached by keyboard")
 
 
+async def type_where_it_begins(page: Page, words: str) -> None:
+    """Type into the field that a page begins with, once it has the focus: what is typed before is lost."""
+    await expect(page.locator("[autofocus]")).to_be_focused()
+    await page.keyboard.type(words)
+
+
 async def test_a_wrong_token_is_refused_and_the_right_one_opens_the_overview(
     visit: Visit, token: Token, campaign: int
 ) -> None:
@@ -126,7 +132,7 @@ async def test_a_campaign_is_approved_by_keyboard_and_its_page_follows_by_itself
     await tab_to(page, "Approve")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/approve")
-    await page.keyboard.type("Reviewed by counsel")
+    await type_where_it_begins(page, "Reviewed by counsel")
     await tab_to(page, "Approve and send")
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"**/campaigns/{campaign}")

@@ -23,7 +23,7 @@ from tests.channels.smtp_server import SmtpServer, smtp_server
 from tests.sites import a_site
 from tests.telling import a_telling, some_letters
 from tests.web import scene
-from tests.web.test_pages import CHROMIUM, Token, Visit, sign_in, tab_to, visit
+from tests.web.test_pages import CHROMIUM, Token, Visit, sign_in, tab_to, type_where_it_begins, visit
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 __all__ = ["visit"]
@@ -163,7 +163,7 @@ async def test_a_test_letter_is_sent_and_a_campaign_is_approved_by_two_by_keyboa
     await tab_to(page, "Send a test letter")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/test")
-    await page.keyboard.type("not an address")
+    await type_where_it_begins(page, "not an address")
     await tab_to(page, "Send")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("Nothing was sent")
@@ -203,7 +203,7 @@ async def test_the_switch_is_thrown_and_taken_back_by_keyboard_and_every_page_sa
     await tab_to(page, "Stop sending")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/sites/kumo/stop")
-    await page.keyboard.type("the wrong text")
+    await type_where_it_begins(page, "the wrong text")
     await tab_to(page, "Stop sending")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/console")
