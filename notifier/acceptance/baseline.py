@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from pydantic import ValidationError
 
-from notifier.acceptance.earlier import CsvRecords, Earlier, reason_of
+from notifier.acceptance.earlier import CsvRecords, Earlier
 from notifier.activity.activity import SKEW
 from notifier.db import Db
 from notifier.errors import Invalid
 from notifier.lanes import lane_of
-from notifier.people.roster import BATCH, LINE_LIMIT, ImportReport
+from notifier.people.roster import BATCH, ImportReport, read_line
 
 TRIES = 3  # to append behind revisions that another import appends meanwhile
 
@@ -87,19 +86,8 @@ async def _batches(lines: AsyncIterable[bytes], now: datetime, report: ImportRep
 
 
 def _read(raw: bytes, number: int, now: datetime, report: ImportReport) -> Earlier | None:
-    line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-    if not line.strip():
-        return None
-    report.read += 1
-    if len(line) > LINE_LIMIT:
-        report.refuse(number, "longer than 64 KiB")
-        return None
-    try:
-        said = Earlier.model_validate_json(line)
-    except ValidationError as error:
-        report.refuse(number, reason_of(error))
-        return None
-    if said.accepted_at is not None and said.accepted_at > now + SKEW:
+    said = read_line(Earlier, raw, number, report)
+    if said is not None and said.accepted_at is not None and said.accepted_at > now + SKEW:
         report.refuse(number, "accepted_at: lies in the future")
         return None
     return said

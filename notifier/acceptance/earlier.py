@@ -5,9 +5,9 @@ import difflib
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from notifier.errors import Fault, Invalid, faults_of
+from notifier.errors import Fault, Invalid
 from notifier.people.person import ExternalId, date_too
 from notifier.policies.version import Label
 from notifier.sites.preset import Baseline
@@ -50,11 +50,6 @@ class Earlier(BaseModel):
     def digest(self) -> bytes | None:
         """The SHA-256 of the proof, as bytes."""
         return None if self.sha256 is None else bytes.fromhex(self.sha256)
-
-
-def reason_of(error: ValidationError) -> str:
-    """What is wrong with a line, in one sentence."""
-    return "; ".join(f"{f.pointer[1:]}: {f.detail}".lstrip(": ") for f in faults_of(error))
 
 
 class CsvRecords:

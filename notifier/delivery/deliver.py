@@ -367,6 +367,8 @@ def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:
 
 def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:
     """Why nothing is handed over for this person now, if so: they left, or nothing may be sent where they are."""
+    if row.status not in NOT_TOLD and not row.suppressed and not gone:
+        return None  # nearly everybody
 
     def not_sent(kind: str, class_: str, words: str = "") -> Tried:
         return Tried(row.lane, row.person_id, row.attempt, row.failures, kind, class_, words, purpose=row.purpose)
@@ -377,6 +379,4 @@ def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:
         return not_sent(
             "refused", "suppressed", "the address came on the suppression list after the audience was frozen"
         )
-    if gone:
-        return not_sent("refused", "gone", f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone")
-    return None
+    return not_sent("refused", "gone", f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone")

@@ -8,16 +8,18 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from notifier.db import Db
 from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
 from notifier.keys import Keys
 from notifier.lanes import lane_of, new_id
 from notifier.people.person import PersonInput
+
+M = TypeVar("M", bound=BaseModel)
 
 LINE_LIMIT = 64 * 1024
 BATCH = 2000
@@ -158,7 +160,8 @@ async def get_person(db: Db, keys: Keys, site: str, external_id: str) -> Person:
     return person
 
 
-def _read(raw: bytes, number: int, now: datetime, report: ImportReport) -> PersonInput | None:
+def read_line(model: type[M], raw: bytes, number: int, report: ImportReport) -> M | None:
+    """One numbered line of an import as ``model``; None: it is empty, or the report says why it is refused."""
     line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
     if not line.strip():
         return None
@@ -167,11 +170,20 @@ def _read(raw: bytes, number: int, now: datetime, report: ImportReport) -> Perso
         report.refuse(number, "longer than 64 KiB")
         return None
     try:
-        person = PersonInput.model_validate_json(line)
+        return model.model_validate_json(line)
     except ValidationError as error:
-        report.refuse(number, "; ".join(f"{f.pointer[1:]}: {f.detail}".lstrip(": ") for f in faults_of(error)))
+        report.refuse(number, reason_of(error))
         return None
-    if reason := _too_early(person, now):
+
+
+def reason_of(error: ValidationError) -> str:
+    """What is wrong with a line, in one sentence."""
+    return "; ".join(f"{f.pointer[1:]}: {f.detail}".lstrip(": ") for f in faults_of(error))
+
+
+def _read(raw: bytes, number: int, now: datetime, report: ImportReport) -> PersonInput | None:
+    person = read_line(PersonInput, raw, number, report)
+    if person is not None and (reason := _too_early(person, now)):
         report.refuse(number, f"registered_at: {reason}")
         return None
     return person
