@@ -19,6 +19,7 @@ from notifier.compose import Service, follow_clock
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.remind import remind
 from notifier.delivery.second import tell_by_second_channel
+from notifier.letters.render import prepare
 from notifier.log import log, where
 from notifier.policies.posting import look_at_postings
 from notifier.policies.sources import look_at_sources
@@ -30,6 +31,9 @@ AFTER_A_FAILURE = 5.0
 LOOK_AGAIN = 0.1
 # Seconds to wait before listening again, and between looks whether we still hear anything.
 LISTEN_AGAIN, STILL_LISTENING = 1.0, 30.0
+# News that come many times a second while letters go out: only duties that heed them look at once. All else wakes all.
+FREQUENT = frozenset({"slice", "outcome", "activity"})
+_ANY = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Duty:
     ``hands``: how many at a time in one process. ``once``: by one worker of the whole service at a time.
     ``every``: seconds to let pass before the next look, whatever wakes the others; None: as the settings say.
     ``after_outcomes``: besides, as soon as this worker recorded what came of letters.
+    ``heeds``: which frequent news wake it.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Duty:
     once: bool = False
     every: float | None = None
     after_outcomes: bool = False
+    heeds: frozenset[str] = frozenset()
 
 
 class Shift:
@@ -58,13 +64,19 @@ class Shift:
         self.stopping = stopping
         self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
         self.delivery.settled = self.note_outcomes
-        self.woken, self.settled = asyncio.Event(), asyncio.Event()
+        self.settled = asyncio.Event()
+        self._news = {subject: asyncio.Event() for subject in (*FREQUENT, _ANY)}
         self._noted = 0.0
 
-    def wake(self, *_: Any) -> None:
-        """Let every waiting duty look again."""
-        self.woken.set()
-        self.woken = asyncio.Event()
+    def wake(self, *subjects: str) -> None:
+        """Let every waiting duty look again that heeds news of these."""
+        for subject in {subject if subject in FREQUENT else _ANY for subject in subjects}:
+            self._news[subject].set()
+            self._news[subject] = asyncio.Event()
+
+    def news_for(self, duty: Duty) -> tuple[asyncio.Event, ...]:
+        """What is set with the next news that a duty heeds."""
+        return self._news[_ANY], *(self._news[subject] for subject in duty.heeds)
 
     def note_outcomes(self) -> None:
         """Let the breaker look, at most ten times a second: a look costs as much as a small batch."""
@@ -94,14 +106,23 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("let people join", lambda: join_late(db, clock.now()), once=True),
         Duty("compare audiences", lambda: reconcile(db, clock.now()), once=True, every=15),
         Duty("look at coverage", lambda: look_at_coverage(db, clock.now()), once=True, every=60),
-        Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
+        Duty(
+            "deliver",
+            lambda: shift.delivery.deliver_next(shift.stopping.is_set),
+            hands=settings.worker_slices,
+            heeds=frozenset({"slice", "outcome"}),
+        ),
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
         Duty("remind", lambda: remind(db, clock.now()), once=True),
         Duty("end what is over", lambda: db.run("delivery.end_over"), every=5),
-        Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
-        Duty("record acceptances", lambda: accept(db, clock.now())),
+        Duty(
+            "close finished campaigns",
+            lambda: db.run("campaigns.close_finished", now=clock.now()),
+            heeds=frozenset({"slice", "outcome"}),
+        ),
+        Duty("record acceptances", lambda: accept(db, clock.now()), heeds=frozenset({"outcome", "activity"})),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
         Duty(
             "look at postings",
@@ -116,6 +137,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
 async def work(service: Service, worker: str, stopping: asyncio.Event) -> None:
     """Do every duty until ``stopping`` is set; what is in hand by then is finished, and no more is claimed."""
     shift = Shift(service, worker, stopping)
+    await asyncio.to_thread(prepare)
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep_listening(shift), name="listen")
         for duty in duties(shift):
@@ -128,7 +150,7 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
     while not shift.stopping.is_set():
         wait = duty.every or settings.poll_seconds
         # Taken before the look: what happens while we look must not be missed.
-        wakers = (shift.settled,) if duty.after_outcomes else () if duty.every else (shift.woken,)
+        wakers = (shift.settled,) if duty.after_outcomes else () if duty.every else shift.news_for(duty)
         try:
             if duty.once and not await _is_mine(duty, shift):
                 done = 0
@@ -168,16 +190,19 @@ async def _listen(shift: Shift) -> None:
     def tell(_: Any) -> None:
         gone.set()
 
+    def hear(*said: Any) -> None:
+        shift.wake(said[-1])
+
     async with shift.service.db.pool.acquire() as connection:
         connection.add_termination_listener(tell)
-        await connection.add_listener("notifier", shift.wake)
-        shift.wake()  # for what was said while nobody listened
+        await connection.add_listener("notifier", hear)
+        shift.wake(*FREQUENT, _ANY)  # for what was said while nobody listened
         try:
             while not shift.stopping.is_set():
                 await connection.execute("LISTEN notifier", timeout=STILL_LISTENING)  # once more changes nothing
                 await shift.wait(STILL_LISTENING, gone)
             connection.remove_termination_listener(tell)
-            await connection.remove_listener("notifier", shift.wake)
+            await connection.remove_listener("notifier", hear)
         except BaseException:
             with suppress(asyncpg.InterfaceError):  # it is gone already
                 connection.terminate()

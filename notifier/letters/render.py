@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -85,6 +85,16 @@ class Rendered:
             time=time.replace("\u202f", "\u00a0"),  # many mail fonts lack the narrow one
             zone=get_timezone_name(local, locale=self.locale),
         )
+
+
+def prepare() -> None:
+    """Compile the templates, read the wording and the names of months: before the first letter has to wait for it."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
+    for language in catalogues():
+        for write in (format_date, format_time):
+            write(datetime.now(UTC), "long", locale=language)
 
 
 def render(telling: Telling, locale: str, since: int | None, public_url: str, marks: Marks) -> Rendered:
