@@ -24,10 +24,10 @@ _INTENTS = """
     SELECT i.person_id, i.attempt, i.address, i.sha256, i.at,
            array_agg(o.kind::text) FILTER (WHERE o.kind IS NOT NULL) AS kinds,
            array_agg(o.reply) FILTER (WHERE o.kind IS NOT NULL) AS replies
-    FROM intent i
+    FROM attempt i
     LEFT JOIN outcome o USING (lane, person_id, campaign_id, channel, attempt)
     WHERE i.campaign_id = $1 AND i.channel = 'email'
-    GROUP BY i.lane, i.person_id, i.campaign_id, i.channel, i.attempt
+    GROUP BY i.lane, i.person_id, i.campaign_id, i.channel, i.attempt, i.address, i.sha256, i.at
 """
 _FROZEN = """
     SELECT p.person_id, p.email FROM notice n JOIN person p USING (lane, person_id)
@@ -78,7 +78,7 @@ def _check_copy(row: Any, got: Got) -> None:
 
 def _check_attempt(row: Any, arrived: bool) -> None:
     kinds = row["kinds"] or []
-    assert kinds, "an intent without an outcome"
+    assert kinds, "a letter still under way"
     for reply in row["replies"]:
         assert set(_ADDRESS.findall(reply)) <= {row["address"]}, "a reply that was credited to another person"
     if arrived:

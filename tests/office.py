@@ -83,6 +83,22 @@ class Office:
         async with self.db.connection() as connection:
             return [tuple(row) for row in await connection.fetch(sql)]
 
+    async def die_before_recording(self) -> None:
+        """As if the worker had died before it recorded what came of the letters that it sent."""
+        await self.db.execute("""
+            INSERT INTO under_way
+            SELECT o.campaign_id, o.channel, s.slice, min(o.tried_at), s.cursor_lane, s.cursor_person,
+                   array_agg(o.lane), array_agg(o.person_id), array_agg(o.attempt), array_agg(o.address),
+                   array_agg(o.sha256), array_agg(o.sheet), array_agg(coalesce(o.purpose, 'notice'))
+            FROM outcome o
+            JOIN slice s ON s.campaign_id = o.campaign_id AND s.channel = o.channel
+                AND (o.lane, o.person_id) > (s.from_lane, s.from_person)
+                AND (o.lane, o.person_id) <= (s.to_lane, s.to_person)
+            WHERE o.tried_at IS NOT NULL
+            GROUP BY o.campaign_id, o.channel, s.slice, s.cursor_lane, s.cursor_person;
+            DELETE FROM outcome; DELETE FROM progress; DELETE FROM retry
+        """)
+
     async def outcomes(self) -> list[tuple[Any, ...]]:
         """Person, channel, attempt and kind of every outcome, in order."""
         return await self.rows(

@@ -1,1 +1,1 @@
-"""Nobody lost, doubles known: leased slices, an intent before every try, an outcome after it, and retries."""
+"""Nobody lost, doubles known: leased slices, a record before every try, an outcome after it, and retries."""

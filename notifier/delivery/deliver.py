@@ -1,11 +1,12 @@
-"""Deliver one slice: intent → send → outcome, batch after batch.
+"""Deliver one slice: under way → send → outcome, batch after batch.
 
 The crash between each two statements, and what the next holder of the slice finds:
 
 * after the lease: nothing was tried; it starts at the same cursor.
-* after the intents: intents without outcomes; each becomes ``unknown`` and is sent again with the same Message-ID.
+* after the row that says what is under way: each of its letters becomes ``unknown``, and is sent again with the same
+  Message-ID.
 * after the send: the same, and the second copy is flagged by the ``unknown`` before it.
-* after the outcomes: the cursor moved in the same transaction; it goes on behind it.
+* after the outcomes: the cursor moved and that row went in the same transaction; it goes on behind it.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.pace import Shares, asked_to_slow
 from notifier.delivery.relays import REST, Refusing, elsewhere, without
 from notifier.delivery.retry import after_unknown
-from notifier.delivery.settle import SLOTS, Settlement, Tried, lock_onward, record, settle
+from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import limits_of, slow_down, take
 from notifier.keys import Keys
 from notifier.letters.gather import gather
@@ -194,7 +195,7 @@ class Delivery:
         return self.channels[channel].batch or self.settings.batch_size
 
     async def _try(self, hand: Hand, batch: Sequence[Row]) -> tuple[bool, datetime | None]:
-        """As much of a batch as may go: intents, letters out, outcomes.
+        """As much of a batch as may go: under way, out, outcomes.
 
         Returns whether to go on (else the campaign no longer sends, or the lease is lost), and until when to wait
         before.
@@ -232,15 +233,17 @@ class Delivery:
         granted: Mapping[str, int],
     ) -> bool:
         tried, rows, letters = _write(hand, batch, gone)
-        if not await self._intend(hand.slice, letters):
+        now, sheets = self.clock.now(), await self._sheets.numbers(letters)
+        if letters and not await self._set_out(hand, letters, sheets, now):
             return False
-        sents = await self._send(hand.slice, hand.open, letters, Permit(granted))
+        sents = await self._send(hand.slice, hand.open, letters, Permit(granted)) if letters else []
         tried += [
             Tried(
                 row.lane, row.person_id, row.attempt, row.failures,
                 sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since, row.purpose,
+                Made(now, sheet, letter.address, letter.sha256),
             )
-            for row, sent in zip(rows, sents, strict=True)
+            for row, letter, sheet, sent in zip(rows, letters, sheets, sents, strict=True)
         ]  # fmt: skip
         if hand.limits is not None and (slower := _too_fast(hand, sents)):
             await slow_down(self.db, hand.limits, slower, self.clock.now())
@@ -254,27 +257,17 @@ class Delivery:
         where = {"site": site.site, "channel": channel, "endpoint": endpoint}
         return await self.db.value("delivery.gone", **where) if endpoint else None
 
-    async def _intend(self, slice_: Slice, letters: Sequence[Letter]) -> bool:
-        """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours.
-
-        Whoever takes the slice over waits for this, or comes before it: no intent is left behind its back.
-        """
-        now = self.clock.now()
-        sheets = await self._sheets.numbers(letters)
-        async with self.db.transaction() as tx:
-            if await tx.value("delivery.hold", **slice_.key, epoch=slice_.epoch) not in SENDING:
-                return False
-            await tx.copy(
-                "intent",
-                ("lane", "person_id", "campaign_id", "channel", "attempt", "epoch", "at", "address", "sha256", "sheet",
-                 "purpose"),
-                [
-                    (one.lane, one.person_id, slice_.campaign_id, slice_.channel, one.attempt, slice_.epoch,
-                     now, one.address, one.sha256, sheet, one.sheet.purpose)
-                    for one, sheet in zip(letters, sheets, strict=True)
-                ],
-            )  # fmt: skip
-        return True
+    async def _set_out(self, hand: Hand, letters: Sequence[Letter], sheets: Sequence[int], now: datetime) -> bool:
+        """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours."""
+        lane, person_id = hand.cursor
+        found = await self.db.value(
+            "delivery.set_out",
+            **hand.slice.key, epoch=hand.slice.epoch, now=now, cursor_lane=lane, cursor_person=person_id,
+            lanes=[one.lane for one in letters], people=[one.person_id for one in letters],
+            attempts=[one.attempt for one in letters], addresses=[one.address for one in letters],
+            digests=[one.sha256 for one in letters], sheets=sheets, purposes=[one.sheet.purpose for one in letters],
+        )  # fmt: skip
+        return found is not None
 
     async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
         """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
@@ -314,7 +307,7 @@ class Delivery:
         async with self.db.transaction() as tx:
             await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
             state = await tx.value(
-                "delivery.move_cursor",
+                "delivery.come_back",
                 **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id, until=until,
             )  # fmt: skip
             slot, held = slice_.slice % SLOTS, state is not None

@@ -31,7 +31,7 @@ async def _look(db: Db, slice_: Slice, permit: Permit) -> None:
     while not permit.withdrawn:
         await asyncio.sleep(LOOK)
         try:
-            state = await db.value("delivery.hold", **slice_.key, epoch=slice_.epoch)
+            state = await db.value("delivery.state", **slice_.key, epoch=slice_.epoch)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             continue  # a batch does not stop for a database that is away: its outcomes wait for it
         if state not in SENDING:

@@ -60,17 +60,17 @@ async def claim(
 
 
 async def recover(db: Db, slice_: Slice, unknown_after: float | None, now: datetime) -> Slice:
-    """Settle what the slice's dead holder left: an intent without an outcome becomes ``unknown``, to be sent again.
+    """Settle what the slice's dead holder left under way: it becomes ``unknown``, to be sent again.
 
-    ``unknown_after``: seconds until then; None: when somebody says so. Returns the slice with its cursor past every
-    notice that has an intent, so that none of those is fresh any more.
+    ``unknown_after``: seconds until then; None: when somebody says so. Returns the slice with its cursor past all that
+    was under way, so that none of it is fresh any more.
     """
     due_at = None if unknown_after is None else now + timedelta(seconds=unknown_after)
     async with db.transaction() as tx:
-        await tx.run("delivery.recover", **slice_.stretch, now=now, due_at=due_at)
-        moved = await tx.first(
-            dict, "delivery.skip_intended", **slice_.stretch, slice=slice_.slice, epoch=slice_.epoch, now=now
-        )
+        past = await tx.first(dict, "delivery.recover", **slice_.key, now=now, due_at=due_at)
+        moved = past and await tx.first(
+            dict, "delivery.skip_recovered", **slice_.key, epoch=slice_.epoch, now=now, **past
+        )  # fmt: skip
     return replace(slice_, **moved) if moved else slice_
 
 
@@ -84,7 +84,7 @@ async def give_back(db: Db, slice_: Slice, due: datetime | None, fresh: datetime
         # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
         if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
             return
-        # Somebody may have been erased between the reading of their address and the writing of the intent.
+        # Somebody may have been erased between the reading of their address and the writing of the outcome.
         await tx.run("delivery.forget_erased", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due, fresh=fresh)
         if due is None and fresh is None:

@@ -24,11 +24,20 @@ SUPPRESS: dict[str, timedelta | None] = {
 }
 
 
+class Made(NamedTuple):
+    """What was tried: when a byte might first leave, filled into what, where to, the SHA-256 of the exact message."""
+
+    tried_at: datetime
+    sheet: int
+    address: str
+    sha256: bytes
+
+
 class Tried(NamedTuple):
     """One try of one notice and what was observed.
 
     ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
-    ``purpose``: whether it only reminded of what was told.
+    ``purpose``: whether it only reminded of what was told. ``made``: what was tried, for whoever did; else None.
     """
 
     lane: int
@@ -42,6 +51,7 @@ class Tried(NamedTuple):
     asked: float | None = None
     since: datetime | None = None
     purpose: str = "notice"
+    made: Made | None = None
 
 
 class OutcomeKey(NamedTuple):
@@ -106,10 +116,10 @@ async def record(
 
     The queue of this channel moves only while the lease is ``held``: else it is the next holder's. ``queued``: these
     people may stand in it. ``new``: nobody else is thought to have told of any of these outcomes; raises
-    UniqueViolationError when somebody has.
+    UniqueViolationError when somebody has. Without the lease it is also the next holder who says what was tried.
     """
     where = {"campaign_id": campaign_id, "channel": channel}
-    news = rows.outcomes
+    news = rows.outcomes if held else [one._replace(made=None) for one in rows.outcomes]
     if new:
         await copy_outcomes(tx, campaign_id, channel, news, now)
     else:
@@ -163,23 +173,43 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         classes=[t.class_ for t in tried],
         replies=[_kept(t.reply) for t in tried],
         vias=[t.via for t in tried],
+        tries=[t.made and t.made.tried_at for t in tried],
+        sheets=[t.made and t.made.sheet for t in tried],
+        addresses=[t.made and t.made.address for t in tried],
+        digests=[t.made and t.made.sha256 for t in tried],
+        purposes=[_purpose(t) for t in tried],
     )
     by_key = {OutcomeKey(t.lane, t.person_id, t.attempt, t.kind): t for t in tried}
     return [by_key[key] for key in known]
 
 
 async def copy_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[Tried], now: datetime) -> None:
-    """Append outcomes that nobody has told of yet: half the work of :func:`add_outcomes`, two thirds of its WAL.
+    """Append outcomes that nobody has told of yet: half the work of :func:`add_outcomes`.
 
     In key order, as there: two who report the same wait for each other instead of locking each other out. Raises
     UniqueViolationError when one of them is known.
     """
     rows = [
-        (t.lane, t.person_id, campaign_id, channel, t.attempt, t.kind, now, t.class_, _kept(t.reply), t.via)
-        for t in sorted(tried, key=lambda t: (t.lane, t.person_id.bytes))
-    ]
-    columns = "lane", "person_id", "campaign_id", "channel", "attempt", "kind", "at", "class", "reply", "via"
+        (t.lane, t.person_id, campaign_id, channel, t.attempt, t.kind, now, t.class_, _kept(t.reply), t.via,
+         *(t.made or _NOT_MADE), _purpose(t))
+        for t in sorted(tried, key=_by_key)
+    ]  # fmt: skip
+    columns = (
+        "lane", "person_id", "campaign_id", "channel", "attempt", "kind", "at", "class", "reply", "via",
+        "tried_at", "sheet", "address", "sha256", "purpose",
+    )  # fmt: skip
     await tx.copy("outcome", columns, rows)
+
+
+_NOT_MADE = (None, None, None, None)
+
+
+def _purpose(tried: Tried) -> str | None:
+    return None if tried.made is None or tried.purpose == "notice" else tried.purpose
+
+
+def _by_key(tried: Tried) -> tuple[int, bytes]:
+    return tried.lane, tried.person_id.bytes
 
 
 def _kept(reply: str) -> str:

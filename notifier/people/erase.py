@@ -31,8 +31,7 @@ async def erase_person(db: Db, keys: Keys, site: str, external_id: str, now: dat
 
 
 _TRACES = (
-    "people.erase_addresses",
-    "people.erase_replies",
+    "people.erase_outcomes",
     "people.erase_activity",
     "people.erase_evidence",
     "people.erase_acts",

@@ -1,14 +1,14 @@
 """Record that a notice was shown to the signed-in person: it tells whom neither mail nor message reached.
 
-The rows it leaves are those of any other attempt: the intent with the SHA-256 of the exact words and the sheet that
-they were written from, and the outcome ``shown`` (E3). The channel is one of its own: no plan has it and nothing sends
+The row it leaves is that of any other attempt: the outcome ``shown`` (E3), with the SHA-256 of the exact words and the
+sheet that they were written from. The channel is one of its own: no plan has it and nothing sends
 by it.
 """
 
 from datetime import datetime
 
 from notifier.db import Db
-from notifier.delivery.settle import SLOTS, Tried, add_outcomes, count
+from notifier.delivery.settle import SLOTS, Made, Tried, add_outcomes, count
 from notifier.errors import Conflict, Undeliverable
 from notifier.letters.letter import Letter, Recipient
 from notifier.letters.rebuild import Sheets
@@ -40,12 +40,10 @@ async def record_shown(db: Db, one: Pending, letter: Letter, now: datetime) -> b
     """
     if (why := may_be_shown(one.standing)) is not None:
         raise Conflict(f"nothing was recorded: this person is not to be shown {one.policy} {one.label!r} ({why})")
-    where = {"campaign_id": one.campaign_id, "channel": CHANNEL}
     async with db.transaction() as tx:
         (sheet,) = await Sheets(tx).numbers([letter])
-        key = {"lane": one.lane, "person_id": one.person_id}
-        await tx.run("presenting.intend_shown", **where, **key, sha256=letter.sha256, sheet=sheet, now=now)
-        tried = [Tried(one.lane, one.person_id, 1, 0, "shown", via="site")]
+        made = Made(now, sheet, "", letter.sha256)
+        tried = [Tried(one.lane, one.person_id, 1, 0, "shown", via="site", made=made)]
         news = await add_outcomes(tx, one.campaign_id, CHANNEL, tried, now)
         if news:
             await count(tx, one.campaign_id, CHANNEL, one.lane % SLOTS, news)

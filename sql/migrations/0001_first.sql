@@ -483,22 +483,27 @@ CREATE INDEX slice_remind ON slice (remind_at) WHERE remind_at IS NOT NULL;
 CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX slice_second ON slice (second_at) WHERE second_at IS NOT NULL;
 
--- We are about to try. Written and committed before a byte leaves.
-CREATE TABLE intent (
-    lane        smallint NOT NULL,
-    person_id   uuid NOT NULL,
-    campaign_id integer NOT NULL,
+-- The letters of a slice that are about to leave, or are out: written and committed before a byte leaves, gone when what
+-- came of them is an outcome of each. A row per batch; the arrays are equally long (docs/decisions/0007-a-batch-is-one-row.md).
+CREATE TABLE under_way (
+    campaign_id integer NOT NULL REFERENCES campaign,
     channel     text NOT NULL,
-    attempt     smallint NOT NULL,
-    epoch       integer NOT NULL,
+    slice       integer NOT NULL,
     at          timestamptz NOT NULL,
-    address     text,                           -- where to; removed when the person is erased
-    sha256      bytea NOT NULL,                 -- of the exact message, without signatures
-    sheet       integer,                        -- what it was filled into
-    purpose     text NOT NULL DEFAULT 'notice' CHECK (purpose = 'notice' OR purpose ~ '^(reminder|nudge)-[0-9]{1,3}$'),   -- see remind.py
-    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
+    cursor_lane smallint NOT NULL,              -- where the slice's cursor is to stand then
+    cursor_person uuid NOT NULL,
+    lanes       smallint[] NOT NULL,
+    people      uuid[] NOT NULL,
+    attempts    smallint[] NOT NULL,
+    addresses   text[] NOT NULL,
+    digests     bytea[] NOT NULL,
+    sheets      integer[] NOT NULL,
+    purposes    text[] NOT NULL,
+    PRIMARY KEY (campaign_id, channel, slice)
 );
-CREATE INDEX intent_reminds ON intent (campaign_id) WHERE purpose <> 'notice';
+-- It lives for a second: to compress it takes longer than to write it.
+ALTER TABLE under_way ALTER COLUMN people SET STORAGE EXTERNAL, ALTER COLUMN addresses SET STORAGE EXTERNAL,
+    ALTER COLUMN digests SET STORAGE EXTERNAL;
 
 -- What the letters of one campaign, channel, locale and time zone share: with it any of them can be written again,
 -- whatever became of templates and time zones. A few dozen rows per campaign.
@@ -519,7 +524,8 @@ CREATE TYPE outcome_kind AS ENUM (
     'refused', 'bounced', 'expired', 'complained', 'withheld'
 );
 
--- What became known of an attempt. One row per attempt and kind: the same news twice is one row. Never updated.
+-- What became known of an attempt. One row per attempt and kind: the same news twice is one row. Never updated. The
+-- outcome that the sender itself recorded also says what was tried.
 CREATE TABLE outcome (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,
@@ -531,8 +537,31 @@ CREATE TABLE outcome (
     class       text,                           -- bad_address, greylisted, … (docs/delivery.md); NULL when accepted
     reply       text NOT NULL DEFAULT '',       -- what the other side said, raw
     via         text NOT NULL DEFAULT '',       -- the relay or the reporter that said it
-    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt, kind)
+    tried_at    timestamptz,                    -- when a byte might leave; NULL: somebody else's news, or nothing was tried
+    sheet       integer,                        -- what the letter was filled into
+    address     text,                           -- where to; removed when the person is erased
+    sha256      bytea,                          -- of the exact message, without signatures
+    purpose     text CHECK (purpose ~ '^(reminder|nudge)-[0-9]{1,3}$'),   -- see remind.py; NULL: the notice itself
+    PRIMARY KEY (lane, person_id, campaign_id, channel, attempt, kind),
+    CHECK ((tried_at IS NULL) = (sha256 IS NULL))
 );
+CREATE INDEX outcome_reminds ON outcome (campaign_id) WHERE purpose IS NOT NULL;
+
+-- What was tried, an attempt a row.
+CREATE VIEW intent AS
+SELECT lane, person_id, campaign_id, channel, attempt, tried_at AS at, address, sha256, sheet,
+       coalesce(purpose, 'notice') AS purpose
+FROM outcome
+WHERE tried_at IS NOT NULL;
+
+-- The same with what is out right now. For questions about few people: every batch under way is unfolded.
+CREATE VIEW attempt AS
+SELECT lane, person_id, campaign_id, channel, attempt, at, address, sha256, sheet, purpose FROM intent
+UNION ALL
+SELECT u.lane, u.person_id, w.campaign_id, w.channel, u.attempt, w.at, u.address, u.sha256, u.sheet, u.purpose
+FROM under_way w
+CROSS JOIN unnest(w.lanes, w.people, w.attempts, w.addresses, w.digests, w.sheets, w.purposes)
+     AS u (lane, person_id, attempt, address, sha256, sheet, purpose);
 
 -- Notices to try again: a few percent. Owned by whoever leases the slice that their key lies in.
 CREATE TABLE retry (
@@ -545,7 +574,7 @@ CREATE TABLE retry (
     due_at      timestamptz,                    -- NULL: when somebody says so (a site that holds what is of unknown fate)
     unsure      boolean NOT NULL DEFAULT false, -- the fate of the last attempt is unknown: a report may answer it
     since       smallint NOT NULL DEFAULT 1,    -- the first attempt of this round: what came of earlier ones is known
-    purpose     text NOT NULL DEFAULT 'notice', -- as of the intent that follows
+    purpose     text NOT NULL DEFAULT 'notice', -- of the attempt that follows
     PRIMARY KEY (lane, person_id, campaign_id, channel)
 );
 

@@ -55,7 +55,7 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     SELECT i.at, 3, CASE split_part(i.purpose, '-', 1) WHEN 'reminder' THEN 'reminded' WHEN 'nudge' THEN 'nudged' ELSE 'tried'
            END, c.version_id, i.campaign_id, i.channel, i.attempt,
            jsonb_build_object('address', i.address, 'sha256', encode(i.sha256, 'hex'))
-    FROM intent i
+    FROM attempt i
     JOIN campaign c ON c.campaign_id = i.campaign_id
     WHERE i.lane = :lane AND i.person_id = :person_id
     UNION ALL
@@ -349,7 +349,7 @@ WHERE s.status = 'pending' AND EXISTS (
 )
 UNION ALL
 SELECT 'reminders', split_part(purpose, '-', 1), count(DISTINCT (lane, person_id, purpose)), NULL
-FROM intent WHERE campaign_id = :campaign_id AND purpose <> 'notice'
+FROM outcome WHERE campaign_id = :campaign_id AND purpose IS NOT NULL
 GROUP BY 2
 UNION ALL
 SELECT 'failure', coalesce(class, 'unknown'), count(*), NULL

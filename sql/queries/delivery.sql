@@ -1,4 +1,4 @@
--- Delivery: leases, intents, outcomes, retries. Keys (lane, person_id) are walked in order.
+-- Delivery: leases, what is under way, outcomes, retries. Keys (lane, person_id) are walked in order.
 
 -- name: claim
 -- lanes: none
@@ -27,70 +27,77 @@ WHERE s.campaign_id = w.campaign_id AND s.channel = w.channel AND s.slice = w.sl
 RETURNING s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_lane, s.to_person,
           s.cursor_lane, s.cursor_person, s.epoch, w.state, w.amended_by, w.taken_over
 
+-- name: set_out
+-- lanes: none
+-- Write down what is about to be tried, while the slice is ours and its campaign sends; no row: one of the two is over.
+-- Whoever takes the slice over waits for this, or comes before it.
+INSERT INTO under_way (campaign_id, channel, slice, at, cursor_lane, cursor_person,
+                       lanes, people, attempts, addresses, digests, sheets, purposes)
+SELECT s.campaign_id, s.channel, s.slice, :now, :cursor_lane, :cursor_person,
+       :lanes, :people, :attempts, :addresses, :digests, :sheets, :purposes
+FROM slice s
+JOIN steered c USING (campaign_id)
+WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+  AND c.state IN ('sending', 'done')
+FOR SHARE OF s
+RETURNING slice
+
 -- name: recover
 -- lanes: all
--- Intents without an outcome become unknown, and are queued to be sent again.
+-- What a slice's last holder left under way becomes unknown, and is queued to be sent again unless it is known by now what
+-- came of it. Answers where the cursor is to stand; no row: nothing was under way.
 WITH lost AS (
-    SELECT i.lane, i.person_id, i.attempt, i.purpose
-    FROM intent i
-    WHERE i.campaign_id = :campaign_id AND i.channel = :channel
-      AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
-      AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
-      AND NOT EXISTS (
-          SELECT FROM outcome o
-          WHERE o.lane = i.lane AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id
-            AND o.channel = i.channel AND o.attempt = i.attempt
-      )
-), said AS (
-    INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply)
-    SELECT lane, person_id, :campaign_id, :channel, attempt, 'unknown', :now, 'unknown',
-           'the worker stopped before it recorded what came of this'
+    DELETE FROM under_way WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice RETURNING *
+), each AS MATERIALIZED (
+    SELECT u.*, lost.at, EXISTS (
+        SELECT FROM outcome o
+        WHERE o.lane = u.lane AND o.person_id = u.person_id AND o.campaign_id = :campaign_id
+          AND o.channel = :channel AND o.attempt = u.attempt AND o.kind NOT IN ('deferred', 'unknown')
+    ) AS told_of
     FROM lost
-    ORDER BY lane, person_id   -- the last holder may be saying the same right now, in this order
-    ON CONFLICT DO NOTHING
-    RETURNING person_id
+    CROSS JOIN unnest(lost.lanes, lost.people, lost.attempts, lost.addresses, lost.digests, lost.sheets, lost.purposes)
+         AS u (lane, person_id, attempt, address, sha256, sheet, purpose)
+), said AS (    -- its last holder may be saying the same right now, in this order, without what was tried
+    INSERT INTO outcome AS known (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply,
+                                  tried_at, sheet, address, sha256, purpose)
+    SELECT lane, person_id, :campaign_id, :channel, attempt, 'unknown', :now, 'unknown',
+           'the worker stopped before it recorded what came of this', at, sheet, address, sha256, nullif(purpose, 'notice')
+    FROM each
+    ORDER BY lane, person_id
+    ON CONFLICT (lane, person_id, campaign_id, channel, attempt, kind)
+    DO UPDATE SET tried_at = excluded.tried_at, sheet = excluded.sheet, address = excluded.address,
+        sha256 = excluded.sha256, purpose = excluded.purpose
+    WHERE known.tried_at IS NULL
+    RETURNING xmax = 0 AS news
 ), counted AS (
     INSERT INTO progress (campaign_id, channel, kind, class, slot, count)
-    SELECT :campaign_id, :channel, 'unknown', 'unknown', 0, count(*) FROM said HAVING count(*) > 0
+    SELECT :campaign_id, :channel, 'unknown', 'unknown', 0, count(*) FROM said WHERE news HAVING count(*) > 0
     ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + excluded.count
+), queued AS (
+    INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, since, failures, due_at, unsure, purpose)
+    SELECT lane, person_id, :campaign_id, :channel, attempt + 1, CASE purpose WHEN 'notice' THEN 1 ELSE attempt END, 0,
+           :due_at::timestamptz, true, purpose
+    FROM each
+    WHERE NOT told_of
+    ON CONFLICT (lane, person_id, campaign_id, channel)
+    DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at, unsure = true
 )
-INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, since, failures, due_at, unsure, purpose)
-SELECT lane, person_id, :campaign_id, :channel, attempt + 1, CASE purpose WHEN 'notice' THEN 1 ELSE attempt END, 0,
-       :due_at::timestamptz, true, purpose
-FROM lost
-ON CONFLICT (lane, person_id, campaign_id, channel)
-DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at, unsure = true
+SELECT cursor_lane, cursor_person FROM lost
 
--- name: skip_intended
+-- name: skip_recovered
 -- lanes: all
--- Move the cursor past the last planned notice that has an intent. Who got no letter on the way there, as they left or
--- none could be written, was perhaps not settled: they are queued.
-WITH last AS (
-    SELECT i.lane, i.person_id, s.cursor_lane, s.cursor_person
-    FROM slice s
-    JOIN intent i ON i.campaign_id = s.campaign_id AND i.channel = s.channel
-    JOIN notice n ON n.lane = i.lane AND n.person_id = i.person_id AND n.campaign_id = i.campaign_id
-    JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND i.channel = ANY (p.channels) AND NOT p.late
-    WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
-      AND i.campaign_id = :campaign_id AND i.channel = :channel
-      AND (i.lane, i.person_id) > (:from_lane::smallint, :from_person::uuid)
-      AND (i.lane, i.person_id) > (s.cursor_lane, s.cursor_person)
-      AND (i.lane, i.person_id) <= (:to_lane::smallint, :to_person::uuid)
-    ORDER BY i.lane DESC, i.person_id DESC
-    LIMIT 1
-), passed AS (
+-- Move the cursor past what was recovered. Who got no letter on the way there, as they left or none could be written, was
+-- not settled: they are queued.
+WITH passed AS (
     INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
     SELECT n.lane, n.person_id, n.campaign_id, :channel, 1, 0, :now
-    FROM last
+    FROM slice s
     JOIN notice n ON n.campaign_id = :campaign_id
-        AND (n.lane, n.person_id) > (last.cursor_lane, last.cursor_person)
-        AND (n.lane, n.person_id) < (last.lane, last.person_id)
+        AND (n.lane, n.person_id) > (s.cursor_lane, s.cursor_person)
+        AND (n.lane, n.person_id) <= (:cursor_lane::smallint, :cursor_person::uuid)
     JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND :channel = ANY (p.channels) AND NOT p.late
-    WHERE n.reason = 'in_scope'
-      AND NOT EXISTS (
-          SELECT FROM intent i
-          WHERE i.lane = n.lane AND i.person_id = n.person_id AND i.campaign_id = n.campaign_id AND i.channel = :channel
-      )
+    WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+      AND n.reason = 'in_scope'
       AND NOT EXISTS (
           SELECT FROM outcome o
           WHERE o.lane = n.lane AND o.person_id = n.person_id AND o.campaign_id = n.campaign_id
@@ -98,9 +105,9 @@ WITH last AS (
       )
     ON CONFLICT DO NOTHING
 )
-UPDATE slice s SET cursor_lane = last.lane, cursor_person = last.person_id
-FROM last
+UPDATE slice s SET cursor_lane = :cursor_lane, cursor_person = :cursor_person
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+  AND (s.cursor_lane, s.cursor_person) < (:cursor_lane::smallint, :cursor_person::uuid)
 RETURNING s.cursor_lane, s.cursor_person
 
 -- name: lock
@@ -134,7 +141,7 @@ WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice
 
 -- name: forget_erased
 -- lanes: all
--- Remove the addresses of erased people from the intents of a stretch, and what mail servers said of them. Erased people
+-- Remove the addresses of erased people from the attempts of a stretch, and what mail servers said of them. Erased people
 -- are found by an index of their own: else every attempt of the stretch is compared with its person.
 WITH erased AS MATERIALIZED (
     SELECT lane, person_id
@@ -142,16 +149,11 @@ WITH erased AS MATERIALIZED (
     WHERE status = 'erased'
       AND (lane, person_id) > (:from_lane::smallint, :from_person::uuid)
       AND (lane, person_id) <= (:to_lane::smallint, :to_person::uuid)
-), said AS (
-    UPDATE outcome o SET reply = ''
-    FROM erased e
-    WHERE o.lane = e.lane AND o.person_id = e.person_id AND o.campaign_id = :campaign_id AND o.channel = :channel
-      AND o.reply <> ''
 )
-UPDATE intent i SET address = NULL
+UPDATE outcome o SET reply = '', address = NULL
 FROM erased e
-WHERE i.lane = e.lane AND i.person_id = e.person_id AND i.campaign_id = :campaign_id AND i.channel = :channel
-  AND i.address IS NOT NULL
+WHERE o.lane = e.lane AND o.person_id = e.person_id AND o.campaign_id = :campaign_id AND o.channel = :channel
+  AND (o.reply <> '' OR o.address IS NOT NULL)
 
 -- name: fresh
 -- lanes: all
@@ -220,26 +222,30 @@ WHERE r.campaign_id = :campaign_id AND r.channel = :channel
         AND o.kind NOT IN ('deferred', 'unknown')
   )
 
--- name: move_cursor
+-- name: come_back
 -- lanes: none
--- Move a slice's cursor and renew its lease, while it is still ours. Answers the campaign's state as a
--- worker is to take it; no row: lost.
-UPDATE slice s
-SET cursor_lane = :cursor_lane, cursor_person = :cursor_person, leased_until = :until
-FROM steered c
-WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
-  AND c.campaign_id = s.campaign_id
-RETURNING c.state
+-- What was under way is about to be recorded: move the slice's cursor and renew its lease, while it is still ours. Answers
+-- the campaign's state as a worker is to take it; no row: it is lost, and what is under way is left to whoever has it.
+WITH moved AS (
+    UPDATE slice s
+    SET cursor_lane = :cursor_lane, cursor_person = :cursor_person, leased_until = :until
+    FROM steered c
+    WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+      AND c.campaign_id = s.campaign_id
+    RETURNING c.state, s.campaign_id, s.channel, s.slice
+), back AS (
+    DELETE FROM under_way w USING moved m
+    WHERE w.campaign_id = m.campaign_id AND w.channel = m.channel AND w.slice = m.slice
+)
+SELECT state FROM moved
 
--- name: hold
+-- name: state
 -- lanes: none
--- Keep a slice from being taken over until this transaction ends. Answers the campaign's state as a worker is to take it;
--- no row: it is lost.
+-- The state of a slice's campaign, as a worker is to take it; no row: the slice is lost.
 SELECT c.state
 FROM slice s
 JOIN steered c USING (campaign_id)
 WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
-FOR SHARE OF s
 
 -- name: gone
 -- lanes: none
@@ -254,16 +260,27 @@ ON CONFLICT DO NOTHING
 
 -- name: add_outcomes
 -- lanes: all
--- Append what became known. The same news twice is one row; only what was news is returned. In key order, so that two who
--- report the same wait for each other instead of locking each other out.
-INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via)
-SELECT lane, person_id, :campaign_id, :channel, attempt, kind::outcome_kind, :now, class, reply, via
-FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::text[],
-            :classes::text[], :replies::text[], :vias::text[])
-     AS o (lane, person_id, attempt, kind, class, reply, via)
-ORDER BY lane, person_id, attempt, kind
-ON CONFLICT DO NOTHING
-RETURNING lane, person_id, attempt, kind::text
+-- Append what became known. The same news twice is one row; only what was news is returned. Whose news came before our
+-- own record of the same gets what was tried added. In key order, so that two who report the same wait for each other
+-- instead of locking each other out.
+WITH written AS (
+    INSERT INTO outcome AS known (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via,
+                                  tried_at, sheet, address, sha256, purpose)
+    SELECT DISTINCT ON (lane, person_id, attempt, kind)
+           lane, person_id, :campaign_id, :channel, attempt, kind::outcome_kind, :now, class, reply, via,
+           tried_at, sheet, address, sha256, purpose
+    FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::text[],
+                :classes::text[], :replies::text[], :vias::text[],
+                :tries::timestamptz[], :sheets::integer[], :addresses::text[], :digests::bytea[], :purposes::text[])
+         AS o (lane, person_id, attempt, kind, class, reply, via, tried_at, sheet, address, sha256, purpose)
+    ORDER BY lane, person_id, attempt, kind, tried_at
+    ON CONFLICT (lane, person_id, campaign_id, channel, attempt, kind)
+    DO UPDATE SET tried_at = excluded.tried_at, sheet = excluded.sheet, address = excluded.address,
+        sha256 = excluded.sha256, purpose = excluded.purpose
+    WHERE known.tried_at IS NULL AND excluded.tried_at IS NOT NULL
+    RETURNING lane, person_id, attempt, kind::text, xmax = 0 AS news
+)
+SELECT lane, person_id, attempt, kind FROM written WHERE news
 
 -- name: add_progress
 -- lanes: none
@@ -306,12 +323,7 @@ WITH next AS (
     CROSS JOIN LATERAL (
         SELECT c.channel
         FROM unnest(p.fallback) WITH ORDINALITY AS c (channel, place)
-        WHERE NOT EXISTS (
-            SELECT FROM intent i
-            WHERE i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_id = :campaign_id
-              AND i.channel = c.channel
-        )
-          AND NOT EXISTS (    -- a letter that could not be written has an outcome and no intent
+        WHERE NOT EXISTS (      -- what is under way by it stands in the queue as well
             SELECT FROM outcome o
             WHERE o.lane = f.lane AND o.person_id = f.person_id AND o.campaign_id = :campaign_id
               AND o.channel = c.channel
@@ -352,7 +364,7 @@ WITH added AS (
     SELECT DISTINCT ON (p.site, p.email_mac) p.site, p.email_mac, s.reason, :now, coalesce(s.until, 'infinity')
     FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :reasons::text[], :untils::timestamptz[])
          AS s (lane, person_id, attempt, reason, until)
-    JOIN intent i ON i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = :campaign_id
+    JOIN attempt i ON i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = :campaign_id
         AND i.channel = 'email' AND i.attempt = s.attempt
     JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id AND p.email = i.address
     WHERE p.email_mac IS NOT NULL

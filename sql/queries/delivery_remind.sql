@@ -19,9 +19,6 @@ CROSS JOIN LATERAL (
     ) by_it
     WHERE k.channel <> 'inbox'
       AND (by_it.told OR k.channel = ANY (s.fallback) AND NOT EXISTS (
-          SELECT FROM intent i
-          WHERE i.lane = s.lane AND i.person_id = s.person_id AND i.campaign_id = c.campaign_id AND i.channel = k.channel
-      ) AND NOT EXISTS (    -- a letter that could not be written has an outcome and no intent
           SELECT FROM outcome o
           WHERE o.lane = s.lane AND o.person_id = s.person_id AND o.campaign_id = c.campaign_id AND o.channel = k.channel
       ))

@@ -34,10 +34,6 @@ CROSS JOIN LATERAL (
     SELECT f.channel
     FROM unnest(p.fallback) WITH ORDINALITY AS f (channel, place)
     WHERE NOT EXISTS (
-        SELECT FROM intent i
-        WHERE i.lane = n.lane AND i.person_id = n.person_id AND i.campaign_id = :campaign_id AND i.channel = f.channel
-    )
-      AND NOT EXISTS (    -- a letter that could not be written has an outcome and no intent
         SELECT FROM outcome o
         WHERE o.lane = n.lane AND o.person_id = n.person_id AND o.campaign_id = :campaign_id AND o.channel = f.channel
     )

@@ -12,7 +12,7 @@ RETURNING sheet
 -- lanes: one
 -- One attempt to reach a person, the last of those that fit, with the sheet that its letter was filled into.
 SELECT i.channel, i.attempt, i.at, i.address, i.sha256, s.locale, s.time_zone, s.content
-FROM intent i
+FROM attempt i
 LEFT JOIN sheet s ON s.sheet = i.sheet
 WHERE i.lane = :lane AND i.person_id = :person_id AND i.campaign_id = :campaign_id
   AND (:channel::text IS NULL OR i.channel = :channel) AND (:attempt::integer IS NULL OR i.attempt = :attempt)

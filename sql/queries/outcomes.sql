@@ -5,7 +5,7 @@
 -- Which of these attempts were really made, for people who were not erased since.
 SELECT i.lane, i.person_id, i.attempt, i.purpose
 FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[]) AS f (lane, person_id, attempt)
-JOIN intent i ON i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_id = :campaign_id
+JOIN attempt i ON i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_id = :campaign_id
     AND i.channel = :channel AND i.attempt = f.attempt
 JOIN person p ON p.lane = f.lane AND p.person_id = f.person_id AND p.status <> 'erased'
 

@@ -176,17 +176,12 @@ INSERT INTO lane_epoch (lane, epoch)
 SELECT DISTINCT lane, 1 FROM unnest(:lanes::smallint[]) AS lane ORDER BY lane
 ON CONFLICT (lane) DO UPDATE SET epoch = lane_epoch.epoch + 1
 
--- name: erase_addresses
+-- name: erase_outcomes
 -- lanes: one
--- The addresses that letters were sent to; that they were sent stays.
-UPDATE intent SET address = NULL WHERE lane = :lane AND person_id = :person_id AND address IS NOT NULL
-
--- name: erase_replies
--- lanes: one
--- What mail servers said often quotes the address, and a report may come from a domain of the person's own; what it
--- amounted to stays, and so do the names of our own relays.
+-- The addresses that letters were sent to: that they were sent stays. What mail servers said often quotes the address, and a
+-- report may come from a domain of the person's own; what it amounted to stays, and so do the names of our own relays.
 UPDATE outcome
-SET reply = '', via = CASE WHEN kind IN ('bounced', 'complained', 'accepted_by_recipient') THEN '' ELSE via END
+SET address = NULL, reply = '', via = CASE WHEN kind IN ('bounced', 'complained', 'accepted_by_recipient') THEN '' ELSE via END
 WHERE lane = :lane AND person_id = :person_id
 
 -- name: erase_activity

@@ -60,13 +60,6 @@ ORDER BY c.policy
 -- What the site knows a person by.
 SELECT external_id FROM person WHERE lane = :lane AND person_id = :person_id
 
--- name: intend_shown
--- lanes: one
--- What is being shown, under the first attempt of its channel; the same again is the same.
-INSERT INTO intent (lane, person_id, campaign_id, channel, attempt, epoch, at, address, sha256, sheet)
-VALUES (:lane, :person_id, :campaign_id, :channel, 1, 0, :now, '', :sha256, :sheet)
-ON CONFLICT DO NOTHING
-
 -- name: hold_policy
 -- lanes: none
 -- Nobody publishes a version of this policy until the transaction ends.

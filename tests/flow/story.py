@@ -86,14 +86,18 @@ class Story:
         class_: str | None = None,
     ) -> None:
         """What became known of a letter."""
-        await self.sql(
-            "INSERT INTO intent VALUES ($1, $2, $3, $4, $5, 1, $6, 'a@b.example', 'x') ON CONFLICT DO NOTHING",
-            who.lane, who.person_id, self.campaign_id, channel, attempt, at,
-        )  # fmt: skip
+        key = who.lane, who.person_id, self.campaign_id, channel, attempt
         await self.sql(
             "INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            who.lane, who.person_id, self.campaign_id, channel, attempt, kind, at, class_,
+            *key, kind, at, class_,
+        )  # fmt: skip
+        await self.sql(
+            "UPDATE outcome o SET tried_at = o.at, address = 'a@b.example', sha256 = 'x'"
+            " WHERE (lane, person_id, campaign_id, channel, attempt) = ($1, $2, $3, $4, $5) AND kind = $6"
+            " AND NOT EXISTS (SELECT FROM intent i"
+            "     WHERE (i.lane, i.person_id, i.campaign_id, i.channel, i.attempt) = ($1, $2, $3, $4, $5))",
+            *key, kind,
         )  # fmt: skip
 
     async def bounced(self, who: Somebody, at: datetime, attempt: int = 1, channel: str = "email") -> None:

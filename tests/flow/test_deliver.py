@@ -140,7 +140,7 @@ async def test_somebody_erased_while_their_letter_is_on_its_way_leaves_no_addres
     await office.db.execute(
         "CREATE FUNCTION erase() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " UPDATE person SET status = 'erased', email = NULL; RETURN NULL; END $$;"
-        " CREATE TRIGGER meanwhile AFTER INSERT ON intent FOR EACH STATEMENT EXECUTE FUNCTION erase()"
+        " CREATE TRIGGER meanwhile AFTER INSERT ON under_way FOR EACH STATEMENT EXECUTE FUNCTION erase()"
     )
     await office.deliver()
     assert await office.rows("SELECT address FROM intent") == [(None,)]
@@ -198,20 +198,22 @@ async def test_a_paused_campaign_sends_nothing_and_a_resumed_one_sends_the_rest(
     assert len(office.server.got) == len(set(office.server.addresses)) == 30
 
 
-async def test_an_intent_without_an_outcome_becomes_unknown_and_the_same_bytes_go_out_again(office: Office) -> None:
+async def test_what_was_under_way_at_a_death_becomes_unknown_and_the_same_bytes_go_out_again(
+    office: Office,
+) -> None:
     for number in range(15):
         await office.person(f"p{number:02}")
     await office.open()
     office.server.say("dot", SILENCE)
     dying = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
-    while not await office.rows("SELECT FROM intent"):
+    while not await office.rows("SELECT FROM under_way"):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying
     office.server.say("dot", "250 2.0.0 kept")
-    assert await office.rows("SELECT count(*) FROM intent") == [(10,)]
+    assert await office.rows("SELECT count(*) FROM attempt") == [(10,)]
     assert await office.outcomes() == []
     assert await office.deliver() == 0, "the lease of the dead worker still runs"
     await office.db.execute("UPDATE slice SET leased_until = leased_until - interval '1 hour'")

@@ -198,7 +198,7 @@ class World:
             await self.db.run("campaigns.close_finished", now=self.clock.now())
 
     async def reports_come_back(self) -> None:
-        sent = await self.rows("SELECT * FROM intent ORDER BY lane, person_id, campaign_id, channel, attempt")
+        sent = await self.rows("SELECT * FROM attempt ORDER BY lane, person_id, campaign_id, channel, attempt")
         if not sent:
             return
         news = []
@@ -331,13 +331,17 @@ async def standing_is_what_the_outcomes_say(world: World, campaign_id: int, told
 # Each of these finds nothing, ever.
 NEVER = {
     "a try or an outcome without a promise to tell": """
-        SELECT t.* FROM (SELECT lane, person_id, campaign_id, channel FROM intent UNION
+        SELECT t.* FROM (SELECT lane, person_id, campaign_id, channel FROM attempt UNION
                          SELECT lane, person_id, campaign_id, channel FROM outcome UNION
                          SELECT lane, person_id, campaign_id, channel FROM retry) t
         LEFT JOIN notice n USING (lane, person_id, campaign_id) WHERE n.reason IS DISTINCT FROM 'in_scope'
             AND (n.reason IN ('unreachable', 'suppressed') AND t.channel = 'in_app') IS NOT TRUE""",
-    "a letter that went out without an intent": """
-        SELECT o.* FROM outcome o LEFT JOIN intent i USING (lane, person_id, campaign_id, channel, attempt)
+    "an attempt of which two outcomes say what was tried": """
+        SELECT FROM intent GROUP BY lane, person_id, campaign_id, channel, attempt HAVING count(*) > 1""",
+    "something under way that nobody holds": """
+        SELECT w.* FROM under_way w JOIN slice s USING (campaign_id, channel, slice) WHERE s.leased_until IS NULL""",
+    "an outcome of nothing that was tried": """
+        SELECT o.* FROM outcome o LEFT JOIN attempt i USING (lane, person_id, campaign_id, channel, attempt)
         WHERE i.at IS NULL AND o.channel <> 'inbox' AND o.kind NOT IN ('withheld', 'refused')""",
     "another try without a reason for it": """
         SELECT i.* FROM intent i WHERE i.attempt > 1 AND NOT EXISTS (

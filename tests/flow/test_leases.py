@@ -1,19 +1,19 @@
 """What becomes of notices when a worker loses its slice, or dies, at the worst moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from notifier.campaigns.steer import steer
 from notifier.db import Db
 from notifier.delivery.deliver import Delivery
-from notifier.delivery.lease import Slice, claim, give_back, recover
+from notifier.delivery.lease import claim, give_back, recover
 from notifier.delivery.settle import Settlement, Tried, record, settle
 from notifier.keys import Keys
-from notifier.letters.letter import Letter
 from notifier.outcomes.hear import hear
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
@@ -32,9 +32,9 @@ async def office(db: Db, keys: Keys) -> AsyncIterator[Office]:
 
 
 async def begun(office: Office) -> asyncio.Task[int]:
-    """A worker that has written its intents and now hangs in the relay."""
+    """A worker that has written down what is under way and now hangs in the relay."""
     working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
-    while not await office.rows("SELECT FROM intent"):
+    while not await office.rows("SELECT FROM under_way"):
         await asyncio.sleep(0.005)
     return working
 
@@ -85,28 +85,28 @@ async def test_what_somebody_told_of_meanwhile_is_counted_once_and_costs_nobody_
     ]
 
 
-async def test_no_intent_is_written_behind_the_back_of_the_next_holder(office: Office) -> None:
+async def test_nothing_sets_out_behind_the_back_of_the_next_holder(office: Office) -> None:
     for number in range(5):
         await office.person(f"p{number}")
     await office.open()
-    intend = Delivery._intend
+    set_out = Delivery._set_out
     now, real = office.clock.now(), office.clock.real()
 
-    async def stalled(delivery: Delivery, slice_: Slice, letters: Sequence[Letter]) -> bool:
+    async def stalled(delivery: Delivery, *what: Any) -> bool:
         await office.db.execute(LOST)
         next_ = await claim(office.db, "another", timedelta(seconds=60), now, real)
         assert next_ is not None
         await recover(office.db, next_, 60, now)
-        written = await intend(delivery, slice_, letters)
+        written = await set_out(delivery, *what)
         await give_back(office.db, next_, now)
         return written
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Delivery, "_intend", stalled)
+        patch.setattr(Delivery, "_set_out", stalled)
         await office.delivery.deliver_next(NO_STOP)
     async with asyncio.timeout(5):
         await office.deliver()
-    assert await office.rows("SELECT count(*), max(epoch) FROM intent") == [(5, 3)]
+    assert await office.rows("SELECT count(*), max(attempt) FROM intent") == [(5, 1)]
     assert len(office.server.got) == 5
 
 
@@ -123,9 +123,9 @@ async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once
     now = office.clock.now()
     next_ = await claim(office.db, "another", timedelta(seconds=60), now, office.clock.real())
     assert next_ is not None
-    intents = await office.rows("SELECT lane, person_id FROM intent")
-    assert len(intents) == 5
-    too_late = settle([Tried(*key, 1, 0, "unknown", "unknown") for key in intents], now, 60, float)
+    attempts = await office.rows("SELECT lane, person_id FROM attempt")
+    assert len(attempts) == 5
+    too_late = settle([Tried(*key, 1, 0, "unknown", "unknown") for key in attempts], now, 60, float)
     async with office.db.transaction() as tx, asyncio.timeout(10):
         await record(tx, office.campaign_id, "email", 0, too_late, now, held=False, queued=True, new=False)
         recovering = asyncio.create_task(recover(office.db, next_, 60, now))
@@ -134,7 +134,10 @@ async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once
             await asyncio.sleep(0.01)
     await recovering
     assert await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind") == [("unknown", 5)]
-    assert await office.rows("SELECT count(*) FROM outcome") == [(5,)]
+    assert (
+        await office.rows("SELECT count(*) FROM outcome") == await office.rows("SELECT count(*) FROM intent") == [(5,)]
+    )
+    assert await office.rows("SELECT count(*) FROM retry") == [(5,)]
 
 
 async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office: Office) -> None:

@@ -308,9 +308,10 @@ async def leave_traces(db: Db, person: roster.Person) -> None:
     """What later stages keep of somebody."""
     key = f"{person.lane}, '{person.person_id}'"
     await db.execute(f"""
-        INSERT INTO intent VALUES ({key}, 1, 'email', 1, 1, '2026-03-01Z', 'kasumi@kumo.example', '');
-        INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply)
-        VALUES ({key}, 1, 'email', 1, 'refused', '2026-03-01Z', 'bad_address', '550 <kasumi@kumo.example> unknown');
+        INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply,
+                             tried_at, address, sha256)
+        VALUES ({key}, 1, 'email', 1, 'refused', '2026-03-01Z', 'bad_address', '550 <kasumi@kumo.example> unknown',
+                '2026-03-01Z', 'kasumi@kumo.example', '');
         INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at, via)
         VALUES ({key}, 1, 'email', 1, 'accepted_by_relay', '2026-03-01Z', 'mx.kumo.example'),
                ({key}, 1, 'email', 1, 'accepted_by_recipient', '2026-03-01Z', 'mail.kasumi.example');

@@ -134,7 +134,7 @@ async def test_verify_waits_its_time_and_then_sends_the_same_again(office: Offic
 
 async def test_what_a_killed_worker_left_is_held_as_well(office: Office) -> None:
     await tried(office, then="hold")
-    await office.db.execute("DELETE FROM outcome; DELETE FROM progress; DELETE FROM retry")
+    await office.die_before_recording()
     await office.db.execute("UPDATE slice SET leased_until = now() - interval '1 hour', due_at = now()")
     await office.delivery.deliver_next(NO_STOP)
     assert await held_letters(office.db, office.campaign_id) == 6

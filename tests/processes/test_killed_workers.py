@@ -60,9 +60,9 @@ async def test_killed_workers_lose_nobody_and_every_double_is_flagged(db: Db, da
 
     attempts = await rows(
         db,
-        "SELECT count(*) AS intents, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM outcome o WHERE o.lane = i.lane"
+        "SELECT count(*) AS attempts, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM outcome o WHERE o.lane = i.lane"
         " AND o.person_id = i.person_id AND o.campaign_id = i.campaign_id AND o.channel = i.channel"
-        " AND o.attempt = i.attempt)) AS unanswered FROM intent i WHERE campaign_id = $1",
+        " AND o.attempt = i.attempt)) AS unanswered FROM attempt i WHERE campaign_id = $1",
         campaign_id,
     )
     assert attempts[0]["unanswered"] == 0

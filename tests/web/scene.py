@@ -142,9 +142,8 @@ async def tell(db: Db, campaign_id: int, now: datetime, share: float = 0.7) -> N
         kind, class_, reply = _fate(number)
         at = now + timedelta(seconds=number)
         who = (row["lane"], row["person_id"], campaign_id)
-        await sql(db, "INSERT INTO intent VALUES ($1, $2, $3, 'email', 1, 1, $4, 'somebody@people.example', '\\x00')",
-                  *who, at)  # fmt: skip
-        await sql(db, "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, $4, $5, $6, $7, 'mx.example')",
+        await sql(db, "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, $4, $5, $6, $7, 'mx.example',"
+                  " $5, NULL, 'somebody@people.example', '\\x00')",
                   *who, kind, at, class_, reply)  # fmt: skip
         await sql(db, "INSERT INTO progress VALUES ($1, 'email', $2, 0, 1)"
                   " ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = progress.count + 1",

@@ -84,7 +84,8 @@ async def test_a_report_puts_an_address_there_and_a_second_report_does_not_undo_
     async with service.db.connection() as connection:
         lane, person_id = await connection.fetchrow("SELECT lane, person_id FROM person WHERE external_id = '=ken'")
         await connection.execute(
-            "INSERT INTO intent VALUES ($1, $2, $3, 'email', 1, 1, $4, 'ken@a.example', 'x')",
+            "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, 'accepted_by_relay', $4, NULL, '', '', $4, NULL,"
+            " 'ken@a.example', 'x')",
             lane, person_id, story.campaign_id, POSTED,
         )  # fmt: skip
         await connection.execute(
