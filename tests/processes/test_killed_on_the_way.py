@@ -108,8 +108,7 @@ async def test_a_correction_survives_its_workers_and_nobody_is_left_with_the_wro
         row["address"]
         for row in await rows(
             db,
-            "SELECT address FROM intent JOIN outcome USING (lane, person_id, campaign_id, channel, attempt)"
-            " WHERE kind = 'unknown'",
+            "SELECT address FROM outcome WHERE kind = 'unknown'",
         )
     )
     needed = {address: 1 + (address in wrong) for address in copies}
