@@ -5,14 +5,16 @@ from collections.abc import Set as AbstractSet
 
 from notifier.letters.letter import Letter
 
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+_PRINTED, _NOT_PRINTED = re.compile("[!-~]*"), re.compile("[^!-~]")
 
 
 def unsupported(letter: Letter, extensions: AbstractSet[str]) -> str:
     """Why a server that offers these extensions (RFC 5321, 2.2; in lower case) cannot take a letter; or nothing."""
-    if not letter.address.isascii() and "smtputf8" not in extensions:
+    if letter.address.isascii():  # then so is all of the letter: its parts are quoted-printable
+        return ""
+    if "smtputf8" not in extensions:
         return "the address is not ASCII and the relay does not offer SMTPUTF8 (RFC 6531)"
-    if not letter.body.isascii() and "8bitmime" not in extensions:
+    if "8bitmime" not in extensions:
         return "the letter is not ASCII and the relay does not offer 8BITMIME (RFC 6152)"
     return ""
 
@@ -20,11 +22,12 @@ def unsupported(letter: Letter, extensions: AbstractSet[str]) -> str:
 def envelope(letter: Letter, extensions: AbstractSet[str]) -> tuple[bytes, bytes]:
     """The commands MAIL and RCPT, asking for reports (RFC 3461) where the server knows how."""
     address, mail, rcpt = letter.address, "", ""
+    is_ascii = address.isascii()
     if "dsn" in extensions:
         mail = f" RET=HDRS ENVID={xtext(letter.return_path.partition('@')[0])}"
-        rcpt = f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(address)}" if address.isascii() else " NOTIFY=FAILURE,DELAY"
-    if not letter.body.isascii():
-        mail += " BODY=8BITMIME" if address.isascii() else " BODY=8BITMIME SMTPUTF8"
+        rcpt = f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(address)}" if is_ascii else " NOTIFY=FAILURE,DELAY"
+    if not is_ascii:
+        mail += " BODY=8BITMIME SMTPUTF8"
     return f"MAIL FROM:<{letter.return_path}>{mail}\r\n".encode(), f"RCPT TO:<{address}>{rcpt}\r\n".encode()
 
 
@@ -46,4 +49,5 @@ def chunk(letter: Letter, headers: bytes = b"") -> bytes:
 
 def xtext(value: str) -> str:
     """ASCII text in the encoding of DSN parameters (RFC 3461, 4)."""
-    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", value)
+    value = value.replace("+", "+2B").replace("=", "+3D")  # in every return path; the rest is rare
+    return value if _PRINTED.fullmatch(value) else _NOT_PRINTED.sub(lambda match: f"+{ord(match[0]):02X}", value)

@@ -40,10 +40,10 @@ class Sheet:
     purpose: str = "notice"
     edition: int = 0  # the correction whose words it says in the place of the version's own; 0: none
 
-    def fill(self, address: str, message_id: str) -> bytes:
-        """The exact bytes of one letter. ``address`` as it stands in the envelope."""
+    def fill(self, address: str, message_id: str, *, plain: bool = False) -> bytes:
+        """The exact bytes of one letter. ``address`` as it stands in the envelope; ``plain``: known to be plain."""
         if self.channel == "email":
-            return self.skeleton.fill(email_slots(address, message_id))
+            return self.skeleton.fill(email_slots(address, message_id, plain=plain))
         if self.channel == "webhook":
             slots = {"id": orjson.dumps(message_id[1:-1]), "external_id": orjson.dumps(address)}
             return self.skeleton.fill(slots)
@@ -86,7 +86,7 @@ def message_id_of(sheet: Sheet, lane: int, person_id: UUID, key: bytes) -> str:
 
 def envelope_address(address: str) -> str:
     """An address as it stands in the envelope. Raises Undeliverable when it is none."""
-    if _is_plain(address):
+    if is_plain(address):
         return address
     try:
         found = validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
@@ -96,13 +96,14 @@ def envelope_address(address: str) -> str:
     return found.ascii_email or found.normalized
 
 
-def _is_plain(address: str) -> bool:
+def is_plain(address: str) -> bool:
+    """Whether an address stands in the envelope, in text and in HTML as it is."""
     return _PLAIN.fullmatch(address) is not None and address.index("@") <= _PLAIN_LOCAL_LIMIT
 
 
-def email_slots(address: str, message_id: str) -> dict[str, bytes]:
+def email_slots(address: str, message_id: str, *, plain: bool = False) -> dict[str, bytes]:
     """What is filled into a letter by email."""
     raw = in_text = in_html = address.encode()
-    if not _is_plain(address):
+    if not plain and not is_plain(address):
         in_text, in_html = quoted_printable(address), quoted_printable(escape(address))
     return {"to": raw, "message_id": message_id.encode("ascii"), "text": in_text, "html": in_html}

@@ -29,9 +29,9 @@ class Skeleton:
 
     def fill(self, values: Mapping[str, bytes]) -> bytes:
         """The whole message. ``values`` are encoded already: see :func:`header_slot` and :func:`quoted_printable`."""
-        parts = [self.fixed[0]]
-        for slot, fixed in zip(self.slots, self.fixed[1:], strict=True):
-            parts += (values[slot], fixed)
+        parts = [b""] * (2 * len(self.slots) + 1)
+        parts[::2] = self.fixed
+        parts[1::2] = [values[slot] for slot in self.slots]
         return b"".join(parts)
 
 

@@ -15,7 +15,7 @@ from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
 from notifier.letters.letter import Addressee, Letter, Message, Preview, Telling, reminding
 from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
-from notifier.letters.sheet import Sheet, envelope_address, message_id_key, message_id_of
+from notifier.letters.sheet import Sheet, envelope_address, is_plain, message_id_key, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
 from notifier.letters.verp import return_path_key, seal_facts
 from notifier.sites.site import Sender
@@ -121,15 +121,18 @@ class Writer:
             return self.reminding(to.purpose)._letter(channel, to)
         key = channel, to.locale, to.time_zone, to.knew, to.overlays
         sheet = self._sheets.get(key) or self._sheet(channel, to)
-        address = return_path = ""
+        address, return_path, plain = "", "", False
         if channel == "email":
-            address = envelope_address(to.address or "")
+            address = to.address or ""
+            plain = is_plain(address)
+            if not plain:
+                address = envelope_address(address)
             local = seal_facts(self.telling.campaign_id, to.lane, to.person_id, to.attempt, self._path_key)
             return_path = f"{local}@{sheet.domain}"
         elif channel == "webhook":
             address = to.external_id
         message_id = message_id_of(sheet, to.lane, to.person_id, self._id_key)
-        body = sheet.fill(address, message_id)
+        body = sheet.fill(address, message_id, plain=plain)
         return Letter(
             to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,
             address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,

@@ -56,6 +56,7 @@ def write_one(telling, **recipient) -> Letter:
 
 
 def parsed(letter: Letter) -> tuple[EmailMessage, str, str]:
+    assert letter.body.isascii() == letter.address.isascii(), "what is asked of a relay rests on this"
     message = cast("EmailMessage", message_from_bytes(letter.body, policy=default))
     assert not message.defects
     text, html = message.iter_parts()
