@@ -1,18 +1,14 @@
 """One process of the service: the web app, and as many workers as it is given, until told to stop."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from notifier.compose import Service
-from notifier.outcomes.hear import hear
-from notifier.outcomes.listen import open_listener
 from notifier.web.app import build_app
-from notifier.worker import work
+from notifier.worker import work_until
 
 # For answers that are under way when we are told to stop.
 LAST_ANSWERS_SECONDS = 5.0
@@ -42,29 +38,3 @@ async def listening(service: Service) -> AsyncIterator[str]:
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:
         await runner.cleanup()
-
-
-async def work_until(service: Service, stopping: asyncio.Event, workers: int) -> None:
-    """Do the duties with so many workers (none: only wait), and take bounces, until ``stopping`` is set."""
-    async with take_bounces(service), asyncio.TaskGroup() as group:
-        for number in range(1, workers + 1):
-            group.create_task(work(service, worker_name(number), stopping), name=f"worker {number}")
-        await stopping.wait()
-
-
-@asynccontextmanager
-async def take_bounces(service: Service) -> AsyncIterator[int | None]:
-    """Take by mail what comes back to our return paths, where the settings say; yields the port, None when off."""
-
-    async def take(sender: str, address: str, message: bytes) -> None:
-        envelope = {"Return-Path": f"<{sender}>", "X-Original-To": address}
-        feedback = service.channels["email"].hear(envelope, message)
-        await hear(service.db, feedback, service.clock.now())
-
-    async with open_listener(service.settings, service.keys, take) as port:
-        yield port
-
-
-def worker_name(number: int) -> str:
-    """A name that no other worker has now, and that says where to look for it."""
-    return f"{socket.gethostname()}/{os.getpid()}/{number}"

@@ -1,8 +1,10 @@
 """The duties a worker keeps doing, as one table. Notifications wake it; polling guarantees."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +23,8 @@ from notifier.delivery.remind import remind
 from notifier.delivery.second import tell_by_second_channel
 from notifier.letters.render import prepare
 from notifier.log import log, where
+from notifier.outcomes.hear import hear
+from notifier.outcomes.listen import open_listener
 from notifier.policies.posting import look_at_postings
 from notifier.policies.sources import look_at_sources
 from notifier.policies.watch import watch_folders
@@ -207,3 +211,29 @@ async def _listen(shift: Shift) -> None:
             with suppress(asyncpg.InterfaceError):  # it is gone already
                 connection.terminate()
             raise
+
+
+async def work_until(service: Service, stopping: asyncio.Event, workers: int) -> None:
+    """Do the duties with so many workers (none: only wait), and take bounces, until ``stopping`` is set."""
+    async with take_bounces(service), asyncio.TaskGroup() as group:
+        for number in range(1, workers + 1):
+            group.create_task(work(service, worker_name(number), stopping), name=f"worker {number}")
+        await stopping.wait()
+
+
+@asynccontextmanager
+async def take_bounces(service: Service) -> AsyncIterator[int | None]:
+    """Take by mail what comes back to our return paths, where the settings say; yields the port, None when off."""
+
+    async def take(sender: str, address: str, message: bytes) -> None:
+        envelope = {"Return-Path": f"<{sender}>", "X-Original-To": address}
+        feedback = service.channels["email"].hear(envelope, message)
+        await hear(service.db, feedback, service.clock.now())
+
+    async with open_listener(service.settings, service.keys, take) as port:
+        yield port
+
+
+def worker_name(number: int) -> str:
+    """A name that no other worker has now, and that says where to look for it."""
+    return f"{socket.gethostname()}/{os.getpid()}/{number}"

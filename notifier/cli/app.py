@@ -1,28 +1,10 @@
 """All commands, in the order in which somebody who is new here needs them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as installed_version
-from typing import Any
 
 from cyclopts import App, Group
 
-from notifier.cli import (
-    campaigns,
-    diff,
-    doctor,
-    letters,
-    people,
-    posting,
-    publish,
-    questions,
-    relays,
-    roles,
-    setup,
-    sources,
-    stop,
-    suppressions,
-    versions,
-)
 from notifier.cli.running import call
 
 TRY = Group("Try it", sort_key=1)
@@ -39,44 +21,36 @@ app = App(
 )
 app["--help"].group = app["--version"].group = ABOUT
 
-COMMANDS: dict[Group, tuple[Callable[..., Any], ...]] = {
-    TRY: (roles.demo, roles.catch_mail, diff.diff),
-    RUN: (roles.serve, roles.worker, roles.consume, roles.postfix_log),
-    SET_UP: (setup.migrate, setup.apply, doctor.doctor),
+# By name: whoever types one command waits for the modules of no other.
+COMMANDS = {
+    TRY: ("trying:demo", "trying:catch_mail", "diff:diff"),
+    RUN: ("serving:serve", "working:worker", "working:consume", "working:postfix_log"),
+    SET_UP: ("setup:migrate", "setup:apply", "doctor:doctor", "setup:token", "setup:webhook_secret"),
     USE: (
-        publish.publish,
-        stop.stop,
-        stop.go,
-        questions.timeline,
-        questions.explain,
-        questions.told,
-        questions.in_force,
-        questions.acceptances,
-        questions.notices,
-        letters.letter,
-        publish.bounce,
-    ),
-}
-FAMILIES = {
-    SET_UP: (setup.token, setup.webhook_secret),
-    USE: (
-        versions.versions,
-        people.people,
-        campaigns.campaigns,
-        relays.relays,
-        sources.sources,
-        posting.posting,
-        suppressions.suppressions,
+        "publish:publish",
+        "stop:stop",
+        "stop:go",
+        "questions:timeline",
+        "questions:explain",
+        "questions:told",
+        "questions:in_force",
+        "questions:acceptances",
+        "questions:notices",
+        "letters:letter",
+        "publish:bounce",
+        "versions:versions",
+        "people:people",
+        "campaigns:campaigns",
+        "relays:relays",
+        "sources:sources",
+        "posting:posting",
+        "suppressions:suppressions",
     ),
 }
 
-for group, commands in COMMANDS.items():
-    for command in commands:
-        app.command(command, group=group)
-for group, families in FAMILIES.items():
-    for family in families:
-        family.group = (group,)
-        app.command(family)
+for group, names in COMMANDS.items():
+    for name in names:
+        app.command(f"notifier.cli.{name}", group=group)
 
 
 @app.command(group=ABOUT)
@@ -87,5 +61,7 @@ def version() -> None:
 
 def execute(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit status. Exits with status 2 when it cannot be understood."""
+    if not tokens or tokens[0] in ("--help", "-h"):
+        app.resolved_commands()  # the list of all says what each one does
     command, arguments, _ = app.parse_args(tokens)
     return call(command, arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.cli.app import app
+from notifier.cli.app import app, execute
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +25,10 @@ def typed() -> Iterator[tuple[str, str]]:
 def test_what_is_to_be_typed_is_understood(document: str, line: str) -> None:
     words = shlex.split(re.split(r" [&<>|]", line)[0], comments=True)
     app.parse_args(words[1:], exit_on_error=False, print_error=False)
+
+
+def test_the_list_of_all_commands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
+    execute(["--help"])
+    lines = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    said = {name: words for name, _, words in (line.partition(" ") for line in lines) if words.strip()}
+    assert {name for name in app if not name.startswith("-")} <= said.keys()
