@@ -16,7 +16,7 @@ from notifier.cli.files import MEDIA_TYPES
 from notifier.errors import Invalid
 from notifier.pages import Pages, Tongue
 from notifier.policies.diff import ClauseChange, Comparison, compare
-from notifier.policies.display import HTML, MARKDOWN, NESTING
+from notifier.policies.display import HTML, MARKDOWN
 from notifier.policies.hints import Hint, hints_of, proposal_of
 from notifier.policies.redline import noise_words, shown, to_json, to_markdown, verdict
 from notifier.policies.version import Text
@@ -25,8 +25,6 @@ from notifier.resources import resource
 # Each costs some microseconds to read; real policies have a tenth of it.
 _MOST_MARKS = 100_000
 _MARKS = re.compile(r"[*_`&<\\|\[!\n]")
-# Deeper than this, Markdown is not read, and nobody would know of what was left out.
-_DEEP = re.compile(rf"^(?:[ \t]{{0,3}}>[ \t]?){{{NESTING // 2}}}|^[ \t]{{{NESTING}}}(?:[-*+>]|\d+[.)])", re.MULTILINE)
 _HTML = re.compile(r"\s*<(?:!doctype|html|body|div|p|h1|section|article|main)\b", re.IGNORECASE)
 _STYLES = {"same": "", "removed": "red strike", "added": "green underline"}
 
@@ -98,8 +96,6 @@ def _read(file: Path) -> _File:
         raise Invalid(f"{file}: {error.errors()[0]['msg']}") from error
     if sum(1 for _ in _MARKS.finditer(words)) > _MOST_MARKS:
         raise Invalid(f"{file} has more than {_MOST_MARKS:,} lines and marks; compare it in parts")
-    if media_type == MARKDOWN and _DEEP.search(words):
-        raise Invalid(f"{file} nests quotes or lists more than {NESTING // 2} deep; flatten it")
     return _File(file.name, media_type, body)
 
 

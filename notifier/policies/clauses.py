@@ -5,12 +5,12 @@ change from Markdown to HTML are gone before anything is compared. A short parag
 heading too, and a line break ends a clause as a paragraph does.
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from typing import Literal, NamedTuple
 
-from notifier.policies.display import html_of
+from notifier.policies.display import cleaned
 
 Kind = Literal["heading", "text", "item", "cell"]
 
@@ -26,6 +26,9 @@ _CELLS = frozenset({"td", "th"})
 _TITLE_LENGTH = 100
 _SENTENCE_ENDS = tuple(".,;!?。、！？")
 BOLD_LEVEL = 7
+# Cleaned HTML has no other tokens: a tag's stroke, name and attributes, or words.
+_TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)([^>]*)>|([^<]+)")
+_ADDRESS = re.compile(r' href="([^"]*)"')
 
 
 class Link(NamedTuple):
@@ -35,8 +38,7 @@ class Link(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One clause. ``level``: of a heading 1 to 6 (7: only bold), of an item how deep its list stands."""
 
     kind: Kind
@@ -48,9 +50,7 @@ class Clause:
 def clauses_of(media_type: str, body: bytes) -> tuple[Clause, ...]:
     """The clauses of a text in order; none of an empty one."""
     reader = _Reader()
-    reader.feed(html_of(media_type, body))
-    reader.close()
-    reader.end_clause()
+    reader.read(cleaned(media_type, body))
     return tuple(reader.clauses)
 
 
@@ -70,11 +70,10 @@ def sections(clauses: Sequence[Clause]) -> Iterator[range]:
         yield range(start, len(clauses))
 
 
-class _Reader(HTMLParser):
+class _Reader:
     """Collects clauses from cleaned HTML."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.clauses: list[Clause] = []
         self.words: list[str] = []
         self.links: list[Link] = []
@@ -82,7 +81,17 @@ class _Reader(HTMLParser):
         self.all_bold = True
         self.link: tuple[str, int] | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def read(self, html: str) -> None:
+        for stroke, tag, attributes, words in _TOKEN.findall(html):
+            if words:
+                self._add(unescape(words))
+            elif stroke:
+                self._close(tag)
+            else:
+                self._open(tag, attributes)
+        self.end_clause()
+
+    def _open(self, tag: str, attributes: str) -> None:
         if tag in _BLOCKS or tag == "br":
             self.end_clause(in_cell=tag == "br")
         if tag in _HEADINGS:
@@ -90,10 +99,12 @@ class _Reader(HTMLParser):
         elif tag in _BOLD:
             self.bold += 1
         elif tag == "a":
-            self.link = (dict(attrs).get("href") or "", len(self.words))
-        self._nest(tag, 1)
+            found = _ADDRESS.search(attributes)
+            self.link = (unescape(found.group(1)) if found else "", len(self.words))
+        else:
+            self._nest(tag, 1)
 
-    def handle_endtag(self, tag: str) -> None:
+    def _close(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.end_clause()
         if tag in _HEADINGS:
@@ -102,21 +113,25 @@ class _Reader(HTMLParser):
             self.bold -= 1
         elif tag == "a":
             self._end_link()
-        self._nest(tag, -1)
+        else:
+            self._nest(tag, -1)
 
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if not self.bold and not data.isspace():
-            self.all_bold = False
+    def _add(self, words: str) -> None:
+        if not words.isspace():
+            self.words.append(words)
+            self.all_bold = self.all_bold and self.bold > 0
+        elif self.words:
+            self.words.append(words)
 
     def end_clause(self, *, in_cell: bool = False) -> None:
         target = self.link[0] if self.link else None
-        self._end_link()
-        text = " ".join("".join(self.words).split())
-        if text:
+        if self.words:
+            self._end_link()
+            text = " ".join("".join(self.words).split())
             kind, level = self._kind(text, in_cell=in_cell)
             self.clauses.append(Clause(kind, text, level, tuple(self.links)))
-        self.words, self.links, self.all_bold = [], [], True
+            self.words, self.all_bold = [], True
+        self.links = []
         self.link = None if target is None else (target, 0)
 
     def _kind(self, text: str, *, in_cell: bool) -> tuple[Kind, int]:

@@ -90,7 +90,7 @@ def compare(old_type: str, old: bytes, new_type: str, new: bytes, locale: str = 
 
 def fingerprint(media_type: str, body: bytes) -> bytes:
     """SHA-256 of what of a text is compared: its clauses after every step of noise, and where their links lead."""
-    text = _text(clauses_of(media_type, body))
+    text = _text(clauses_of(media_type, body), noise.Lines())
     lines = (
         [text.side.keys[at], *(place(link.target) for link in text.side.clauses[at].links)] for at in text.side.compared
     )
@@ -128,11 +128,11 @@ class _Outcome(NamedTuple):
     origin: int | None
 
 
-def _text(clauses: Sequence[Clause]) -> _Text:
+def _text(clauses: Sequence[Clause], lines: noise.Lines) -> _Text:
     # The first line of a page is its title, however it is written.
     titles = [clause.kind == "heading" or (not n and is_title(clause.text)) for n, clause in enumerate(clauses)]
-    keys = [noise.key(clause.text, heading=title) for clause, title in zip(clauses, titles, strict=True)]
-    aside = noise.set_aside(clauses, keys)
+    keys = [lines.key(clause.text, heading=title) for clause, title in zip(clauses, titles, strict=True)]
+    aside = noise.set_aside(clauses, keys, lines)
     ranges = list(sections(clauses))
     section_of = [number for number, positions in enumerate(ranges) for _ in positions]
     compared = [position for position in range(len(clauses)) if position not in aside and keys[position]]
@@ -142,7 +142,8 @@ def _text(clauses: Sequence[Clause]) -> _Text:
 class _Comparing:
     def __init__(self, old: Sequence[Clause], new: Sequence[Clause], locale: str) -> None:
         self.locale = locale
-        self.old, self.new = _text(old), _text(new)
+        lines = noise.Lines()
+        self.old, self.new = _text(old, lines), _text(new, lines)
         self.matching: Matching = match(self.old.side, self.new.side)
         self.back = self.matching.back
         self.noise: Counter[str] = noise.count_aside(self.old.lines_aside(), self.new.lines_aside())
@@ -217,7 +218,7 @@ class _Comparing:
         else:
             made = wording(earlier.text, clause.text, self.locale)
         self._note(earlier, clause, made)
-        redirects = tuple(self._redirects(earlier, clause))
+        redirects = () if earlier.links == clause.links else tuple(self._redirects(earlier, clause))
         edited = redirects or any(piece.op != "same" for piece in made.pieces)
         change = ClauseChange(
             "edited" if edited else "same",
@@ -231,17 +232,13 @@ class _Comparing:
 
     def _note(self, earlier: Clause, clause: Clause, made: Wording) -> None:
         """What else differs and is no change of words: how a heading or a list is written, a hidden address."""
-        if "heading" in (clause.kind, earlier.kind) and (clause.kind, clause.level) != (earlier.kind, earlier.level):
-            self.noise["heading_style"] += 1
-        elif (clause.kind, clause.level) != (earlier.kind, earlier.level):
-            self.noise["list_style"] += 1
+        if (clause.kind, clause.level) != (earlier.kind, earlier.level):
+            self.noise["heading_style" if "heading" in (clause.kind, earlier.kind) else "list_style"] += 1
         if made.hidden:
             self.noise["hidden_addresses"] += made.hidden
 
     def _redirects(self, earlier: Clause, clause: Clause) -> Iterator[Redirect]:
         """Links on the same words that lead elsewhere; the n-th on those words is compared with the n-th."""
-        if earlier.links == clause.links:
-            return
         targets: defaultdict[str, list[str]] = defaultdict(list)
         for link in earlier.links:
             targets[noise.key(link.words, heading=False)].append(link.target)

@@ -10,18 +10,18 @@ from email.message import Message
 
 from bs4 import BeautifulSoup, Tag
 from bs4.dammit import EncodingDetector
-from markdownify import markdownify
+from markdownify import MarkdownConverter
 
 from notifier.policies.version import TEXT_LIMIT
 from notifier.policies.why import Reasoned
 
 # Never words of a policy, wherever they stand.
-_NEVER = (
+_NEVER = frozenset({
     "script", "style", "noscript", "template", "iframe", "object", "svg", "canvas", "img", "picture", "video", "audio",
-    "nav", "dialog", "button", "input", "select", "textarea", "[hidden]", "[aria-hidden=true]",
-)  # fmt: skip
+    "nav", "dialog", "button", "input", "select", "textarea",
+})  # fmt: skip
 # What surrounds the text where a page does not say which part of it is the text.
-_AROUND = ("body > header", "body > footer", "body > aside", "[role=banner]", "[role=contentinfo]", "[role=search]")
+_AROUND = "body > header, body > footer, body > aside, [role=banner], [role=contentinfo], [role=search]"
 _MAIN = ("main", "[role=main]", "article")
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = frozenset({"text/markdown", "text/x-markdown", "text/plain"})
@@ -34,6 +34,7 @@ _SUPERSETS = {
 }  # fmt: skip
 # Nesting costs the square of its depth: ten times the tags of the largest real policies, in seconds.
 _MOST_TAGS = 50_000
+_CONVERTER = MarkdownConverter(heading_style="ATX", bullets="-", table_infer_header=True)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 
@@ -94,13 +95,19 @@ def _read_page(words: str, keep: Sequence[str], drop: Sequence[str]) -> Reading:
         asks = page.select_one("input[type=password]") is not None
         title = page.title.get_text(" ", strip=True) if page.title else ""
         language = str(page.html.get("lang") or "") if page.html else ""
-        for selector in (*_NEVER, *drop, *(() if keep else _AROUND)):
+        for element in page.find_all(_is_never_text):
+            element.decompose()
+        for selector in (*drop, *(() if keep else (_AROUND,))):
             for element in page.select(selector):
                 element.decompose()
         text = "\n\n".join(_markdown(part) for part in _parts(page, keep))
     except RecursionError as error:
         raise Unreadable("nested") from error
     return Reading(_tidy(text), title, language, asks)
+
+
+def _is_never_text(element: Tag) -> bool:
+    return element.name in _NEVER or element.has_attr("hidden") or element.get("aria-hidden") == "true"
 
 
 def _parts(page: BeautifulSoup, keep: Sequence[str]) -> list[Tag]:
@@ -119,8 +126,8 @@ def _parts(page: BeautifulSoup, keep: Sequence[str]) -> list[Tag]:
 
 
 def _markdown(element: Tag) -> str:
-    made: str = markdownify(str(element), heading_style="ATX", bullets="-", table_infer_header=True)
-    return made
+    made: str = _CONVERTER.convert_soup(element)
+    return made.strip("\n")
 
 
 def _tidy(text: str) -> str:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 from notifier.policies.clauses import Clause
@@ -37,6 +37,7 @@ _NUMBER = re.compile(
 )
 _NEAR_UNSPACED = re.compile(rf"(?<={UNSPACED.pattern})\s+|\s+(?={UNSPACED.pattern})")
 _DECORATION = re.compile(r"[=_*#~-]{3,}")
+_ANCHOR_MARKS = frozenset("#¶🔗")
 _ANCHOR_MARK = re.compile(r"^[#¶🔗]\s+|\s*[#¶🔗]\s*$")
 _SITE_NAME = re.compile(r"\s+[|｜]\s.*$")
 _WIDGET_LINES = """
@@ -124,7 +125,7 @@ def without_number(title: str) -> str:
 
 def without_anchor_mark(title: str) -> str:
     """A heading without the mark behind it (# or ¶) that links to it."""
-    return _ANCHOR_MARK.sub("", title)
+    return _ANCHOR_MARK.sub("", title) if _ANCHOR_MARKS.intersection(title) else title
 
 
 def one_case(title: str) -> str:
@@ -134,7 +135,7 @@ def one_case(title: str) -> str:
 
 def without_site_name(title: str) -> str:
     """A page's title without the site's name behind a bar."""
-    return _SITE_NAME.sub("", title)
+    return _SITE_NAME.sub("", title) if "|" in title or "｜" in title else title
 
 
 TEXT_STEPS: tuple[TextStep, ...] = (
@@ -194,12 +195,26 @@ def _after(text: str, steps: Sequence[TextStep]) -> str:
     return text.strip()
 
 
-def dates(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
+def as_title(key: str) -> str:
+    """The key of a line as that of the heading that it may repeat; nothing of a long one."""
+    return _after(key, TITLE_STEPS[len(TEXT_STEPS) :]) if len(key) <= _LINE else ""
+
+
+class Lines:
+    """What single lines amount to, worked out once for each: two texts that are compared share most of theirs."""
+
+    def __init__(self) -> None:
+        self.key = cache(key)
+        self.as_title = cache(as_title)
+        self.only_says_when = cache(only_says_when)
+
+
+def dates(clauses: Sequence[Clause], keys: Sequence[str], lines: Lines) -> set[int]:
     """Lines that only say when, or where other versions are."""
-    return {position for position, clause in enumerate(clauses) if only_says_when(clause.text)}
+    return {position for position, clause in enumerate(clauses) if lines.only_says_when(clause.text)}
 
 
-def widgets(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
+def widgets(clauses: Sequence[Clause], keys: Sequence[str], lines: Lines) -> set[int]:
     """Buttons and a program's leftovers that an extraction took for text. A cell that says "no" is none."""
     return {n for n, clause in enumerate(clauses) if clause.kind in ("text", "item") and _is_widget(keys[n])}
 
@@ -208,10 +223,9 @@ def _is_widget(key: str) -> bool:
     return len(key) <= _WIDGET_LENGTH and key.casefold() in _WIDGETS
 
 
-def contents(clauses: Sequence[Clause], keys: Sequence[str]) -> set[int]:
+def contents(clauses: Sequence[Clause], keys: Sequence[str], lines: Lines) -> set[int]:
     """The table of contents: lines in a row that repeat headings; under a title that says so, most of them do."""
-    as_title = TITLE_STEPS[len(TEXT_STEPS) :]
-    titles = [_after(words, as_title) if len(words) <= _LINE else "" for words in keys]
+    titles = [lines.as_title(key) for key in keys]
     headings = {titles[n] for n, clause in enumerate(clauses) if clause.kind == "heading"} - {""}
     repeats = [clause.kind != "heading" and titles[n] in headings for n, clause in enumerate(clauses)]
     found: set[int] = set()
@@ -237,18 +251,18 @@ def _runs(clauses: Sequence[Clause], titles: Sequence[str]) -> Iterator[range]:
     yield range(start, len(clauses))
 
 
-ASIDE_STEPS: tuple[tuple[str, Callable[[Sequence[Clause], Sequence[str]], set[int]]], ...] = (
+ASIDE_STEPS: tuple[tuple[str, Callable[[Sequence[Clause], Sequence[str], Lines], set[int]]], ...] = (
     ("dates", dates),
     ("page_widgets", widgets),
     ("table_of_contents", contents),
 )
 
 
-def set_aside(clauses: Sequence[Clause], keys: Sequence[str]) -> dict[int, str]:
+def set_aside(clauses: Sequence[Clause], keys: Sequence[str], lines: Lines) -> dict[int, str]:
     """Positions of the clauses that are not compared, and the step that set each aside."""
     found: dict[int, str] = {}
     for name, step in ASIDE_STEPS:
-        for position in step(clauses, keys):
+        for position in step(clauses, keys, lines):
             found.setdefault(position, name)
     return found
 

@@ -216,7 +216,7 @@ async def _record(tx: Db, site: Site, look: _Look, finding: Finding, reading: Re
     )  # fmt: skip
     await tx.run("watch.drop_passing", **look.key, keep=_KEPT_DOUBTS)
     if settles and (due.settled_id is not None or await latest_of(tx, site.site, due.policy) is None):
-        await _open(tx, site, due.policy, now)
+        await _open(tx, site, due.policy, {due.locale: reading} if reading else {}, now)
 
 
 def _row(reason: Why | None) -> dict[str, object] | None:
@@ -246,21 +246,24 @@ async def take(db: Db, site: Site, snapshot_id: int, now: datetime) -> None:
     try:
         snapshot = await _snapshot(db, snapshot_id)
         assert snapshot is not None, "snapshots that a person can see are not dropped within the request"
-        await asyncio.to_thread(_text_of, source, snapshot)
+        reading = await asyncio.to_thread(_text_of, source, snapshot)
     except Unreadable as problem:
         raise Conflict(f"snapshot {snapshot_id} cannot be the text: {problem}") from problem
     async with db.transaction() as tx:
         await lock_policy(tx, site, source.policy)
         await tx.run("watch.take", site=site.site, snapshot_id=snapshot_id)
-        await _open(tx, site, source.policy, now)
+        await _open(tx, site, source.policy, {source.locale: reading}, now)
 
 
-async def _open(tx: Db, site: Site, policy: str, now: datetime) -> None:
-    """Open a pending version with what all sources of the policy now say."""
+async def _open(tx: Db, site: Site, policy: str, read: Mapping[str, Reading], now: datetime) -> None:
+    """Open a pending version with what all sources of the policy now say. ``read``: those that were just read."""
     texts = {}
     for row in await tx.many(_SettledText, "watch.settled_of", site=site.site, policy=policy):
         source = source_of(site, policy, row.locale)
-        if source is not None and (reading := _reading(source, row.snapshot)) is not None:
+        if source is None:
+            continue
+        reading = read.get(row.locale) or await asyncio.to_thread(_reading, source, row.snapshot)
+        if reading is not None:
             texts[row.locale] = reading.text
     if site.locales[0] not in texts:
         return  # its own first sight opens the version

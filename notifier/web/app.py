@@ -1,7 +1,7 @@
 """The aiohttp application: what a request passes, from the outside in, and where every route comes from."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -24,8 +24,8 @@ from notifier.web.problems import STARTED, answer_or_explain
 from notifier.web.public.ready import READY, Ready
 from notifier.web.static import cache_static, static_files
 
-# What answers plain requests of a route by POST, before its handler is asked.
-AT_RATE = web.AppKey("at_rate", Mapping[str, Quick])
+# What answers plain requests before this handler is asked.
+AT_RATE = web.AppKey("at_rate", Mapping[Callable[..., object], Quick])
 CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -51,7 +51,6 @@ def build_app(service: Service) -> web.Application:
     app[LOOKS] = Looks(service.db)
     app[cors.ORIGINS] = cors.Origins(service.db)
     app[LIVE] = Live()
-    app[AT_RATE] = {endpoint.path: endpoint.at_rate for endpoint in ENDPOINTS if endpoint.at_rate is not None}
     app[inbox.WORDS] = inbox.Words(service)
     app[activities.INTAKE] = Intake(service.db, service.clock, Memory())
     app.cleanup_ctx.append(keep_listening)
@@ -60,7 +59,11 @@ def build_app(service: Service) -> web.Application:
     app.on_response_prepare.append(_finish_head)
     # aiohttp tries routes in order, some dozens of patterns: the one that is asked at rate stands first.
     at_rate_first = sorted(ENDPOINTS, key=lambda endpoint: endpoint not in activities.ENDPOINTS)
-    app.router.add_routes([endpoint.route() for endpoint in at_rate_first])
+    routes = [(endpoint, endpoint.route()) for endpoint in at_rate_first]
+    quick: dict[Callable[..., object], Quick] = {kept.answer: kept.quick for kept in public.KEPT.values()}
+    quick.update((route.handler, endpoint.at_rate) for endpoint, route in routes if endpoint.at_rate is not None)
+    app[AT_RATE] = quick
+    app.router.add_routes([route for _, route in routes])
     app.router.add_routes(cors.ROUTES)
     app.router.add_routes(docs.routes(ENDPOINTS, service.settings.public_url))
     app.router.add_routes(console.routes(service))
@@ -75,7 +78,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     began = time.perf_counter()
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "(none)"
-    quick = request.app[AT_RATE].get(route) if request.method == "POST" else None
+    quick = request.app[AT_RATE].get(request.match_info.handler)
     status = 499  # the caller went away, in nginx's words
     try:
         response = await answer_or_explain(request, handler, quick)
@@ -87,7 +90,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         seconds = time.perf_counter() - began
         request.app[METRICS].requests.count(request.method if resource is not None else "(any)", route, status, seconds)
-        if quick is None or status != 200:  # what comes at rate and went well is only counted
+        if quick is None or status not in (200, 304):  # what comes at rate and went well is only counted
             log.info(
                 "request", method=request.method, route=route, status=status,
                 seconds=round(seconds, 4), request=request_id(request),

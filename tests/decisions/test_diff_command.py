@@ -83,7 +83,6 @@ def test_html_is_compared_with_markdown_by_what_both_say(files: Files, capsys: p
         ("café".encode("latin-1"), "is not UTF-8 (byte 3); save it as UTF-8"),
         ("個人情報".encode("shift_jis"), "is not UTF-8 (byte"),
         (b"word " * 2_200_000, "more than 10 MB"),
-        (b">" * 300 + b" a", "nests quotes or lists more than 50 deep"),
         (b"- x\n" * 100_001, "more than 100,000 lines and marks"),
         (b"<b>" * 10_001, "more than 10,000 HTML tags"),
     ],

@@ -99,7 +99,7 @@ def test_a_line_that_says_one_word_more_is_a_clause(line: str) -> None:
 def aside(markdown: str) -> dict[str, str]:
     clauses = clauses_of("text/markdown", markdown.encode())
     keys = [noise.key(clause.text, heading=clause.kind == "heading") for clause in clauses]
-    return {clauses[position].text: step for position, step in noise.set_aside(clauses, keys).items()}
+    return {clauses[position].text: step for position, step in noise.set_aside(clauses, keys, noise.Lines()).items()}
 
 
 def test_a_table_of_contents_is_set_aside_with_its_title_and_where_most_of_it_repeats_headings() -> None:

@@ -73,3 +73,14 @@ def test_template_syntax_and_rtl_marks_are_only_words() -> None:
 
 def test_a_table_is_a_table() -> None:
     assert "<td>b</td>" in md("|x|y|\n|-|-|\n|a|b|\n")
+
+
+def test_what_is_crossed_out_needs_two_tildes() -> None:
+    assert "<del>gone</del> ~about~ 5" in md("~~gone~~ ~about~ 5")
+
+
+@pytest.mark.parametrize("marks", [">", "> ", "- ", "1. ", " > - "])
+def test_a_hundred_marks_in_a_row_are_words_and_take_no_time(marks: str) -> None:
+    shown = md(marks * 100_000 + "end\n\n> a quote\n>> in a quote")
+    assert (shown.count("<blockquote>"), shown.count("<li>")) == (2, 0)
+    assert "end" in shown

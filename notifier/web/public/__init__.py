@@ -6,29 +6,33 @@ from notifier.compose import Service
 from notifier.web.context import PAGES, request_id
 from notifier.web.page import choose_language, language_of, page
 from notifier.web.public import act, feeds, redlines, texts
-from notifier.web.public.ready import by_language, by_path, by_query, by_wishes, kept
+from notifier.web.public.ready import Kept, by_language, by_path, by_query, by_wishes
 
 # No policy's name has a dot, as the feeds of a site do.
 _POLICY = "/p/{site}/{policy:[^/.]+}"
 _TEXT = "/p/{site}/{policy}/{label}/{locale}"
 
+KEPT = {
+    # Those that are asked for most stand first: routes are tried in order.
+    _TEXT: Kept(texts.show_version, by_path),
+    _POLICY: Kept(texts.show_current, by_wishes),
+    _TEXT + "/raw": Kept(texts.send_bytes, by_path),
+    _TEXT + "/since/{old}": Kept(redlines.show_redline, by_path),
+    _TEXT + "/since/{old}/json": Kept(redlines.send_redline, by_path),
+    _POLICY + "/versions": Kept(texts.show_history, by_language),
+    _POLICY + "/feed.atom": Kept(feeds.send_atom, by_query),
+    _POLICY + "/feed.json": Kept(feeds.send_json, by_query),
+    "/p/{site}": Kept(texts.show_policies, by_language),
+    "/p/{site}/feed.atom": Kept(feeds.send_atom, by_query),
+    "/p/{site}/feed.json": Kept(feeds.send_json, by_query),
+}
+
 
 def routes(service: Service) -> list[web.RouteDef]:
     """The public routes."""
     return [
-        # Those that are asked for most stand first: routes are tried in order.
-        web.get(_TEXT, kept(texts.show_version, by_path)),
-        web.get(_POLICY, kept(texts.show_current, by_wishes)),
-        web.get(_TEXT + "/raw", kept(texts.send_bytes, by_path)),
-        web.get(_TEXT + "/since/{old}", kept(redlines.show_redline, by_path)),
-        web.get(_TEXT + "/since/{old}/json", kept(redlines.send_redline, by_path)),
-        web.get(_POLICY + "/versions", kept(texts.show_history, by_language)),
+        *(web.get(path, kept.answer) for path, kept in KEPT.items()),
         web.get(_POLICY + "/compare", redlines.choose_versions),
-        web.get(_POLICY + "/feed.atom", kept(feeds.send_atom, by_query)),
-        web.get(_POLICY + "/feed.json", kept(feeds.send_json, by_query)),
-        web.get("/p/{site}", kept(texts.show_policies, by_language)),
-        web.get("/p/{site}/feed.atom", kept(feeds.send_atom, by_query)),
-        web.get("/p/{site}/feed.json", kept(feeds.send_json, by_query)),
         web.get("/", home),
         web.get("/language/{language}", choose_language),
         web.get("/act/{token}", act.show),

@@ -83,14 +83,18 @@ class Ready:
         """What a site's pages rest on now; None when there is no such site."""
         return await self._marks.find(site)
 
-    async def answer(self, request: web.Request, key: Hashable, mark: Mark, make: Handler) -> web.Response:
-        """The page of ``key``: as it is kept, or made now; 304 for a reader who has exactly this (RFC 9110, 13.2.2)."""
+    def known(self, request: web.Request, key: Hashable, mark: Mark) -> web.Response | None:
+        """The page of ``key`` if it is kept; 304 for a reader who has exactly this (RFC 9110, 13.2.2)."""
         found = self._pages.get((mark.stamp, key))
         if found is None:
-            found = await self._make((mark.stamp, key), request, mark, make)
-        else:
-            self._pages.move_to_end((mark.stamp, key))
+            return None
+        self._pages.move_to_end((mark.stamp, key))
         return _answered(request, found)
+
+    async def answer(self, request: web.Request, key: Hashable, mark: Mark, make: Handler) -> web.Response:
+        """The page of ``key``: as it is kept, or made now."""
+        known = self.known(request, key, mark)
+        return known or _answered(request, await self._make((mark.stamp, key), request, mark, make))
 
     async def _make(self, key: Hashable, request: web.Request, mark: Mark, make: Handler) -> _Page:
         """Whoever asks for a page that is being made waits for that one."""
@@ -142,20 +146,34 @@ def _is_known(request: web.Request, page: _Page) -> bool:
     return since is not None and page.modified <= since
 
 
-def kept(handler: Handler, key_of: KeyOf) -> Handler:
+@dataclass(frozen=True)
+class Kept:
     """A handler of ``/p/{site}/…`` whose pages are kept by ``key_of``; None: this one is made each time."""
 
-    async def ready_made(request: web.Request) -> web.Response:
-        ready = request.app[READY]
-        mark = await ready.mark(request.match_info["site"].replace("\0", ""))
-        if mark is None:
-            return await handler(request)  # which says that there is no such site
-        key = key_of(request, mark)
-        if key is None:
-            return _answered(request, await _made(request, mark, handler))
-        return await ready.answer(request, key, mark, handler)
+    handler: Handler
+    key_of: KeyOf
 
-    return ready_made
+    async def quick(self, request: web.Request) -> web.Response | None:
+        """The page, if it is kept already."""
+        ready = request.app[READY]
+        mark = await ready.mark(_site(request))
+        key = None if mark is None else self.key_of(request, mark)
+        return None if mark is None or key is None else ready.known(request, key, mark)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The page, made now unless it is kept or being made."""
+        ready = request.app[READY]
+        mark = await ready.mark(_site(request))
+        if mark is None:
+            return await self.handler(request)  # which says that there is no such site
+        key = self.key_of(request, mark)
+        if key is None:
+            return _answered(request, await _made(request, mark, self.handler))
+        return await ready.answer(request, key, mark, self.handler)
+
+
+def _site(request: web.Request) -> str:
+    return request.match_info["site"].replace("\0", "")
 
 
 def by_path(request: web.Request, _: Mark) -> Hashable | None:
