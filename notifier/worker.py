@@ -16,6 +16,7 @@ from notifier.campaigns.scheduled import publish_due
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compliance.coverage import look_at_coverage
 from notifier.compose import Service, follow_clock
+from notifier.delivery.companions import tell_companions
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.remind import remind
 from notifier.delivery.second import tell_by_second_channel
@@ -95,6 +96,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("compare audiences", lambda: reconcile(db, clock.now()), once=True, every=15),
         Duty("look at coverage", lambda: look_at_coverage(db, clock.now()), once=True, every=60),
         Duty("deliver", lambda: shift.delivery.deliver_next(shift.stopping.is_set), hands=settings.worker_slices),
+        Duty("tell companions", lambda: tell_companions(db, clock.now())),
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),

@@ -1,5 +1,6 @@
 """Why a person was or was not told of a version, by which rule, when, and what holds acceptance back."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from notifier.acceptance.decide import Decision, decide
 from notifier.acceptance.facts import Case, Somebody, load_cases
 from notifier.activity.activity import Use
 from notifier.campaigns.campaign import campaign_of_version, load_campaign
+from notifier.campaigns.rule import Rule
 from notifier.campaigns.ruling import Ruling, ruling
 from notifier.compliance.search import PersonAcceptance, PersonNotice, acceptances, notices
 from notifier.compliance.words import Said, said
@@ -74,6 +76,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     facts += [
         *await _of_joining(db, person, case.campaign_id),
         *_of_notice(notice, case),
+        *await _of_companion(db, person, case.campaign_id),
         *_of_attempts(attempts, notice, case),
         *_of_corrections(about_it),
     ]
@@ -105,17 +108,34 @@ async def _of_joining(db: Db, person: Somebody, campaign_id: int) -> list[Said]:
     return [said(f"joined.{row['why']}", at=row["at"]) for row in await db.many(dict, "compliance.joined", **where)]
 
 
+async def _of_companion(db: Db, person: Somebody, campaign_id: int) -> list[Said]:
+    where = {"lane": person.lane, "person_id": person.person_id, "campaign_id": campaign_id}
+    lead = await db.first(dict, "compliance.lead", **where)
+    return [said("shares_mailbox", account=lead["account"])] if lead else []
+
+
 def _of_notice(notice: PersonNotice, case: Case) -> Iterator[Said]:
     if notice.status == "excluded":
         yield said(f"left_out.{notice.reason}")
     elif notice.reason != "in_scope":
         yield said("suppressed" if notice.reason == "suppressed" else "nothing_reaches")
     else:
-        yield said("in_scope", locale=notice.locale, channels=notice.channels, preset=case.rule.preset)
+        yield said("in_scope", locale=notice.locale, channels=notice.channels, presets=ruling(case.rule).presets)
+        yield from _of_presets(case.rule)
         if notice.fallback:
             yield said("in_scope.fallback", fallback=notice.fallback)
         if notice.requested_locale not in ("", notice.locale):
             yield said("other_locale", requested_locale=notice.requested_locale, locale=notice.locale)
+
+
+def _of_presets(rule: Rule) -> Iterator[Said]:
+    """Which values came from which of several presets."""
+    if len(rule.presets) > 1:
+        by_preset: dict[str, list[str]] = defaultdict(list)
+        for value, preset in rule.origins.items():
+            by_preset[preset].append(value)
+        for preset, values in by_preset.items():
+            yield said("in_scope.values", preset=preset, values=values)
 
 
 def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) -> Iterator[Said]:

@@ -410,7 +410,7 @@ CREATE TABLE plan (
     locale      text NOT NULL,                  -- the one used, after the fallback chain
     channels    text[] NOT NULL,                -- told by these, at once; empty: nothing reaches them
     fallback    text[] NOT NULL,                -- then by these, when the others failed
-    late        boolean NOT NULL DEFAULT false, -- of people who joined after the freeze: no slice is walked for them
+    late        boolean NOT NULL DEFAULT false, -- no slice is walked for these people: they joined after the freeze, or are companions
     PRIMARY KEY (campaign_id, plan)
 );
 
@@ -454,6 +454,20 @@ CREATE TABLE joined (
     PRIMARY KEY (lane, person_id, campaign_id, at)
 );
 CREATE INDEX joined_campaign ON joined (campaign_id);
+
+-- Accounts of one mailbox, where the site says that one letter is enough: the letter to the lead tells the companion too.
+-- What comes of it is put on the companion's own record (delivery/companions.py).
+CREATE TABLE companion (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    lead_lane   smallint NOT NULL,
+    lead_person uuid NOT NULL,
+    settled_at  timestamptz,                    -- when the letter's fate was put on record; NULL: it is waited for
+    PRIMARY KEY (lane, person_id, campaign_id)
+);
+CREATE INDEX companion_lead ON companion (lead_lane, lead_person, campaign_id);
+CREATE INDEX companion_waits ON companion (campaign_id) WHERE settled_at IS NULL;
 
 -- ---------------------------------------------------------------- delivery
 

@@ -22,6 +22,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "merged_into": ("person", ""),
     "merged_from": ("person", ""),
     "tried": ("letter", ""),
+    "told_with": ("letter", "on"),
     "reminded": ("letter", ""),
     "nudged": ("letter", ""),
     "baseline_proved": ("document", "good"),
