@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from notifier.acceptance.accept import accept
+from notifier.acceptance.silence import accept_silence
 from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.scheduled import publish_due
@@ -104,6 +105,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("end what is over", lambda: db.run("delivery.end_over"), every=5),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
+        Duty("record silence", lambda: accept_silence(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
         Duty(
             "look at postings",

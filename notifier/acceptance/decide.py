@@ -64,6 +64,10 @@ _NOT_TOLD = {
 }
 
 
+# Nothing but time stands between this and an acceptance.
+_MAY_COME = frozenset({Reason.BOUNCE_WINDOW})
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something the person did on the exact version: accepted it, or registered while it was shown."""
@@ -74,10 +78,19 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """The latest word of an objection. Once ``withdrawn``, use counts from ``at``, when it was taken back."""
+    """The latest word of an objection. Once ``withdrawn``, use counts from ``at``, when it was taken back.
+
+    ``first_at``: when the person first said no; None: that was ``at`` (of one that was taken back: nobody knows).
+    """
 
     at: datetime
     withdrawn: bool
+    first_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """The first moment that it takes from use."""
+        return self.first_at if self.withdrawn else self.first_at or self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,31 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     """What the record amounts to at ``now``."""
     if facts.act is not None:
         return decide_act(facts.act)
+    return _before_objection(rule, facts, now) or _decide(rule, facts, now)
+
+
+def contested(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
+    """What is left of a deemed acceptance when the person says that they had objected; None: it came before that."""
+    if decide(rule, facts, now).reason is not Reason.OBJECTED:
+        return None
+    return Decision(Outcome.VOID, Reason.OBJECTED, telling=rested_on)
+
+
+def _before_objection(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
+    """What use (or silence) amounts to that came before the person said no, if it does or may yet.
+
+    Judged by when things happened, whatever reached us first.
+    """
+    no = None if facts.objection is None else facts.objection.since
+    if no is None:
+        return None
+    uses = tuple(use for use in facts.uses if use.occurred_at < no)
+    decision = _decide(rule, replace(facts, objection=None, uses=uses), now)
+    in_time = decision.counts_from is not None and decision.counts_from < no
+    return decision if in_time and (decision.outcome is Outcome.DEEMED or decision.reason in _MAY_COME) else None
+
+
+def _decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     bar = _bar(rule, facts, now)
     if bar is not None:
         return bar

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from notifier.acceptance.decide import Decision, decide
-from notifier.acceptance.facts import Case, Somebody, load_cases
+from notifier.acceptance.decide import Decision, Reason, decide
+from notifier.acceptance.facts import LONG_AGO, Case, Somebody, load_cases
 from notifier.activity.activity import Use
 from notifier.campaigns.campaign import campaign_of_version, load_campaign
 from notifier.campaigns.rule import Rule
@@ -15,8 +15,6 @@ from notifier.compliance.search import PersonAcceptance, PersonNotice, acceptanc
 from notifier.compliance.words import Said, said
 from notifier.db import Db
 from notifier.policies.publish import Version
-
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     about = [a for a in await acceptances(db, person) if (a.policy, a.label) == (version.policy, version.label)]
     recorded = about[-1] if about and about[-1].kind != "void" else None
     voided = about[-1] if about and about[-1].kind == "void" else None
-    cases = (await load_cases(db, person.lane, {person.person_id: _LONG_AGO})).get(person.person_id, [])
+    cases = (await load_cases(db, person.lane, {person.person_id: LONG_AGO})).get(person.person_id, [])
     case = next((case for case in cases if case.version_id == version.version_id), None)
     merged = await db.first(dict, "compliance.merged_into", lane=person.lane, person_id=person.person_id)
     facts = [said(
@@ -186,13 +184,15 @@ def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | No
 
 def _of_void(voided: PersonAcceptance | None) -> Iterator[Said]:
     if voided is not None:
-        yield said("voided", recorded_at=voided.recorded_at)
+        objected = voided.evidence.get("reason") == Reason.OBJECTED
+        yield said("voided.objected" if objected else "voided", recorded_at=voided.recorded_at)
 
 
 def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:
     if recorded is not None:
+        silence = recorded.evidence.get("reason") == Reason.SILENCE
         yield said(
-            f"accepted.{recorded.kind}",
+            "accepted.silence" if silence else f"accepted.{recorded.kind}",
             accepted_at=recorded.accepted_at,
             grade=recorded.grade,
             recorded_at=recorded.recorded_at,

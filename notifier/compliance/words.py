@@ -86,11 +86,15 @@ ENGLISH: Mapping[str, str] = {
     "decision.registered_with_it": "They registered on {since} while this version was shown to them.",
     "accepted.deemed": "Deemed accepted by their use of the site on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
+    "accepted.silence": "Deemed accepted by silence: they had not objected by {accepted_at}, which the contract takes"
+    " for acceptance; grade {grade}, recorded on {recorded_at}.",
     "accepted.explicit": "Accepted by an explicit act on {accepted_at}, grade {grade}, recorded on {recorded_at}.",
     "accepted.registration": "Accepted by registering with this version on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
     "voided": "What was deemed before is void since {recorded_at}: the telling that it rested on had failed, and no"
     " other carried it.",
+    "voided.objected": "What was deemed before is void since {recorded_at}: as we heard then, they had objected"
+    " before it.",
     "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted ({kind}),"
     " grade {grade}.",
     "in_force.baseline": "On {on}, version {label} of {policy} was in force for them, since {since}: the site says that"
@@ -148,6 +152,8 @@ ENGLISH: Mapping[str, str] = {
     "event.baseline_unknown": "The site does not know whether they accepted this version",
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",
     "event.accepted_void": "Deemed acceptance void: the telling that it rested on failed",
+    "event.accepted_void_objected": "Deemed acceptance void: they had objected before it",
+    "event.accepted_silence": "Deemed acceptance by silence, grade {grade}",
     "event.accepted_explicit": "Explicit acceptance, grade {grade}",
     "event.accepted_registration": "Acceptance by registration, grade {grade}",
 }

@@ -700,6 +700,17 @@ CREATE TABLE doubt (
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
 
+-- Where the contract takes silence for acceptance: a lane of people of a campaign, and when somebody's date may have passed.
+CREATE TABLE silence (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    lane        smallint NOT NULL,
+    due_at      timestamptz NOT NULL,           -- when the lane is looked at next
+    after       uuid,                           -- the look that is under way came to this person; NULL: none is
+    again_at    timestamptz,                    -- the earliest moment that it found so far
+    PRIMARY KEY (campaign_id, lane)
+);
+CREATE INDEX silence_due ON silence (due_at);
+
 CREATE TABLE objection (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,

@@ -153,6 +153,20 @@ async def test_an_objection_blocks_deeming_until_it_is_taken_back(story: Story) 
     assert await story.sql("SELECT count(*) FROM objection") == 2
 
 
+async def test_an_objection_that_reaches_us_late_voids_what_came_after_it_and_nothing_before(story: Story) -> None:
+    ann, ben = await story.person("ann"), await story.person("ben")
+    await story.told(ann, ben)
+    await used(story, ann, DATE + DAY)
+    await used(story, ben, DATE + DAY)
+    assert len(await decided(story)) == 2
+    for who, at in ((ann, DATE), (ben, DATE + 2 * DAY)):
+        assert await record_objection(story.db, "kumo", who, story.version_id, Statement(at, "letter", "no"), NOW)
+    assert await decided(story) == [
+        ("ann", 1, "deemed", "D", DATE + DAY), ("ann", 2, "void", None, None), ("ben", 1, "deemed", "D", DATE + DAY),
+    ]  # fmt: skip
+    assert (await story.acceptances())[1]["evidence"]["reason"] == "objected"
+
+
 async def test_what_was_never_objected_to_cannot_be_taken_back(story: Story) -> None:
     ann = await story.person("ann")
     with pytest.raises(Conflict):

@@ -413,7 +413,7 @@ NEVER = {
             AND t ->> 'attempt' = a.evidence #>> '{telling,attempt}')
           AND NOT EXISTS (SELECT FROM doubt d WHERE (d.lane, d.person_id) = (a.lane, a.person_id))""",
     "something void although its telling stands": """
-        SELECT a.* FROM acceptance a WHERE a.kind = 'void' AND NOT EXISTS (
+        SELECT a.* FROM acceptance a WHERE a.kind = 'void' AND a.evidence ->> 'reason' <> 'objected' AND NOT EXISTS (
             SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id, o.channel, o.attempt::text)
                 = (a.lane, a.person_id, (a.evidence ->> 'campaign_id')::integer, a.evidence #>> '{telling,channel}',
                    a.evidence #>> '{telling,attempt}') AND o.kind = 'bounced')""",

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from notifier.acceptance.accept import accept
+from notifier.acceptance.silence import accept_silence
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.compose import Service
@@ -87,6 +88,8 @@ class Town:
         while await tell_companions(self.db, now):
             await self.office.deliver()
         while await accept(self.db, now):
+            pass
+        while await accept_silence(self.db, now):
             pass
 
     async def pass_time(self, by: timedelta) -> None:
