@@ -123,7 +123,7 @@ def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Ac
 async def record_explicit(
     db: Db, site: str, person: Somebody, version_id: int, at: datetime, via: str, now: datetime, **shown: str
 ) -> bool:
-    """Record that a person accepted exactly this version by an act. Returns False when that was recorded before.
+    """Record that a person accepted exactly this version by an act. False: that one or an earlier one was.
 
     ``via`` says how, in the site's words; ``shown``, for the evidence, exactly what the person had before them. What
     was deemed before stays; this is the next revision. Raises NotFound for a version that the site has not published,
@@ -134,9 +134,10 @@ async def record_explicit(
         recorded = await db.first(
             Recorded, "acceptance.recorded", lane=person.lane, person_id=person.person_id, version_id=version_id
         )
-        if recorded is not None and recorded.kind == "explicit":
+        act = Act(min(at, now), "explicit")
+        if recorded is not None and recorded.kind == "explicit" and (recorded.accepted_at or act.at) <= act.at:
             return False
-        acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via, **shown)
+        acceptance = _of_act(person.person_id, version_id, recorded, act, via=via, **shown)
         if await append(db, person.lane, [acceptance], now):
             return True
     raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")

@@ -164,27 +164,31 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     """What the record amounts to at ``now``."""
     if facts.act is not None:
         return decide_act(facts.act)
-    return _before_objection(rule, facts, now) or _decide(rule, facts, now)
+    return _before_the_end(rule, facts, now) or _decide(rule, facts, now)
 
 
 def contested(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
-    """What is left of a deemed acceptance when the person says that they had objected; None: it came before that."""
-    if decide(rule, facts, now).reason is not Reason.OBJECTED:
+    """What is left of a deemed acceptance when the person says that they had objected; None: it came before that.
+
+    Also of somebody who left since: what they said while they were there is heard.
+    """
+    if decide(rule, replace(facts, closed_at=None), now).reason is not Reason.OBJECTED:
         return None
     return Decision(Outcome.VOID, Reason.OBJECTED, telling=rested_on)
 
 
-def _before_objection(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
-    """What use (or silence) amounts to that came before the person said no, if it does or may yet.
+def _before_the_end(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
+    """What use (or silence) amounts to that came before the person said no or left, if it does or may yet.
 
     Judged by when things happened, whatever reached us first.
     """
-    no = None if facts.objection is None else facts.objection.since
-    if no is None:
+    ends = facts.closed_at, None if facts.objection is None else facts.objection.since
+    end = min((at for at in ends if at is not None), default=None)
+    if end is None:
         return None
-    uses = tuple(use for use in facts.uses if use.occurred_at < no)
-    decision = _decide(rule, replace(facts, objection=None, uses=uses), now)
-    in_time = decision.counts_from is not None and decision.counts_from < no
+    uses = tuple(use for use in facts.uses if use.occurred_at < end)
+    decision = _decide(rule, replace(facts, objection=None, closed_at=None, uses=uses), now)
+    in_time = decision.counts_from is not None and decision.counts_from < end
     return decision if in_time and (decision.outcome is Outcome.DEEMED or decision.reason in _MAY_COME) else None
 
 

@@ -216,6 +216,8 @@ CASES = [
          again_at=TOLD + 72 * HOUR, now=TOLD + 2 * HOUR,
          rule=AT_ONCE.model_copy(update={"grade_at_least": "C"})),
     Case("no use is named before a grade", facts(uses=()), NONE, Reason.NO_USE_YET, rule=C_OR_BETTER),
+    Case("a use before the account was closed is acceptance, whichever reached us first",
+         facts(closed_at=DATE + 2 * DAY), DEEMED, Reason.USED, "D", DATE + DAY),
     Case("a version not posted is named before a closed account", facts(posted_at=None, closed_at=DATE),
          NONE, Reason.NOT_POSTED),
     Case("a closed account is named before a rule that never deems", facts(closed_at=DATE),
@@ -456,8 +458,8 @@ DOUBTS = [
     Doubt("who objected after the use is deemed what it came to under another telling",
           facts(tellings=(inbox(TOLD - HOUR),), objection=Objection(DATE + 2 * DAY, False)),
           Outcome.DEEMED, Reason.USED, DATE + DAY),
-    Doubt("nor is who closed their account meanwhile",
-          facts(tellings=(inbox(),), closed_at=DATE + 2 * DAY), VOID, Reason.TELLING_FAILED),
+    Doubt("nor is who had closed their account before it",
+          facts(tellings=(inbox(),), closed_at=DATE), VOID, Reason.TELLING_FAILED),
 ]  # fmt: skip
 
 
@@ -475,6 +477,8 @@ def test_a_deemed_acceptance_is_contested_by_an_objection_that_came_before_it_an
     earlier = contested(RULE, facts(objection=Objection(DATE, False)), email(), LATER)
     assert earlier is not None
     assert (earlier.outcome, earlier.reason, earlier.telling) == (Outcome.VOID, Reason.OBJECTED, email())
+    left_since = facts(objection=Objection(DATE, False), closed_at=DATE + 3 * DAY)
+    assert contested(RULE, left_since, email(), LATER) == earlier
     assert contested(RULE, facts(objection=Objection(DATE + 2 * DAY, False)), email(), LATER) is None
 
 

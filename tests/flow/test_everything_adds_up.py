@@ -274,7 +274,8 @@ class World:
     async def step(self) -> str:
         """Do one thing. What a verb refuses, it must have left as it was."""
         things: list[Callable[[], Awaitable[None]]] = [
-            self.people_come_and_change, self.somebody_is_erased, self.somebody_is_merged, self.a_version_is_published, self.somebody_steers,
+            self.people_come_and_change, self.somebody_is_erased, self.somebody_is_merged,
+            self.a_version_is_published, self.somebody_steers,
             self.a_worker_works, self.a_worker_works, self.a_worker_works, self.reports_come_back,
             self.somebody_reads_their_messages, self.somebody_signs_in, self.people_use_the_site, self.somebody_acts,
             self.time_passes, self.people_without_evidence_are_looked_for, self.somebody_corrects,

@@ -1,4 +1,4 @@
-"""More cases of telling people and of what use amounts to: through the API, on a real PostgreSQL, with the clock moved."""
+"""More cases of telling and of what use amounts to: through the API, on a real PostgreSQL, with the clock moved."""
 
 import asyncio
 from collections.abc import AsyncIterator
