@@ -215,8 +215,8 @@ STATE = {
         FROM accepted JOIN person p USING (lane, person_id) JOIN version v USING (version_id)
         JOIN version first ON first.site = p.site AND first.label = 'one' WHERE p.site = $1 ORDER BY 1, 2""",
     "objections": """SELECT external_id, round(extract(epoch FROM at - first.published_at) / 3600), withdrawn
-        FROM objection JOIN person p USING (lane, person_id) JOIN version first ON first.site = p.site AND first.label = 'one'
-        WHERE p.site = $1 ORDER BY 1, 2""",
+        FROM objection JOIN person p USING (lane, person_id)
+        JOIN version first ON first.site = p.site AND first.label = 'one' WHERE p.site = $1 ORDER BY 1, 2""",
     "baselines": """SELECT external_id, proof, max(revision) FROM baseline JOIN person USING (lane, person_id)
         WHERE site = $1 GROUP BY 1, 2 ORDER BY 1""",
     "mergers": """SELECT p.external_id, q.external_id FROM merger m JOIN person p USING (lane, person_id)
