@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from notifier.campaigns.campaign import list_campaigns
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.stages import move_stages
 from notifier.db import Db
 from notifier.keys import Keys
+from notifier.web.console.overview import in_scope_of
 from tests.sites import a_site
 from tests.web.town import DAY, HOUR, Town, open_town
 
@@ -43,6 +45,8 @@ async def test_case_06_who_registers_before_the_effect_and_was_shown_the_old_ver
     report = await town.report()
     assert (report["population"], report["in_scope"], report["told"]) == (2, 2, 2)
     assert report["joined"] == {"registered": 1, "restored": 0, "new_address": 0}
+    campaigns = await list_campaigns(town.db, "kumo")
+    assert await in_scope_of(town.db, campaigns) == {town.campaign_id: 2}  # as the overview says
     assert "joined_registered" in await town.events("late")
     words = (await town.api.get(f"{town.base}/people/late/explain?policy=privacy&version=two"))["words"]
     assert any("became known to us after the audience was frozen" in one for one in words)
