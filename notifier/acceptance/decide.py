@@ -262,8 +262,19 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
             grade = _grade(facts, telling, use.occurred_at)
             if grade <= rule.grade_at_least:  # A is the best
                 return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
-        too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from)
+        too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from, use=after[0])
     return waiting or too_low or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
+
+
+def passed_over(decision: Decision, facts: Facts) -> Use | None:
+    """The first use that came late enough and is passed over all the same, for the record; None: there is none."""
+    if decision.reason is Reason.GRADE_TOO_LOW:
+        return decision.use
+    if decision.reason not in (Reason.OBJECTED, Reason.UNKNOWN_BASELINE):
+        return None
+    since = max(facts.effective_at, facts.objection.at if facts.objection else facts.effective_at)
+    uses = (use for use in facts.uses if use.occurred_at >= since)
+    return min(uses, key=lambda use: use.occurred_at, default=None)
 
 
 def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:

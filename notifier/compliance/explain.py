@@ -78,6 +78,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
         *_of_attempts(attempts, notice, case),
         *_of_corrections(about_it),
     ]
+    facts += [*await _of_passed_over(db, person, version.version_id)]
     facts += [*_of_void(voided), *_of_decision(case, decision, recorded)]
     return Explanation(version.policy, version.label, notice.status, recorded, decision, facts, ruling(case.rule))
 
@@ -110,6 +111,12 @@ async def _of_companion(db: Db, person: Somebody, campaign_id: int) -> list[Said
     where = {"lane": person.lane, "person_id": person.person_id, "campaign_id": campaign_id}
     lead = await db.first(dict, "compliance.lead", **where)
     return [said("shares_mailbox", account=lead["account"])] if lead else []
+
+
+async def _of_passed_over(db: Db, person: Somebody, version_id: int) -> list[Said]:
+    where = {"lane": person.lane, "person_id": person.person_id, "version_id": version_id}
+    found = await db.many(dict, "compliance.passed_over", **where)
+    return [said(f"passed_over.{row['reason']}", occurred_at=row["occurred_at"]) for row in found]
 
 
 def _of_notice(notice: PersonNotice, case: Case) -> Iterator[Said]:

@@ -86,6 +86,11 @@ ENGLISH: Mapping[str, str] = {
     "decision.registered_with_it": "They registered on {since} while this version was shown to them.",
     "accepted.deemed": "Deemed accepted by their use of the site on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
+    "passed_over.grade_too_low": "They used the site on {occurred_at}; it did not count, as its grade is less"
+    " than the rule asks for.",
+    "passed_over.objected": "They used the site on {occurred_at}; it did not count, as they had objected.",
+    "passed_over.unknown_baseline": "They used the site on {occurred_at}; it did not count, as no earlier"
+    " acceptance was known.",
     "accepted.silence": "Deemed accepted by silence: they had not objected by {accepted_at}, which the contract takes"
     " for acceptance; grade {grade}, recorded on {recorded_at}.",
     "accepted.explicit": "Accepted by an explicit act on {accepted_at}, grade {grade}, recorded on {recorded_at}.",
@@ -144,6 +149,9 @@ ENGLISH: Mapping[str, str] = {
     "event.complained": "Complained, so it arrived",
     "event.withheld": "Not sent: {class}",
     "event.used": "Used the site: {kind}",
+    "event.passed_over_grade_too_low": "Used the site; not counted, as the grade is less than the rule asks for",
+    "event.passed_over_objected": "Used the site; not counted, as they had objected",
+    "event.passed_over_unknown_baseline": "Used the site; not counted, as no earlier acceptance was known",
     "event.acted": "Answered on a page that was shown to them",
     "event.objected": "Objected",
     "event.objection_withdrawn": "Took the objection back",

@@ -672,6 +672,18 @@ CREATE TABLE acceptance (
     CHECK ((kind = 'void') = (grade IS NULL) AND (kind = 'void') = (accepted_at IS NULL))
 );
 
+-- The first use of a person after a version's effect that did not count, and why: the others are not kept.
+CREATE TABLE passed_over (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    reason      text NOT NULL CHECK (reason IN ('grade_too_low', 'objected', 'unknown_baseline')),
+    occurred_at timestamptz NOT NULL,
+    kind        text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id, reason)
+);
+
 -- What a site says of acceptances from before our record, with what shows each; unknown: nobody knows whether there was
 -- one. Append-only: another word about the same person and version is the next revision.
 CREATE TABLE baseline (

@@ -136,6 +136,18 @@ FROM unnest(
 ORDER BY person_id, version_id
 ON CONFLICT DO NOTHING
 
+-- name: pass_over
+-- lanes: one
+-- Keep the first use that did not count, of each person, version and reason.
+INSERT INTO passed_over AS p (lane, person_id, version_id, reason, occurred_at, kind, recorded_at)
+SELECT :lane, person_id, version_id, reason, occurred_at, kind, :now
+FROM unnest(:people::uuid[], :versions::integer[], :reasons::text[], :occurred::timestamptz[], :kinds::text[])
+     AS u (person_id, version_id, reason, occurred_at, kind)
+ORDER BY person_id, version_id
+ON CONFLICT (lane, person_id, version_id, reason) DO UPDATE SET
+    occurred_at = excluded.occurred_at, kind = excluded.kind, recorded_at = excluded.recorded_at
+WHERE excluded.occurred_at < p.occurred_at
+
 -- name: forget_uses
 -- lanes: one
 -- Remove uses that are decided or can no longer matter.

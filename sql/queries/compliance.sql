@@ -84,6 +84,10 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
            jsonb_build_object('act', kind, 'locale', locale, 'statement', statement)
     FROM act WHERE lane = :lane AND person_id = :person_id
     UNION ALL
+    SELECT occurred_at, 5, 'passed_over_' || reason, version_id, NULL, NULL, NULL,
+           jsonb_build_object('kind', kind, 'recorded_at', recorded_at)
+    FROM passed_over WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
     SELECT coalesce(accepted_at, recorded_at), 5, 'baseline_' || proof, version_id, NULL, NULL, NULL,
            jsonb_build_object('revision', revision, 'via', via, 'reference', reference,
                               'sha256', encode(sha256, 'hex'), 'recorded_at', recorded_at)
@@ -155,6 +159,14 @@ SELECT at, why, was::text AS was, reason::text AS reason
 FROM joined
 WHERE lane = :lane AND person_id = :person_id AND campaign_id = :campaign_id
 ORDER BY at
+
+-- name: passed_over
+-- lanes: one
+-- The first uses of one person that did not count for a version, and why.
+SELECT reason, occurred_at
+FROM passed_over
+WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
+ORDER BY occurred_at
 
 -- name: lead
 -- lanes: all
