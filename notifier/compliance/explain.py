@@ -139,8 +139,10 @@ def _of_presets(rule: Rule) -> Iterator[Said]:
         by_preset: dict[str, list[str]] = defaultdict(list)
         for value, preset in rule.origins.items():
             by_preset[preset].append(value)
+        by_preset.pop(rule.preset, None)
         for preset, values in by_preset.items():
             yield said("in_scope.values", preset=preset, values=values)
+        yield said("in_scope.other_values" if by_preset else "in_scope.all_values", preset=rule.preset)
 
 
 def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) -> Iterator[Said]:

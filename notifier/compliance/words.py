@@ -39,6 +39,8 @@ ENGLISH: Mapping[str, str] = {
     " there was no other channel.",
     "in_scope": "They had to be told, in {locale}, by {channels}; the rule was frozen from {presets}.",
     "in_scope.values": "Of several presets the strictest wins, value by value. From {preset}: {values}.",
+    "in_scope.other_values": "All other values come from {preset}.",
+    "in_scope.all_values": "Of several presets the strictest wins, value by value; here all values come from {preset}.",
     "in_scope.fallback": "If that fails, by {fallback}.",
     "other_locale": "They asked for {requested_locale}; there is no such text, so {locale} was used.",
     "shares_mailbox": "They share a mailbox with the account {account}: one letter, written to that one, tells both.",
