@@ -225,6 +225,7 @@ async def test_each_account_that_has_not_accepted_is_reminded_and_a_bounce_of_th
         pass
     await town.work()
     assert town.letters() == ["home", "home"]
+    assert [b"every account" in got.content.replace(b"=\r\n", b"") for got in town.server.got] == [True, False]
     assert [(await town.events(name)).count("reminded") for name in (lead, other)] == [0, 1]
     town.office.campaign_id = town.campaign_id
     reminder = replace(await town.office.feedback(other, "bounced", "bad_address"), attempt=2)
