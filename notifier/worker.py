@@ -12,12 +12,14 @@ from typing import Any
 import asyncpg
 
 from notifier.acceptance.accept import accept
+from notifier.acceptance.silence import accept_silence
 from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.scheduled import publish_due
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compliance.coverage import look_at_coverage
 from notifier.compose import Service, follow_clock
+from notifier.delivery.companions import tell_companions
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.remind import remind
 from notifier.delivery.second import tell_by_second_channel
@@ -116,6 +118,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
             hands=settings.worker_slices,
             heeds=frozenset({"slice", "outcome"}),
         ),
+        Duty("tell companions", lambda: tell_companions(db, clock.now()), heeds=frozenset({"slice", "outcome"})),
         Duty("break", lambda: trip_breakers(db, clock.now()), every=1, after_outcomes=True),
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
@@ -127,6 +130,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
             heeds=frozenset({"slice", "outcome"}),
         ),
         Duty("record acceptances", lambda: accept(db, clock.now()), heeds=frozenset({"outcome", "activity"})),
+        Duty("record silence", lambda: accept_silence(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
         Duty(
             "look at postings",

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from notifier.acceptance.append import Acceptance, append, append_all, evidence_of, next_revision
-from notifier.acceptance.decide import Act, Decision, Outcome, decide, decide_act
+from notifier.acceptance.decide import Act, Decision, Outcome, Reason, decide, decide_act, passed_over
 from notifier.acceptance.doubts import PEOPLE, settle_doubts
 from notifier.acceptance.facts import Case, Recorded, Somebody, load_cases, recorded_of
 from notifier.activity.activity import SKEW, Use
@@ -37,10 +37,14 @@ class _PersonsUse:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What one person's uses come to: what to append, and per use when to ask again (None: never)."""
+    """What one person's uses come to: what to append, and per use when to ask again (None: never).
+
+    ``passed_over``: of each version the first that did not count, with the reason.
+    """
 
     acceptances: list[Acceptance]
     again: list[tuple[Use, datetime | None]]
+    passed_over: list[tuple[Case, Reason, Use]]
 
 
 async def accept(db: Db, now: datetime) -> int:
@@ -68,20 +72,23 @@ async def _accept_uses(tx: Db, lane: int, now: datetime) -> int:
     cases = await load_cases(tx, lane, earliest) if uses else {}
     judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
     await append_all(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
+    await _pass_over(tx, lane, [one for j in judged.values() for one in j.passed_over], now)
     await _put_aside(tx, lane, [(person, use, due) for person, j in judged.items() for use, due in j.again])
     return len(rows)
 
 
 def judge(uses: Sequence[Use], cases: Sequence[Case], now: datetime) -> _Judged:
     """What one person's uses amount to for every version that waits for them. An earlier use corrects a later one."""
-    decided = [(case, decide(case.rule, replace(case.facts, uses=tuple(uses)), now)) for case in cases]
+    known = [replace(case, facts=replace(case.facts, uses=tuple(uses))) for case in cases]
+    decided = [(case, decide(case.rule, case.facts, now)) for case in known]
     acceptances = [
         Acceptance(case.person_id, case.version_id, next_revision(case.recorded), decision, evidence_of(case, decision))
         for case, decision in decided
         if decision.outcome is Outcome.DEEMED and _is_news(case.recorded, decision)
     ]
     again = [(use, min(_asked_again(use, [d for _, d in decided]), default=None)) for use in uses]
-    return _Judged(acceptances, again)
+    lost = [(case, d.reason, use) for case, d in decided if (use := passed_over(d, case.facts)) is not None]
+    return _Judged(acceptances, again, lost)
 
 
 def _asked_again(use: Use, decisions: Sequence[Decision]) -> list[datetime]:
@@ -91,6 +98,20 @@ def _asked_again(use: Use, decisions: Sequence[Decision]) -> list[datetime]:
 def _is_news(recorded: Recorded | None, decision: Decision) -> bool:
     assert decision.since is not None
     return recorded is None or recorded.accepted_at is None or decision.since < recorded.accepted_at
+
+
+async def _pass_over(tx: Db, lane: int, uses: Sequence[tuple[Case, Reason, Use]], now: datetime) -> None:
+    if uses:
+        await tx.run(
+            "acceptance.pass_over",
+            lane=lane,
+            now=now,
+            people=[case.person_id for case, _, _ in uses],
+            versions=[case.version_id for case, _, _ in uses],
+            reasons=[reason.value for _, reason, _ in uses],
+            occurred=[use.occurred_at for _, _, use in uses],
+            kinds=[use.kind for _, _, use in uses],
+        )
 
 
 async def _put_aside(tx: Db, lane: int, uses: Sequence[tuple[UUID, Use, datetime | None]]) -> None:
@@ -123,7 +144,7 @@ def _of_act(person_id: UUID, version_id: int, recorded: Recorded | None, act: Ac
 async def record_explicit(
     db: Db, site: str, person: Somebody, version_id: int, at: datetime, via: str, now: datetime, **shown: str
 ) -> bool:
-    """Record that a person accepted exactly this version by an act. Returns False when that was recorded before.
+    """Record that a person accepted exactly this version by an act. False: that one or an earlier one was.
 
     ``via`` says how, in the site's words; ``shown``, for the evidence, exactly what the person had before them. What
     was deemed before stays; this is the next revision. Raises NotFound for a version that the site has not published,
@@ -134,9 +155,10 @@ async def record_explicit(
         recorded = await db.first(
             Recorded, "acceptance.recorded", lane=person.lane, person_id=person.person_id, version_id=version_id
         )
-        if recorded is not None and recorded.kind == "explicit":
+        act = Act(min(at, now), "explicit")
+        if recorded is not None and recorded.kind == "explicit" and (recorded.accepted_at or act.at) <= act.at:
             return False
-        acceptance = _of_act(person.person_id, version_id, recorded, Act(min(at, now), "explicit"), via=via, **shown)
+        acceptance = _of_act(person.person_id, version_id, recorded, act, via=via, **shown)
         if await append(db, person.lane, [acceptance], now):
             return True
     raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")

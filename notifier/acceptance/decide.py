@@ -64,6 +64,10 @@ _NOT_TOLD = {
 }
 
 
+# Nothing but time stands between this and an acceptance.
+_MAY_COME = frozenset({Reason.BOUNCE_WINDOW})
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something the person did on the exact version: accepted it, or registered while it was shown."""
@@ -74,10 +78,19 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """The latest word of an objection. Once ``withdrawn``, use counts from ``at``, when it was taken back."""
+    """The latest word of an objection. Once ``withdrawn``, use counts from ``at``, when it was taken back.
+
+    ``first_at``: when the person first said no; None: that was ``at`` (of one that was taken back: nobody knows).
+    """
 
     at: datetime
     withdrawn: bool
+    first_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """The first moment that it takes from use."""
+        return self.first_at if self.withdrawn else self.first_at or self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,35 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     """What the record amounts to at ``now``."""
     if facts.act is not None:
         return decide_act(facts.act)
+    return _before_the_end(rule, facts, now) or _decide(rule, facts, now)
+
+
+def contested(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
+    """What is left of a deemed acceptance when the person says that they had objected; None: it came before that.
+
+    Also of somebody who left since: what they said while they were there is heard.
+    """
+    if decide(rule, replace(facts, closed_at=None), now).reason is not Reason.OBJECTED:
+        return None
+    return Decision(Outcome.VOID, Reason.OBJECTED, telling=rested_on)
+
+
+def _before_the_end(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
+    """What use (or silence) amounts to that came before the person said no or left, if it does or may yet.
+
+    Judged by when things happened, whatever reached us first.
+    """
+    ends = facts.closed_at, None if facts.objection is None else facts.objection.since
+    end = min((at for at in ends if at is not None), default=None)
+    if end is None:
+        return None
+    uses = tuple(use for use in facts.uses if use.occurred_at < end)
+    decision = _decide(rule, replace(facts, objection=None, closed_at=None, uses=uses), now)
+    in_time = decision.counts_from is not None and decision.counts_from < end
+    return decision if in_time and (decision.outcome is Outcome.DEEMED or decision.reason in _MAY_COME) else None
+
+
+def _decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     bar = _bar(rule, facts, now)
     if bar is not None:
         return bar
@@ -220,8 +262,19 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
             grade = _grade(facts, telling, use.occurred_at)
             if grade <= rule.grade_at_least:  # A is the best
                 return Decision(Outcome.DEEMED, Reason.USED, use.occurred_at, grade, counts_from, None, use, telling)
-        too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from)
+        too_low = too_low or Decision(Outcome.NONE, Reason.GRADE_TOO_LOW, None, None, counts_from, use=after[0])
     return waiting or too_low or Decision(Outcome.NONE, Reason.TOO_LITTLE_EVIDENCE)
+
+
+def passed_over(decision: Decision, facts: Facts) -> Use | None:
+    """The first use that came late enough and is passed over all the same, for the record; None: there is none."""
+    if decision.reason is Reason.GRADE_TOO_LOW:
+        return decision.use
+    if decision.reason not in (Reason.OBJECTED, Reason.UNKNOWN_BASELINE):
+        return None
+    since = max(facts.effective_at, facts.objection.at if facts.objection else facts.effective_at)
+    uses = (use for use in facts.uses if use.occurred_at >= since)
+    return min(uses, key=lambda use: use.occurred_at, default=None)
 
 
 def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:

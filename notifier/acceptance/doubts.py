@@ -1,25 +1,26 @@
-"""A letter bounced after it had counted: decide again about what was deemed on it.
+"""A letter bounced after it had counted, or an objection reached us late: decide again about what was deemed.
 
-One lane is one transaction, together with everything else that is decided in it (:mod:`notifier.acceptance.accept`).
+Of bounces one lane is one transaction, together with everything else that is decided in it
+(:mod:`notifier.acceptance.accept`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from notifier.acceptance.append import Acceptance, append_all, evidence_of, next_revision
-from notifier.acceptance.decide import Outcome, Telling, reconsider
-from notifier.acceptance.facts import Case, load_cases
+from notifier.acceptance.decide import Decision, Facts, Outcome, Telling, contested, reconsider
+from notifier.acceptance.facts import LONG_AGO, Case, Somebody, load_cases
 from notifier.activity.activity import Use
 from notifier.db import Db
 
 PEOPLE = 2000  # decided in one transaction
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 _TELLING, _USE = TypeAdapter(Telling), TypeAdapter(Use)
 
 
@@ -56,7 +57,7 @@ async def settle_doubts(tx: Db, lane: int, now: datetime) -> int:
     deemed: dict[tuple[UUID, int], list[_Deemed]] = defaultdict(list)
     for one in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people):
         deemed[one.person_id, one.version_id].append(one)
-    cases = await load_cases(tx, lane, dict.fromkeys(people, _LONG_AGO))
+    cases = await load_cases(tx, lane, dict.fromkeys(people, LONG_AGO))
     revised = [
         found
         for person, own in cases.items()
@@ -75,12 +76,33 @@ def revise(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use], now: date
     recorded = case.recorded
     if recorded is None or recorded.kind != "deemed":
         return None
-    known = (*uses, *(one.use for one in deemed if one.use is not None))
-    decision = reconsider(case.rule, replace(case.facts, uses=known), deemed[-1].telling, now)
-    if decision is None:
-        return None
+    decision = reconsider(case.rule, _known(case, deemed, uses), deemed[-1].telling, now)
+    return None if decision is None else _next(case, decision)
+
+
+async def contest(tx: Db, person: Somebody, version_id: int, now: datetime) -> None:
+    """Void what was deemed of somebody at or after a time at which, as we now hear, they had objected."""
+    lane, people = person.lane, [person.person_id]
+    uses = (await _uses_of(tx, lane, people))[person.person_id]
+    deemed = [d for d in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people)
+              if d.version_id == version_id]  # fmt: skip
+    for case in (await load_cases(tx, lane, dict.fromkeys(people, LONG_AGO))).get(person.person_id, []):
+        if case.version_id != version_id or case.recorded is None or case.recorded.kind != "deemed":
+            continue
+        decision = contested(case.rule, _known(case, deemed, uses), deemed[-1].telling, now)
+        if decision is not None:
+            await append_all(tx, lane, [_next(case, decision)], now)
+            await tx.run("people.next_epoch", lanes=[lane])
+
+
+def _known(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use]) -> Facts:
+    """What is on record, with the uses that wait and those that revisions rested on."""
+    return replace(case.facts, uses=(*uses, *(one.use for one in deemed if one.use is not None)))
+
+
+def _next(case: Case, decision: Decision) -> Acceptance:
     evidence = evidence_of(case, decision)
-    return Acceptance(case.person_id, case.version_id, next_revision(recorded), decision, evidence)
+    return Acceptance(case.person_id, case.version_id, next_revision(case.recorded), decision, evidence)
 
 
 async def _uses_of(tx: Db, lane: int, people: Sequence[UUID]) -> Mapping[UUID, list[Use]]:

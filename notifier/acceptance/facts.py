@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 from notifier.acceptance.decide import Act, Facts, Objection, Telling
 from notifier.campaigns.rule import Rule
 from notifier.db import Db
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # before any acceptance: nothing is left out
 
 _TELLINGS = TypeAdapter(tuple[Telling, ...])
 
@@ -77,7 +79,8 @@ async def _load_terms(db: Db, plans: Collection[tuple[int, int]]) -> dict[tuple[
 
 def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
     recorded = recorded_of(row)
-    objection = None if row["objected_at"] is None else Objection(row["objected_at"], row["withdrawn"])
+    said = row["objected_at"], row["withdrawn"], row["first_objected_at"]
+    objection = None if row["objected_at"] is None else Objection(*said)
     facts = Facts(
         posted_at=terms.posted_at,
         effective_at=terms.effective_at,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from notifier.acceptance.accept import check_moment
 from notifier.acceptance.decide import Objection
+from notifier.acceptance.doubts import contest
 from notifier.acceptance.facts import Somebody
 from notifier.db import Db
 from notifier.errors import Conflict, Fault, Invalid
@@ -22,13 +23,18 @@ class Statement:
 async def record_objection(
     db: Db, site: str, person: Somebody, version_id: int, said: Statement, now: datetime
 ) -> bool:
-    """Record an objection: from now on no use amounts to acceptance. Returns False when the same one was known.
+    """Record an objection: no use from its time on amounts to acceptance. Returns False when the same one was known.
 
-    An acceptance that is already recorded stays on record beside it. Raises NotFound for a version that the site has
-    not published, Invalid for a time before the publication or in the future.
+    An acceptance by use or silence that came before it stays on record beside it; one that came after it, as the
+    objection was late to reach us, is void. Raises NotFound for a version that the site has not published, Invalid for
+    a time before the publication or in the future, Conflict when acceptances of this person are being recorded.
     """
     await check_moment(db, site, version_id, said.at, now)
-    return await _say(db, person, version_id, said, withdrawn=False, now=now)
+    async with db.transaction() as tx:
+        if not await _say(tx, person, version_id, said, withdrawn=False, now=now):
+            return False
+        await contest(tx, person, version_id, now)
+    return True
 
 
 async def withdraw_objection(

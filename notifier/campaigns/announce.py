@@ -115,9 +115,17 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         plans = await plans_of(tx, campaign, now)
         await insert_plans(tx, campaign, plans)
         await _load_notices(tx, campaign, plans, now)
+        shares = campaign.rule.one_letter_per_mailbox
+        if shares:
+            beyond = {"campaign_id": campaign_id, "beyond": len(plans)}
+            await tx.run("campaigns.plans_of_companions", **beyond)
+            await tx.run("campaigns.name_companions", **beyond, now=now)
         await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id)
         stage_ends = await _stage_ends(tx, campaign)
         await _cut_slices(tx, campaign_id, plans.values(), slice_size, stage_ends, now)
+        if shares:
+            await tx.run("campaigns.join_slices", campaign_id=campaign_id)
+            await tx.run("campaigns.wake_queued", campaign_id=campaign_id, now=now)
         await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
         await record_event(tx, campaign_id, now, "notifier", "opened", stages=len(stage_ends) + 1)
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)

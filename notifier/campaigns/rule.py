@@ -42,6 +42,7 @@ class Rule(BaseModel):
     deems: bool
     activity_kinds: tuple[str, ...] | None
     audience: Audience
+    one_letter_per_mailbox: bool = False  # accounts that share an address are told by one letter, each on record
     remind_days_before: tuple[int, ...] = ()  # days before the effective date, the furthest first
     nudge_unread_days: int | None = None  # a private message unread for so long is followed by email
     new_purpose: NewPurpose = "after_notice"  # when processing for a new purpose may begin for somebody
@@ -122,6 +123,7 @@ def _rule(choice: Choice, settings: RuleSettings, materiality: str, flags: froze
         literal_trigger=preset.literal_trigger,
         activity_kinds=None if settings.activity_kinds is None else tuple(settings.activity_kinds),
         audience=settings.audience,
+        one_letter_per_mailbox=settings.one_letter_per_mailbox,
         deemed_by=preset.deemed_by,
         explicit=materiality == "explicit" or bool(flags & (ACT_FLAGS | preset.wants_act)),
         presets=(name,),

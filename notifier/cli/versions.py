@@ -1,6 +1,6 @@
 """Versions from the terminal: drafts that are written, previewed, reviewed, scheduled and published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -174,6 +174,41 @@ async def publish(site: str, version: Number, *, url: Url = DEFAULT_URL) -> None
     """Publish a draft now. Nothing is sent before its campaign is approved."""
     async with service_at(url) as client:
         say_published(site, await client.post(site_path(site, "versions", version, "publish"), {}))
+
+
+@versions.command
+async def override(
+    site: str,
+    policy: str,
+    label: str,
+    *,
+    effective_at: datetime,
+    reason: Annotated[str, Parameter(help="Why it may not wait, for the record.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Ask that a version may take effect sooner than people are promised; or confirm what somebody else asked for.
+
+    It takes two people, each with a token of their own, who say the same date. What each person is promised stays.
+    """
+    asked = {"policy": policy, "label": label, "effective_at": effective_at.astimezone().isoformat(), "reason": reason}
+    async with service_at(url) as client:
+        _show_overrides([await client.post(site_path(site, "overrides"), asked)])
+
+
+@versions.command
+async def overrides(site: str, *, url: Url = DEFAULT_URL) -> None:
+    """List earlier dates that were asked for, and by whom they were confirmed."""
+    async with service_at(url) as client:
+        _show_overrides((await client.get(site_path(site, "overrides")))["overrides"])
+
+
+def _show_overrides(found: Sequence[Mapping[str, Any]]) -> None:
+    rows = table("Version", "In effect from", "Asked for by", "Confirmed by", "Why")
+    for one in found:
+        confirmed = one["confirmed_by"] or "nobody yet: somebody else has to say the same"
+        version, at = Text(f"{one['policy']} {one['label']}"), moment(one["effective_at"])
+        rows.add_row(version, at, Text(one["asked_by"]), Text(confirmed), Text(one["reason"]))
+    console.print(rows if found else "Nobody asked for an earlier date.")
 
 
 @versions.command

@@ -1,20 +1,20 @@
 """Why a person was or was not told of a version, by which rule, when, and what holds acceptance back."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from notifier.acceptance.decide import Decision, decide
-from notifier.acceptance.facts import Case, Somebody, load_cases
+from notifier.acceptance.decide import Decision, Reason, decide
+from notifier.acceptance.facts import LONG_AGO, Case, Somebody, load_cases
 from notifier.activity.activity import Use
 from notifier.campaigns.campaign import campaign_of_version, load_campaign
+from notifier.campaigns.rule import Rule
 from notifier.campaigns.ruling import Ruling, ruling
 from notifier.compliance.search import PersonAcceptance, PersonNotice, acceptances, notices
 from notifier.compliance.words import Said, said
 from notifier.db import Db
 from notifier.policies.publish import Version
-
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     about = [a for a in await acceptances(db, person) if (a.policy, a.label) == (version.policy, version.label)]
     recorded = about[-1] if about and about[-1].kind != "void" else None
     voided = about[-1] if about and about[-1].kind == "void" else None
-    cases = (await load_cases(db, person.lane, {person.person_id: _LONG_AGO})).get(person.person_id, [])
+    cases = (await load_cases(db, person.lane, {person.person_id: LONG_AGO})).get(person.person_id, [])
     case = next((case for case in cases if case.version_id == version.version_id), None)
     merged = await db.first(dict, "compliance.merged_into", lane=person.lane, person_id=person.person_id)
     facts = [said(
@@ -74,9 +74,11 @@ async def explain(db: Db, person: Somebody, version: Version, now: datetime) -> 
     facts += [
         *await _of_joining(db, person, case.campaign_id),
         *_of_notice(notice, case),
+        *await _of_companion(db, person, case.campaign_id),
         *_of_attempts(attempts, notice, case),
         *_of_corrections(about_it),
     ]
+    facts += [*await _of_passed_over(db, person, version.version_id)]
     facts += [*_of_void(voided), *_of_decision(case, decision, recorded)]
     return Explanation(version.policy, version.label, notice.status, recorded, decision, facts, ruling(case.rule))
 
@@ -105,17 +107,42 @@ async def _of_joining(db: Db, person: Somebody, campaign_id: int) -> list[Said]:
     return [said(f"joined.{row['why']}", at=row["at"]) for row in await db.many(dict, "compliance.joined", **where)]
 
 
+async def _of_companion(db: Db, person: Somebody, campaign_id: int) -> list[Said]:
+    where = {"lane": person.lane, "person_id": person.person_id, "campaign_id": campaign_id}
+    lead = await db.first(dict, "compliance.lead", **where)
+    return [said("shares_mailbox", account=lead["account"])] if lead else []
+
+
+async def _of_passed_over(db: Db, person: Somebody, version_id: int) -> list[Said]:
+    where = {"lane": person.lane, "person_id": person.person_id, "version_id": version_id}
+    found = await db.many(dict, "compliance.passed_over", **where)
+    return [said(f"passed_over.{row['reason']}", occurred_at=row["occurred_at"]) for row in found]
+
+
 def _of_notice(notice: PersonNotice, case: Case) -> Iterator[Said]:
     if notice.status == "excluded":
         yield said(f"left_out.{notice.reason}")
     elif notice.reason != "in_scope":
         yield said("suppressed" if notice.reason == "suppressed" else "nothing_reaches")
     else:
-        yield said("in_scope", locale=notice.locale, channels=notice.channels, preset=case.rule.preset)
+        yield said("in_scope", locale=notice.locale, channels=notice.channels, presets=ruling(case.rule).presets)
+        yield from _of_presets(case.rule)
         if notice.fallback:
             yield said("in_scope.fallback", fallback=notice.fallback)
         if notice.requested_locale not in ("", notice.locale):
             yield said("other_locale", requested_locale=notice.requested_locale, locale=notice.locale)
+
+
+def _of_presets(rule: Rule) -> Iterator[Said]:
+    """Which values came from which of several presets."""
+    if len(rule.presets) > 1:
+        by_preset: dict[str, list[str]] = defaultdict(list)
+        for value, preset in rule.origins.items():
+            by_preset[preset].append(value)
+        by_preset.pop(rule.preset, None)
+        for preset, values in by_preset.items():
+            yield said("in_scope.values", preset=preset, values=values)
+        yield said("in_scope.other_values" if by_preset else "in_scope.all_values", preset=rule.preset)
 
 
 def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) -> Iterator[Said]:
@@ -166,13 +193,15 @@ def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | No
 
 def _of_void(voided: PersonAcceptance | None) -> Iterator[Said]:
     if voided is not None:
-        yield said("voided", recorded_at=voided.recorded_at)
+        objected = voided.evidence.get("reason") == Reason.OBJECTED
+        yield said("voided.objected" if objected else "voided", recorded_at=voided.recorded_at)
 
 
 def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:
     if recorded is not None:
+        silence = recorded.evidence.get("reason") == Reason.SILENCE
         yield said(
-            f"accepted.{recorded.kind}",
+            "accepted.silence" if silence else f"accepted.{recorded.kind}",
             accepted_at=recorded.accepted_at,
             grade=recorded.grade,
             recorded_at=recorded.recorded_at,

@@ -27,6 +27,13 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 _FIRST_KEY = (-1, UUID(int=0))
 
 
+# Revisions that are said otherwise than others of their kind: kind and reason → words
+_BY_REASON = {
+    ("accepted_deemed", "silence"): "accepted_silence",
+    ("accepted_void", "objected"): "accepted_void_objected",
+}
+
+
 @dataclass(frozen=True)
 class Event:
     """One fact about a person. ``detail`` holds what only this kind of fact has."""
@@ -44,7 +51,8 @@ class Event:
     @property
     def words(self) -> Said:
         """What happened, in words."""
-        return Said(f"event.{self.kind}", self.detail)
+        code = _BY_REASON.get((self.kind, self.detail.get("evidence", {}).get("reason")), self.kind)
+        return Said(f"event.{code}", self.detail)
 
     @property
     def is_merger(self) -> bool:

@@ -37,9 +37,13 @@ ENGLISH: Mapping[str, str] = {
     "nothing_reaches": "They had to be told, but there was no channel that could reach them.",
     "suppressed": "They had to be told, but their address must not be written to since it bounced or complained, and"
     " there was no other channel.",
-    "in_scope": "They had to be told, in {locale}, by {channels}; the rule was frozen from the preset {preset}.",
+    "in_scope": "They had to be told, in {locale}, by {channels}; the rule was frozen from {presets}.",
+    "in_scope.values": "Of several presets the strictest wins, value by value. From {preset}: {values}.",
+    "in_scope.other_values": "All other values come from {preset}.",
+    "in_scope.all_values": "Of several presets the strictest wins, value by value; here all values come from {preset}.",
     "in_scope.fallback": "If that fails, by {fallback}.",
     "other_locale": "They asked for {requested_locale}; there is no such text, so {locale} was used.",
+    "shares_mailbox": "They share a mailbox with the account {account}: one letter, written to that one, tells both.",
     "attempt.failed": "Attempt {attempt} by {channel} failed on {failed_at}: {class_}.",
     "attempt.open": "Attempt {attempt} by {channel} has no final answer yet: {class_}.",
     "told.by_relay": "Told by {channel}: our relay took the letter over on {told_at}. That is not delivery.",
@@ -84,11 +88,20 @@ ENGLISH: Mapping[str, str] = {
     "decision.registered_with_it": "They registered on {since} while this version was shown to them.",
     "accepted.deemed": "Deemed accepted by their use of the site on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
+    "passed_over.grade_too_low": "They used the site on {occurred_at}; it did not count, as its grade is less"
+    " than the rule asks for.",
+    "passed_over.objected": "They used the site on {occurred_at}; it did not count, as they had objected.",
+    "passed_over.unknown_baseline": "They used the site on {occurred_at}; it did not count, as no earlier"
+    " acceptance was known.",
+    "accepted.silence": "Deemed accepted by silence: they had not objected by {accepted_at}, which the contract takes"
+    " for acceptance; grade {grade}, recorded on {recorded_at}.",
     "accepted.explicit": "Accepted by an explicit act on {accepted_at}, grade {grade}, recorded on {recorded_at}.",
     "accepted.registration": "Accepted by registering with this version on {accepted_at}, grade {grade}, recorded on"
     " {recorded_at}.",
     "voided": "What was deemed before is void since {recorded_at}: the telling that it rested on had failed, and no"
     " other carried it.",
+    "voided.objected": "What was deemed before is void since {recorded_at}: as we heard then, they had objected"
+    " before it.",
     "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted ({kind}),"
     " grade {grade}.",
     "in_force.baseline": "On {on}, version {label} of {policy} was in force for them, since {since}: the site says that"
@@ -114,7 +127,7 @@ ENGLISH: Mapping[str, str] = {
     "event.account_closed": "Account closed",
     "event.erased": "Erased",
     "event.last_seen": "Last used the site on this day",
-    "event.registration_shown": "Registered with this version on show",
+    "event.registration_shown": "Registered with this version on show, as the site reports",
     "event.considered": "Considered for the audience: {reason}",
     "event.joined_registered": "Joined the audience after it was frozen, as they became known later: {reason}",
     "event.joined_restored": "Joined the audience after it was frozen, as their account was open again: {reason}",
@@ -122,6 +135,7 @@ ENGLISH: Mapping[str, str] = {
     "event.merged_into": "Merged into the account {account}",
     "event.merged_from": "The account {account} was merged into this one",
     "event.tried": "About to send",
+    "event.told_with": "One letter for this mailbox: the tries by email are those of the account {account}",
     "event.reminded": "About to send a reminder",
     "event.nudged": "About to send a reminder of an unread message",
     "event.accepted_by_relay": "Our relay took the letter over",
@@ -137,6 +151,9 @@ ENGLISH: Mapping[str, str] = {
     "event.complained": "Complained, so it arrived",
     "event.withheld": "Not sent: {class}",
     "event.used": "Used the site: {kind}",
+    "event.passed_over_grade_too_low": "Used the site; not counted, as the grade is less than the rule asks for",
+    "event.passed_over_objected": "Used the site; not counted, as they had objected",
+    "event.passed_over_unknown_baseline": "Used the site; not counted, as no earlier acceptance was known",
     "event.acted": "Answered on a page that was shown to them",
     "event.objected": "Objected",
     "event.objection_withdrawn": "Took the objection back",
@@ -145,6 +162,8 @@ ENGLISH: Mapping[str, str] = {
     "event.baseline_unknown": "The site does not know whether they accepted this version",
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",
     "event.accepted_void": "Deemed acceptance void: the telling that it rested on failed",
+    "event.accepted_void_objected": "Deemed acceptance void: they had objected before it",
+    "event.accepted_silence": "Deemed acceptance by silence, grade {grade}",
     "event.accepted_explicit": "Explicit acceptance, grade {grade}",
     "event.accepted_registration": "Acceptance by registration, grade {grade}",
 }

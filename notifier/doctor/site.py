@@ -111,12 +111,12 @@ def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
 
 async def examine_rule(db: Db, site: Site) -> list[Finding]:
     """What a careful reader would stumble over in the rule and the newest texts."""
-    seen: dict[tuple[str, str], Finding] = {}
+    seen: dict[tuple[str, str, str], Finding] = {}  # what a rule has against one policy it has against the next
     for policy in site.policies:
         versions = [v for v in await list_versions(db, site.site, policy) if v.state == "published"]
         for one in await warnings_of(db, site, versions[0]) if versions else ():
             what = f"{policy} {versions[0].label}" if one.about != "rule" else "rule"
-            seen.setdefault((one.code, one.place), look(f"{what}, {one.place}", one.found, one.remedy))
+            seen.setdefault((what, one.code, one.place), look(f"{what}, {one.place}", one.found, one.remedy))
     return list(seen.values())
 
 

@@ -68,6 +68,8 @@ class _Attempt:
     locale: str | None
     time_zone: str | None
     content: dict[str, Any] | None
+    lane: int
+    person_id: UUID
 
 
 async def rebuild(
@@ -101,7 +103,7 @@ async def rebuild(
     if found.content is None or found.locale is None or found.time_zone is None:
         raise Conflict(f"what this letter was filled into was not kept; its SHA-256 is {found.sha256.hex()}")
     sheet = sheet_of(campaign_id, found.channel, found.locale, found.time_zone, found.content)
-    body = sheet.fill(found.address, message_id_of(sheet, lane, person_id, message_id_key(keys)))
+    body = sheet.fill(found.address, message_id_of(sheet, found.lane, found.person_id, message_id_key(keys)))
     return Rebuilt(
         found.channel, found.attempt, found.at, found.locale, found.time_zone,
         body, found.sha256, hashlib.sha256(body).digest() == found.sha256,

@@ -1,6 +1,7 @@
 """Feedback that arrives after a letter was handed over: appended, never rewritten, and the same news only once."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -44,7 +45,17 @@ def _where(one: Feedback) -> tuple[int, str]:
     return one.campaign_id, one.channel
 
 
-async def _hear(tx: Db, campaign_id: int, channel: str, group: Sequence[Feedback], now: datetime) -> int:
+async def _for_companions(tx: Db, campaign_id: int, heard: Sequence[Feedback]) -> list[Feedback]:
+    """The same news of the other accounts of a mailbox that a letter told as well; also where its lead was erased."""
+    letters = {"campaign_id": campaign_id, "lanes": [f.lane for f in heard], "people": [f.person_id for f in heard]}
+    if not await tx.run("outcomes.hold_companions", **letters):
+        return []
+    told = await tx.many(dict, "outcomes.companions", **letters, attempts=[f.attempt for f in heard])
+    return [replace(heard[one["place"] - 1], lane=one["lane"], person_id=one["person_id"]) for one in told]
+
+
+async def _hear(tx: Db, campaign_id: int, channel: str, heard: Sequence[Feedback], now: datetime) -> int:
+    group = [*heard, *(await _for_companions(tx, campaign_id, heard) if channel == "email" else ())]
     attempted = await tx.many(
         _Attempted,
         "outcomes.attempted",

@@ -114,6 +114,9 @@ class RuleSettings(Choice):
     also: list[Also] = Field([], max_length=MOST_ALSO, description="Presets for some people as well.")
     activity_kinds: list[str] | None = Field(None, description="Kinds of use that count. None: all but the excluded.")
     audience: Audience = Audience()
+    one_letter_per_mailbox: bool = Field(
+        False, description="Whether accounts that share an address are told by one letter, each on record."
+    )
 
 
 def choices_of(settings: RuleSettings) -> Iterator[tuple[Choice, list[dict[str, Any]]]]:

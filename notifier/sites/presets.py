@@ -129,7 +129,7 @@ PRESETS: dict[str, Preset] = {
             _case("Kass v. PayPal: that it would have been mailed is not enough"),
             _case("Stover"),
             _case("Douglas"),
-            _case("Tile (2026, non-precedential): reading new terms or leaving is not use"),
+            _case("Ireland-Gordy v. Tile (2026, non-precedential): its notice excepted reading the new terms"),
             _case("Rodman: a definitive list of versions"),
         ),
         days_by_law="none found",

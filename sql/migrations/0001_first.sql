@@ -410,7 +410,7 @@ CREATE TABLE plan (
     locale      text NOT NULL,                  -- the one used, after the fallback chain
     channels    text[] NOT NULL,                -- told by these, at once; empty: nothing reaches them
     fallback    text[] NOT NULL,                -- then by these, when the others failed
-    late        boolean NOT NULL DEFAULT false, -- of people who joined after the freeze: no slice is walked for them
+    late        boolean NOT NULL DEFAULT false, -- no slice is walked for these people: they joined after the freeze, or are companions
     PRIMARY KEY (campaign_id, plan)
 );
 
@@ -454,6 +454,20 @@ CREATE TABLE joined (
     PRIMARY KEY (lane, person_id, campaign_id, at)
 );
 CREATE INDEX joined_campaign ON joined (campaign_id);
+
+-- Accounts of one mailbox, where the site says that one letter is enough: the letter to the lead tells the companion too.
+-- What comes of it is put on the companion's own record (delivery/companions.py).
+CREATE TABLE companion (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    campaign_id integer NOT NULL,
+    lead_lane   smallint NOT NULL,
+    lead_person uuid NOT NULL,
+    settled_at  timestamptz,                    -- when the letter's fate was put on record; NULL: it is waited for
+    PRIMARY KEY (lane, person_id, campaign_id)
+);
+CREATE INDEX companion_lead ON companion (lead_lane, lead_person, campaign_id);
+CREATE INDEX companion_waits ON companion (campaign_id) WHERE settled_at IS NULL;
 
 -- ---------------------------------------------------------------- delivery
 
@@ -687,6 +701,18 @@ CREATE TABLE acceptance (
     CHECK ((kind = 'void') = (grade IS NULL) AND (kind = 'void') = (accepted_at IS NULL))
 );
 
+-- The first use of a person after a version's effect that did not count, and why: the others are not kept.
+CREATE TABLE passed_over (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    reason      text NOT NULL CHECK (reason IN ('grade_too_low', 'objected', 'unknown_baseline')),
+    occurred_at timestamptz NOT NULL,
+    kind        text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id, reason)
+);
+
 -- What a site says of acceptances from before our record, with what shows each; unknown: nobody knows whether there was
 -- one. Append-only: another word about the same person and version is the next revision.
 CREATE TABLE baseline (
@@ -714,6 +740,17 @@ CREATE TABLE doubt (
     attempt     smallint NOT NULL,
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
+
+-- Where the contract takes silence for acceptance: a lane of people of a campaign, and when somebody's date may have passed.
+CREATE TABLE silence (
+    campaign_id integer NOT NULL REFERENCES campaign,
+    lane        smallint NOT NULL,
+    due_at      timestamptz NOT NULL,           -- when the lane is looked at next
+    after       uuid,                           -- the look that is under way came to this person; NULL: none is
+    again_at    timestamptz,                    -- the earliest moment that it found so far
+    PRIMARY KEY (campaign_id, lane)
+);
+CREATE INDEX silence_due ON silence (due_at);
 
 CREATE TABLE objection (
     lane        smallint NOT NULL,

@@ -84,7 +84,7 @@ WHERE a.lane = :lane AND a.person_id = ANY (:people) AND a.due_at > :now
 -- What bears on some people, one row per notice; not where they accepted at or before the moment given with them.
 SELECT s.person_id, s.campaign_id, c.version_id, s.plan, s.status, s.tellings,
        CASE WHEN p.status IN ('closed', 'erased') THEN coalesce(p.closed_at, p.changed_at) END AS closed_at,
-       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn,
+       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn, o.first_at AS first_objected_at,
        a.kind::text AS kind, a.accepted_at, a.revision,
        CASE WHEN coalesce(s.rule ->> 'baseline_at_least', 'unknown') = 'unknown' THEN 'unknown' ELSE coalesce((
            SELECT max(e.proof)     -- proved is more than imported, in the alphabet too
@@ -98,7 +98,7 @@ JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
 JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
 JOIN campaign c ON c.campaign_id = s.campaign_id AND c.corrects IS NULL   -- a correction tells nobody of the version
 LEFT JOIN LATERAL (
-    SELECT at, withdrawn
+    SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
     FROM objection
     WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
     ORDER BY at DESC LIMIT 1
@@ -135,6 +135,18 @@ FROM unnest(
 ) AS a (person_id, version_id, revision, kind, grade, accepted_at, counts_from, evidence)
 ORDER BY person_id, version_id
 ON CONFLICT DO NOTHING
+
+-- name: pass_over
+-- lanes: one
+-- Keep the first use that did not count, of each person, version and reason.
+INSERT INTO passed_over AS p (lane, person_id, version_id, reason, occurred_at, kind, recorded_at)
+SELECT :lane, person_id, version_id, reason, occurred_at, kind, :now
+FROM unnest(:people::uuid[], :versions::integer[], :reasons::text[], :occurred::timestamptz[], :kinds::text[])
+     AS u (person_id, version_id, reason, occurred_at, kind)
+ORDER BY person_id, version_id
+ON CONFLICT (lane, person_id, version_id, reason) DO UPDATE SET
+    occurred_at = excluded.occurred_at, kind = excluded.kind, recorded_at = excluded.recorded_at
+WHERE excluded.occurred_at < p.occurred_at
 
 -- name: forget_uses
 -- lanes: one
@@ -222,3 +234,50 @@ ORDER BY at DESC LIMIT 1
 INSERT INTO objection (lane, person_id, version_id, at, withdrawn, via, statement, recorded_at)
 VALUES (:lane, :person_id, :version_id, :at, :withdrawn, :via, :statement, :now)
 ON CONFLICT DO NOTHING
+
+-- name: begin_silence
+-- lanes: none
+-- Campaigns in which silence amounts to acceptance for somebody are looked at lane by lane: nobody's date comes before
+-- the version takes effect.
+INSERT INTO silence (campaign_id, lane, due_at)
+SELECT c.campaign_id, lane, greatest(v.effective_at, c.opened_at)
+FROM campaign c
+JOIN version v ON v.version_id = c.version_id
+CROSS JOIN generate_series(0, 1023) AS lane
+WHERE c.opened_at IS NOT NULL AND c.corrects IS NULL
+  AND EXISTS (
+      SELECT FROM plan p CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
+      WHERE p.campaign_id = c.campaign_id AND r.rule ->> 'deemed_by' = 'silence'
+        AND (r.rule ->> 'deems')::boolean AND NOT (r.rule ->> 'explicit')::boolean
+  )
+  AND NOT EXISTS (SELECT FROM silence s WHERE s.campaign_id = c.campaign_id)
+ON CONFLICT DO NOTHING
+
+-- name: take_silence
+-- lanes: none
+-- A lane that it is time to look at, unless another worker does.
+SELECT campaign_id, lane, after, again_at FROM silence
+WHERE due_at <= :now
+ORDER BY due_at, campaign_id, lane
+LIMIT 1
+FOR UPDATE SKIP LOCKED
+
+-- name: silent
+-- lanes: one
+-- The next people of a lane whom a campaign was to tell and who have accepted nothing yet.
+SELECT n.person_id
+FROM notice n
+JOIN campaign c ON c.campaign_id = n.campaign_id
+WHERE n.lane = :lane AND n.campaign_id = :campaign_id AND n.reason IN ('in_scope', 'unreachable', 'suppressed')
+  AND (:after::uuid IS NULL OR n.person_id > :after)
+  AND NOT EXISTS (
+      SELECT FROM accepted a WHERE a.lane = n.lane AND a.person_id = n.person_id AND a.version_id = c.version_id
+  )
+ORDER BY n.person_id
+LIMIT :most
+
+-- name: looked_at_silence
+-- lanes: none
+-- How far a look has come, or (no :after) when the lane is looked at next.
+UPDATE silence SET after = :after, again_at = :again_at, due_at = :due_at
+WHERE campaign_id = :campaign_id AND lane = :lane

@@ -218,6 +218,53 @@ JOIN version_text new ON new.version_id = :version_id
 JOIN version_text old ON old.version_id = knew.since AND old.locale = new.locale
 ON CONFLICT DO NOTHING
 
+-- name: name_companions
+-- lanes: all
+-- Of the people of a frozen audience who share an address, and whose letters would say the same, the first is written to;
+-- the others are told by that letter. What their plan has besides is queued for them, as nobody walks through it.
+WITH sharing AS (
+    SELECT n.lane, n.person_id, first_value(n.lane) OVER mailbox AS lead_lane,
+           first_value(n.person_id) OVER mailbox AS lead_person, k.channels
+    FROM notice n
+    JOIN plan k ON k.campaign_id = n.campaign_id AND k.plan = n.plan AND 'email' = ANY (k.channels)
+    JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
+    WHERE n.campaign_id = :campaign_id AND n.reason = 'in_scope'
+    WINDOW mailbox AS (PARTITION BY p.email_mac, p.email, n.plan, n.since, p.time_zone ORDER BY n.lane, n.person_id)
+), named AS (
+    INSERT INTO companion (lane, person_id, campaign_id, lead_lane, lead_person)
+    SELECT lane, person_id, :campaign_id, lead_lane, lead_person FROM sharing
+    WHERE (lane, person_id) <> (lead_lane, lead_person)
+    ORDER BY lane, person_id
+    RETURNING lane, person_id
+), queued AS (
+    INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at)
+    SELECT s.lane, s.person_id, :campaign_id, channel, 1, 0, :now::timestamptz
+    FROM sharing s CROSS JOIN unnest(s.channels) AS channel
+    WHERE (s.lane, s.person_id) <> (s.lead_lane, s.lead_person) AND channel <> 'email'
+)
+UPDATE notice n SET plan = n.plan + :beyond::integer
+FROM named c
+WHERE n.campaign_id = :campaign_id AND n.lane = c.lane AND n.person_id = c.person_id
+
+-- name: plans_of_companions
+-- lanes: none
+-- The plans of a frozen audience once more, for companions: nobody walks through them.
+INSERT INTO plan (campaign_id, plan, requested_locale, preference, email_usable, overlays, rule, locale, channels, fallback, late)
+SELECT campaign_id, plan + :beyond::integer, requested_locale, preference, email_usable, overlays, rule, locale, channels,
+       fallback, true
+FROM plan
+WHERE campaign_id = :campaign_id AND 'email' = ANY (channels)
+
+-- name: wake_queued
+-- lanes: none
+-- Slices with somebody in their queue from the start.
+UPDATE slice s SET due_at = least(s.due_at, :now::timestamptz)
+WHERE s.campaign_id = :campaign_id AND EXISTS (
+    SELECT FROM retry r
+    WHERE r.campaign_id = s.campaign_id AND r.channel = s.channel
+      AND (r.lane, r.person_id) > (s.from_lane, s.from_person) AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
+)
+
 -- name: cut_slices
 -- lanes: all
 -- Slices (from, to] of :size notices each for one channel; together they cover every key. Where the channel is only a
@@ -484,6 +531,7 @@ WITH finished AS (
           SELECT FROM slice s
           WHERE s.campaign_id = c.campaign_id AND (s.due_at IS NOT NULL OR s.second_at IS NOT NULL OR s.unsure > 0)
       )
+      AND NOT EXISTS (SELECT FROM companion w WHERE w.campaign_id = c.campaign_id AND w.settled_at IS NULL)
     RETURNING c.campaign_id
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action)

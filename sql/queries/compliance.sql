@@ -52,6 +52,12 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     CROSS JOIN jsonb_array_elements(s.tellings) t
     WHERE s.lane = :lane AND s.person_id = :person_id AND (t ->> 'attempt')::integer = 0
     UNION ALL
+    SELECT m.settled_at, 4, 'told_with', c.version_id, m.campaign_id, 'email', NULL, jsonb_build_object('account', p.external_id)
+    FROM companion m
+    JOIN campaign c ON c.campaign_id = m.campaign_id
+    JOIN person p ON p.lane = m.lead_lane AND p.person_id = m.lead_person
+    WHERE m.lane = :lane AND m.person_id = :person_id AND m.settled_at IS NOT NULL
+    UNION ALL
     SELECT i.at, 3, CASE split_part(i.purpose, '-', 1) WHEN 'reminder' THEN 'reminded' WHEN 'nudge' THEN 'nudged' ELSE 'tried'
            END, c.version_id, i.campaign_id, i.channel, i.attempt,
            jsonb_build_object('address', i.address, 'sha256', encode(i.sha256, 'hex'))
@@ -77,6 +83,10 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     SELECT at, 5, 'acted', version_id, NULL, NULL, NULL,
            jsonb_build_object('act', kind, 'locale', locale, 'statement', statement)
     FROM act WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
+    SELECT occurred_at, 5, 'passed_over_' || reason, version_id, NULL, NULL, NULL,
+           jsonb_build_object('kind', kind, 'recorded_at', recorded_at)
+    FROM passed_over WHERE lane = :lane AND person_id = :person_id
     UNION ALL
     SELECT coalesce(accepted_at, recorded_at), 5, 'baseline_' || proof, version_id, NULL, NULL, NULL,
            jsonb_build_object('revision', revision, 'via', via, 'reference', reference,
@@ -149,6 +159,22 @@ SELECT at, why, was::text AS was, reason::text AS reason
 FROM joined
 WHERE lane = :lane AND person_id = :person_id AND campaign_id = :campaign_id
 ORDER BY at
+
+-- name: passed_over
+-- lanes: one
+-- The first uses of one person that did not count for a version, and why.
+SELECT reason, occurred_at
+FROM passed_over
+WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
+ORDER BY occurred_at
+
+-- name: lead
+-- lanes: all
+-- The account that a letter is written to which tells this one too, as they share a mailbox.
+SELECT p.external_id AS account, c.settled_at
+FROM companion c
+JOIN person p ON p.lane = c.lead_lane AND p.person_id = c.lead_person
+WHERE c.lane = :lane AND c.person_id = :person_id AND c.campaign_id = :campaign_id
 
 -- name: uses
 -- lanes: one

@@ -10,10 +10,16 @@ RETURNING sheet
 
 -- name: attempt
 -- lanes: one
--- One attempt to reach a person, the last of those that fit, with the sheet that its letter was filled into.
-SELECT i.channel, i.attempt, i.at, i.address, i.sha256, s.locale, s.time_zone, s.content
+-- One attempt to reach a person, the last of those that fit, with the sheet that its letter was filled into, and whom it
+-- was written to: a letter that tells several accounts of one mailbox is the first one's.
+SELECT i.channel, i.attempt, i.at, i.address, i.sha256, s.locale, s.time_zone, s.content,
+       coalesce(lead.lane, i.lane)::integer AS lane, coalesce(lead.person_id, i.person_id) AS person_id
 FROM attempt i
 LEFT JOIN sheet s ON s.sheet = i.sheet
+LEFT JOIN companion c ON c.lane = i.lane AND c.person_id = i.person_id AND c.campaign_id = i.campaign_id
+    AND i.channel = 'email'
+LEFT JOIN intent lead ON lead.lane = c.lead_lane AND lead.person_id = c.lead_person AND lead.campaign_id = i.campaign_id
+    AND lead.channel = i.channel AND lead.attempt = i.attempt AND lead.sha256 = i.sha256
 WHERE i.lane = :lane AND i.person_id = :person_id AND i.campaign_id = :campaign_id
   AND (:channel::text IS NULL OR i.channel = :channel) AND (:attempt::integer IS NULL OR i.attempt = :attempt)
 ORDER BY i.at DESC, i.attempt DESC

@@ -9,6 +9,28 @@ JOIN attempt i ON i.lane = f.lane AND i.person_id = f.person_id AND i.campaign_i
     AND i.channel = :channel AND i.attempt = f.attempt
 JOIN person p ON p.lane = f.lane AND p.person_id = f.person_id AND p.status <> 'erased'
 
+-- name: hold_companions
+-- lanes: all
+-- Whoever puts these letters' fate on the record of their companions waits, or was first.
+SELECT FROM companion c
+WHERE c.campaign_id = :campaign_id AND (c.lead_lane, c.lead_person) IN (
+    SELECT lane, person_id FROM unnest(:lanes::smallint[], :people::uuid[]) AS f (lane, person_id)
+)
+ORDER BY c.lane, c.person_id
+FOR UPDATE
+
+-- name: companions
+-- lanes: all
+-- Which other accounts some letters told as well (``place``: of which one the news is): they have tries of the same bytes.
+SELECT f.place::integer AS place, c.lane, c.person_id
+FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[]) WITH ORDINALITY
+     AS f (lane, person_id, attempt, place)
+JOIN companion c ON c.lead_lane = f.lane AND c.lead_person = f.person_id AND c.campaign_id = :campaign_id
+JOIN intent own ON own.lane = c.lane AND own.person_id = c.person_id AND own.campaign_id = c.campaign_id
+    AND own.channel = 'email' AND own.attempt = f.attempt
+JOIN intent went ON went.lane = f.lane AND went.person_id = f.person_id AND went.campaign_id = c.campaign_id
+    AND went.channel = 'email' AND went.attempt = f.attempt AND went.sha256 = own.sha256
+
 -- name: doubt
 -- lanes: all
 -- These tellings bounced: what was deemed on them is to be decided again.

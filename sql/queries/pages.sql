@@ -26,3 +26,12 @@ SELECT v.version_id, c.campaign_id, c.state::text AS campaign_state,
 FROM version v
 LEFT JOIN campaign c ON c.version_id = v.version_id AND c.corrects IS NULL
 WHERE v.site = :site AND v.policy = :policy
+
+-- name: joined
+-- lanes: none
+-- How many more people some campaigns must tell since their audience was frozen.
+SELECT campaign_id, count(*) FILTER (WHERE reason IN ('in_scope', 'unreachable', 'suppressed'))
+       - count(*) FILTER (WHERE was IN ('in_scope', 'unreachable', 'suppressed')) AS more
+FROM joined
+WHERE campaign_id = ANY (:campaigns::integer[])
+GROUP BY campaign_id

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.acceptance.decide import Act, Facts, Objection, Outcome, Reason, Telling, decide, reconsider
+from notifier.acceptance.decide import Act, Facts, Objection, Outcome, Reason, Telling, contested, decide, reconsider
 from notifier.activity.activity import Use
 from notifier.campaigns.rule import NEVER_USE, Rule
 from notifier.sites.site import Audience
@@ -92,10 +92,22 @@ CASES = [
     Case("a version may want an act", FACTS, NONE, Reason.ACT_REQUIRED,
          rule=RULE.model_copy(update={"explicit": True})),
     Case("an objection blocks deeming", facts(objection=Objection(DATE, False)), NONE, Reason.OBJECTED),
-    Case("an objection after the use still blocks what was not yet recorded",
-         facts(objection=Objection(DATE + 2 * DAY, False)), NONE, Reason.OBJECTED),
+    Case("an objection at the very moment of the use blocks it", facts(objection=Objection(DATE + DAY, False)),
+         NONE, Reason.OBJECTED),
+    Case("an objection after the use is heard, and what the use came to before it stands, whichever reached us first",
+         facts(objection=Objection(DATE + 2 * DAY, False)), DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("a use before the objection may have to wait for a bounce still",
+         facts(effective_at=POSTED, objection=Objection(TOLD + 2 * HOUR, False), uses=(use(TOLD + HOUR),)),
+         NONE, Reason.BOUNCE_WINDOW, again_at=TOLD + 72 * HOUR, rule=AT_ONCE, now=TOLD + 3 * HOUR),
+    Case("an objection before the person's own date leaves no use that came before it",
+         facts(objection=Objection(TOLD + DAY, False), uses=(use(TOLD + HOUR), use(DATE + DAY))),
+         NONE, Reason.OBJECTED),
     Case("use before an objection was taken back does not count", facts(objection=Objection(DATE + 2 * DAY, True)),
          NONE, Reason.NO_USE_YET),
+    Case("what came before the first objection stands, though it was taken back and said again",
+         facts(objection=Objection(DATE + 5 * DAY, True, DATE + 2 * DAY)), DEEMED, Reason.USED, "D", DATE + DAY),
+    Case("use between the objection and its being taken back does not count",
+         facts(objection=Objection(DATE + 5 * DAY, True, DATE)), NONE, Reason.NO_USE_YET),
     Case("use after an objection was taken back counts",
          facts(objection=Objection(DATE + 2 * DAY, True), uses=(use(DATE + DAY), use(DATE + 3 * DAY))),
          DEEMED, Reason.USED, "D", DATE + 3 * DAY),
@@ -204,6 +216,8 @@ CASES = [
          again_at=TOLD + 72 * HOUR, now=TOLD + 2 * HOUR,
          rule=AT_ONCE.model_copy(update={"grade_at_least": "C"})),
     Case("no use is named before a grade", facts(uses=()), NONE, Reason.NO_USE_YET, rule=C_OR_BETTER),
+    Case("a use before the account was closed is acceptance, whichever reached us first",
+         facts(closed_at=DATE + 2 * DAY), DEEMED, Reason.USED, "D", DATE + DAY),
     Case("a version not posted is named before a closed account", facts(posted_at=None, closed_at=DATE),
          NONE, Reason.NOT_POSTED),
     Case("a closed account is named before a rule that never deems", facts(closed_at=DATE),
@@ -327,8 +341,13 @@ def test_decide_an_earlier_notice_never_makes_acceptance_later(
 
 @given(rules, many_facts, hours, hours)
 def test_decide_an_objection_is_never_lost(rule: Rule, given_: Facts, at: datetime, now: datetime) -> None:
-    objected = replace(given_, objection=Objection(at, withdrawn=False))
-    assert decide(rule, objected, now).reason is Reason.OBJECTED
+    decision = decide(rule, replace(given_, objection=Objection(at, withdrawn=False), act=None), now)
+    if decision.outcome is not Outcome.NONE or decision.reason is Reason.BOUNCE_WINDOW:  # then by a use before it alone
+        assert decision.counts_from is not None
+        assert decision.counts_from < at
+        assert decision.use is None or decision.use.occurred_at < at
+    else:
+        assert decision.reason is Reason.OBJECTED
 
 
 @given(rules, many_facts, hours, st.randoms())
@@ -434,10 +453,13 @@ DOUBTS = [
           Outcome.DEEMED, Reason.USED, TOLD + HOUR, rule=AT_ONCE, now=TOLD + 72 * HOUR),
     Doubt("another telling with too little evidence carries nothing",
           facts(tellings=(replace(email(), attempt=2),)), VOID, Reason.TELLING_FAILED, rule=BY_RECIPIENT),
-    Doubt("who objected meanwhile is deemed nothing by another telling",
-          facts(tellings=(inbox(),), objection=Objection(DATE + 2 * DAY, False)), VOID, Reason.TELLING_FAILED),
-    Doubt("nor is who closed their account meanwhile",
-          facts(tellings=(inbox(),), closed_at=DATE + 2 * DAY), VOID, Reason.TELLING_FAILED),
+    Doubt("who objected before the use is deemed nothing by another telling",
+          facts(tellings=(inbox(),), objection=Objection(DATE, False)), VOID, Reason.TELLING_FAILED),
+    Doubt("who objected after the use is deemed what it came to under another telling",
+          facts(tellings=(inbox(TOLD - HOUR),), objection=Objection(DATE + 2 * DAY, False)),
+          Outcome.DEEMED, Reason.USED, DATE + DAY),
+    Doubt("nor is who had closed their account before it",
+          facts(tellings=(inbox(),), closed_at=DATE), VOID, Reason.TELLING_FAILED),
 ]  # fmt: skip
 
 
@@ -449,6 +471,15 @@ def test_the_table_of_bounces_after_an_acceptance(doubt: Doubt) -> None:
     else:
         assert decision is not None
         assert (decision.outcome, decision.reason, decision.since) == (doubt.outcome, doubt.reason, doubt.since)
+
+
+def test_a_deemed_acceptance_is_contested_by_an_objection_that_came_before_it_and_by_no_later_one() -> None:
+    earlier = contested(RULE, facts(objection=Objection(DATE, False)), email(), LATER)
+    assert earlier is not None
+    assert (earlier.outcome, earlier.reason, earlier.telling) == (Outcome.VOID, Reason.OBJECTED, email())
+    left_since = facts(objection=Objection(DATE, False), closed_at=DATE + 3 * DAY)
+    assert contested(RULE, left_since, email(), LATER) == earlier
+    assert contested(RULE, facts(objection=Objection(DATE + 2 * DAY, False)), email(), LATER) is None
 
 
 def test_a_void_revision_names_the_telling_that_failed_and_has_no_grade() -> None:

@@ -18,7 +18,7 @@ from notifier.db import Db
 from notifier.doctor.examine import examine
 from notifier.doctor.finding import Finding
 from notifier.doctor.names import Names
-from notifier.doctor.site import examine_clocks, examine_stops
+from notifier.doctor.site import examine_clocks, examine_rule, examine_stops
 from notifier.letters.sign import signer_of
 from notifier.policies.posting import look_at_postings
 from notifier.policies.publish import publish
@@ -255,3 +255,42 @@ async def test_a_page_that_must_not_be_asked_or_does_not_show_the_version_is_nam
         ("look", "10.0.0.1 lies in our own network"),
         ("look", "1 is not posted: 10.0.0.1 lies in our own network"),
     ]
+
+
+async def test_what_a_careful_reader_stumbles_over_is_named_for_each_policy_in_both_languages(
+    db: Db, relay: SmtpServer
+) -> None:
+    terms = KUMO["policies"]["privacy"] | {"kind": "terms"}
+    site = a_site(relay, policies={"privacy": KUMO["policies"]["privacy"], "terms": terms}, rule={
+        "preset": "imacocokara", "notice_days": 0, "reason": "as the policy says itself",
+    })  # fmt: skip
+    now = datetime.now(UTC)
+    await apply(db, site, now)
+    texts = {
+        "en": {"body": "# Terms\n\nPlease check this page periodically. It may change without prior notice.",
+               "summary": "Now with a coupon: 20% off!"},
+        "ja": {"body": "# 規約\n\n本ページを定期的にご確認ください。事前の通知なく変更することがあります。",
+               "summary": "今すぐ使えるクーポンを進呈！"},
+    }  # fmt: skip
+    for policy in site.policies:
+        for label in ("1", "2"):
+            given = {
+                "policy": policy,
+                "label": label,
+                "texts": texts | {"en": texts["en"] | {"body": f"# {label}{texts['en']['body']}"}},
+            }
+            await publish(db, site, Submission.model_validate(given), "command", now)
+    found = await examine_rule(db, site)
+    for policy in site.policies:
+        for locale in ("en", "ja"):
+            said = " · ".join(one.found for one in found if one.what == f"{policy} 2, {locale}")
+            for part in (
+                "names nobody to contact",
+                "has no date",
+                "look for changes themselves",
+                "without notice",
+                "advertises",
+            ):
+                assert part in said, (policy, locale, said)
+    assert [one.what for one in found].count("rule, notice_days") >= 1
+    assert any("no day lies between" in one.found for one in found)

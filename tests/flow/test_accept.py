@@ -9,8 +9,11 @@ import pytest
 from notifier.acceptance.accept import accept, record_explicit
 from notifier.acceptance.object import Statement, record_objection, withdraw_objection
 from notifier.activity.record import record
+from notifier.compliance.explain import explain
+from notifier.compliance.search import timeline
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
+from notifier.policies.publish import load_version
 from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
 
 TOLD = POSTED + HOUR
@@ -151,6 +154,45 @@ async def test_an_objection_blocks_deeming_until_it_is_taken_back(story: Story) 
     await used(story, ann, DATE + DAY, DATE + 3 * DAY)
     assert await decided(story) == [("ann", 1, "deemed", "D", DATE + 3 * DAY)]
     assert await story.sql("SELECT count(*) FROM objection") == 2
+
+
+async def test_an_objection_that_reaches_us_late_voids_what_came_after_it_and_nothing_before(story: Story) -> None:
+    ann, ben = await story.person("ann"), await story.person("ben")
+    await story.told(ann, ben)
+    await used(story, ann, DATE + DAY)
+    await used(story, ben, DATE + DAY)
+    assert len(await decided(story)) == 2
+    for who, at in ((ann, DATE), (ben, DATE + 2 * DAY)):
+        assert await record_objection(story.db, "kumo", who, story.version_id, Statement(at, "letter", "no"), NOW)
+    assert await decided(story) == [
+        ("ann", 1, "deemed", "D", DATE + DAY), ("ann", 2, "void", None, None), ("ben", 1, "deemed", "D", DATE + DAY),
+    ]  # fmt: skip
+    assert (await story.acceptances())[1]["evidence"]["reason"] == "objected"
+
+
+async def test_the_first_use_that_did_not_count_is_kept_with_its_reason_and_no_other(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"grade_at_least": "C"}))
+    ann, ben = await story.person("ann"), await story.person("ben")
+    await story.told(ann, ben)
+    await record_objection(db, "kumo", ben, story.version_id, Statement(DATE, "letter", "no"), NOW)
+    for who in (ann, ben):
+        await used(story, who, DATE + 2 * DAY)
+        await decided(story)
+        await used(story, who, DATE + 3 * DAY)
+        await decided(story)
+        await used(story, who, DATE + DAY)
+    assert await decided(story) == []
+    kept = await story.rows(
+        "SELECT external_id, reason, occurred_at, kind FROM passed_over JOIN person USING (lane, person_id) ORDER BY 1"
+    )
+    assert [tuple(row.values()) for row in kept] == [
+        ("ann", "grade_too_low", DATE + DAY, "login"), ("ben", "objected", DATE + DAY, "login"),
+    ]  # fmt: skip
+    version = await load_version(db, "kumo", story.version_id)
+    assert any(
+        "its grade is less than the rule asks for" in one for one in (await explain(db, ann, version, NOW)).words
+    )
+    assert "passed_over_objected" in [event.kind for event in await timeline(db, ben)]
 
 
 async def test_what_was_never_objected_to_cannot_be_taken_back(story: Story) -> None:

@@ -354,6 +354,8 @@ INSERT INTO activity SELECT lane, person_id, {at}::date, {at}, {at}, 'login', ''
 INSERT INTO retry SELECT lane, person_id, {campaign}, 'email', 1, 0, {at} FROM notice WHERE lane % 20 = 0;
 INSERT INTO joined SELECT lane, person_id, {campaign}, {at}, 'restored', 'closed', 'in_scope' FROM notice
 WHERE lane % 9 = 0;
+INSERT INTO passed_over SELECT lane, person_id, {version}, 'objected', {at}, 'login', {at} FROM notice;
+INSERT INTO companion SELECT lane, person_id, {campaign}, lane, gen_random_uuid(), {at} FROM notice;
 INSERT INTO merger SELECT lane, person_id, lane, gen_random_uuid(), {at} FROM notice;
 ANALYZE
 """

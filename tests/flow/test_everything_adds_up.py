@@ -16,6 +16,7 @@ import pytest
 
 from notifier.acceptance.accept import accept, record_explicit
 from notifier.acceptance.object import Statement, record_objection, withdraw_objection
+from notifier.acceptance.silence import accept_silence
 from notifier.activity.record import record
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.campaign import list_campaigns
@@ -27,6 +28,7 @@ from notifier.channels.channel import Channel, Feedback, Permit, Ready, Sent
 from notifier.clock import MovableClock
 from notifier.compliance.report import campaign_report
 from notifier.db import Db
+from notifier.delivery.companions import tell_companions
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.second import tell_by_second_channel
 from notifier.errors import Conflict, NotifierError
@@ -37,6 +39,7 @@ from notifier.letters.write import Writer
 from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages, mark
 from notifier.people.erase import erase_person
+from notifier.people.merge import merge_person
 from notifier.people.roster import Person, get_person, import_people
 from notifier.policies.publish import publish
 from notifier.policies.version import Submission
@@ -145,6 +148,12 @@ class World:
         if self.dice.random() < 0.15:
             await erase_person(self.db, self.keys, "kumo", f"p{self.dice.randrange(PEOPLE)}", self.clock.now())
 
+    async def somebody_is_merged(self) -> None:
+        if self.dice.random() < 0.15:
+            one, other = self.dice.sample(range(PEOPLE), 2)
+            for _ in range(2):  # the same again is the same
+                await merge_person(self.db, self.keys, "kumo", f"p{one}", f"p{other}", self.clock.now())
+
     async def a_version_is_published(self) -> None:
         if len(self.versions) >= 6 or (len(self.versions) > 1 and self.dice.random() < 0.8):
             return
@@ -239,8 +248,14 @@ class World:
         who = f"p{self.dice.randrange(PEOPLE)}"
         return {"external_id": who, "occurred_at": self.clock.now() - ago, "kind": kind}
 
+    async def companions_are_told(self) -> None:
+        while await tell_companions(self.db, self.clock.now()):
+            pass
+
     async def uses_are_decided(self) -> None:
         while await accept(self.db, self.clock.now()):
+            pass
+        while await accept_silence(self.db, self.clock.now()):
             pass
 
     async def somebody_acts(self) -> None:
@@ -259,11 +274,12 @@ class World:
     async def step(self) -> str:
         """Do one thing. What a verb refuses, it must have left as it was."""
         things: list[Callable[[], Awaitable[None]]] = [
-            self.people_come_and_change, self.somebody_is_erased, self.a_version_is_published, self.somebody_steers,
+            self.people_come_and_change, self.somebody_is_erased, self.somebody_is_merged,
+            self.a_version_is_published, self.somebody_steers,
             self.a_worker_works, self.a_worker_works, self.a_worker_works, self.reports_come_back,
             self.somebody_reads_their_messages, self.somebody_signs_in, self.people_use_the_site, self.somebody_acts,
             self.time_passes, self.people_without_evidence_are_looked_for, self.somebody_corrects,
-            self.arrivals_join,
+            self.arrivals_join, self.companions_are_told,
         ]  # fmt: skip
         thing = self.dice.choice(things)
         try:
@@ -290,6 +306,7 @@ class World:
             await self.people_without_evidence_are_looked_for()
             while await self.delivery.deliver_next(bool):
                 pass
+            await self.companions_are_told()
             self.clock.move(timedelta(hours=13))
         await self.db.run("campaigns.close_finished", now=self.clock.now())
 
@@ -417,7 +434,7 @@ NEVER = {
             AND t ->> 'attempt' = a.evidence #>> '{telling,attempt}')
           AND NOT EXISTS (SELECT FROM doubt d WHERE (d.lane, d.person_id) = (a.lane, a.person_id))""",
     "something void although its telling stands": """
-        SELECT a.* FROM acceptance a WHERE a.kind = 'void' AND NOT EXISTS (
+        SELECT a.* FROM acceptance a WHERE a.kind = 'void' AND a.evidence ->> 'reason' <> 'objected' AND NOT EXISTS (
             SELECT FROM outcome o WHERE (o.lane, o.person_id, o.campaign_id, o.channel, o.attempt::text)
                 = (a.lane, a.person_id, (a.evidence ->> 'campaign_id')::integer, a.evidence #>> '{telling,channel}',
                    a.evidence #>> '{telling,attempt}') AND o.kind = 'bounced')""",
@@ -437,7 +454,7 @@ NEVER = {
 async def test_everything_adds_up_whatever_happens(db: Db, keys: Keys, seed: int) -> None:
     dice = random.Random(seed)
     less = {"notice_days": seed, "bounce_window_hours": 24, "reason": "as the dice fall"}
-    rule = RULES[seed % len(RULES)] | {"deemed_acceptance": True} | less
+    rule = RULES[seed % len(RULES)] | {"deemed_acceptance": True, "one_letter_per_mailbox": seed % 2 == 1} | less
     site = a_site(rule=rule, webhook={"url": "https://kumo.example/messages"})
     clock = MovableClock()
     await apply(db, site, clock.now())

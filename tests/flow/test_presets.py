@@ -150,6 +150,10 @@ async def test_each_person_is_under_the_strictest_of_the_presets_that_apply(db: 
         assert answers["dieter"]["decision"]["reason"] == "never_deemed"
         assert answers["mary"]["decision"]["reason"] == "too_little_evidence"
         assert answers["aoi"]["rule"]["presets"] == ["pop-japan"]
+        said = " ".join(answers["mary"]["words"])
+        assert "the rule was frozen from pop-japan, us-contract" in said
+        assert "From us-contract: " in said
+        assert "All other values come from pop-japan." in said
         values = {one["value"]: one for one in answers["mary"]["rule"]["values"]}
         assert values["evidence"]["from_preset"] == "us-contract"
         assert values["notice_days"]["from_preset"] == "pop-japan"

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from notifier.campaigns.campaign import list_campaigns
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.stages import move_stages
 from notifier.db import Db
 from notifier.keys import Keys
+from notifier.web.console.overview import in_scope_of
 from tests.sites import a_site
 from tests.web.town import DAY, HOUR, Town, open_town
 
@@ -29,7 +31,9 @@ def ruled(**rule: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("town", [rule], indirect=True)
 
 
-async def test_who_registers_before_the_effect_and_was_shown_the_old_version_joins_and_is_told(town: Town) -> None:
+async def test_case_06_who_registers_before_the_effect_and_was_shown_the_old_version_joins_and_is_told(
+    town: Town,
+) -> None:
     await town.person("before")
     await town.tell("two")
     await town.work()
@@ -41,6 +45,8 @@ async def test_who_registers_before_the_effect_and_was_shown_the_old_version_joi
     report = await town.report()
     assert (report["population"], report["in_scope"], report["told"]) == (2, 2, 2)
     assert report["joined"] == {"registered": 1, "restored": 0, "new_address": 0}
+    campaigns = await list_campaigns(town.db, "kumo")
+    assert await in_scope_of(town.db, campaigns) == {town.campaign_id: 2}  # as the overview says
     assert "joined_registered" in await town.events("late")
     words = (await town.api.get(f"{town.base}/people/late/explain?policy=privacy&version=two"))["words"]
     assert any("became known to us after the audience was frozen" in one for one in words)
@@ -49,7 +55,9 @@ async def test_who_registers_before_the_effect_and_was_shown_the_old_version_joi
     assert await town.accepted("late") == [("two", "deemed", "D"), ("one", "registration", "A")]
 
 
-async def test_who_was_shown_the_coming_version_accepted_it_and_is_left_out_with_that_reason(town: Town) -> None:
+async def test_case_06_who_was_shown_the_coming_version_accepted_it_and_is_left_out_with_that_reason(
+    town: Town,
+) -> None:
     await town.tell("two")
     await town.newcomer("late", registration_version="two")
     await town.work()
@@ -60,7 +68,7 @@ async def test_who_was_shown_the_coming_version_accepted_it_and_is_left_out_with
     assert (report["population"], report["excluded"]) == (1, {"registered_with_it": 1})
 
 
-async def test_a_late_registrants_own_date_is_thirty_days_after_they_were_told(town: Town) -> None:
+async def test_case_06_a_late_registrants_own_date_is_thirty_days_after_they_were_told(town: Town) -> None:
     await town.tell("two")
     await town.pass_time(29 * DAY)
     await town.newcomer("late")
@@ -289,7 +297,7 @@ async def test_who_is_away_twice_is_told_at_the_third_turn(town: Town) -> None:
 # ------------------------------------------------------------------------- another address (case 4)
 
 
-async def test_case_4_a_new_address_after_a_bounce_is_tried_and_old_rows_keep_the_old_one(town: Town) -> None:
+async def test_case_04_a_new_address_after_a_bounce_is_tried_and_old_rows_keep_the_old_one(town: Town) -> None:
     await town.person("ann")
     await town.tell("two")
     await town.work()
@@ -308,7 +316,7 @@ async def test_case_4_a_new_address_after_a_bounce_is_tried_and_old_rows_keep_th
     assert await town.office.rows("SELECT count(*) FROM suppression") == [(1,)]
 
 
-async def test_case_4_who_was_validly_told_gets_nothing_more_at_a_new_address(town: Town) -> None:
+async def test_case_04_who_was_validly_told_gets_nothing_more_at_a_new_address(town: Town) -> None:
     await town.person("ann")
     await town.tell("two")
     await town.work()
@@ -318,7 +326,7 @@ async def test_case_4_who_was_validly_told_gets_nothing_more_at_a_new_address(to
 
 
 @ruled(**PRIVATE_TOO)
-async def test_case_4_whom_the_other_channel_told_after_the_bounce_gets_nothing_more(town: Town) -> None:
+async def test_case_04_whom_the_other_channel_told_after_the_bounce_gets_nothing_more(town: Town) -> None:
     await town.person("ann")
     await town.tell("two")
     await town.work()

@@ -63,7 +63,7 @@ def asked(at: datetime, label: str = "two") -> dict[str, Any]:
     return {"policy": "privacy", "label": label, "effective_at": at.isoformat(), "reason": reason}
 
 
-async def test_case_1_a_new_version_while_the_last_is_being_sent_ends_it_and_goes_to_everybody(
+async def test_case_01_a_new_version_while_the_last_is_being_sent_ends_it_and_goes_to_everybody(
     db: Db, keys: Keys
 ) -> None:
     async with open_town(db, keys, a_site(), batch_size=2) as town:
@@ -90,7 +90,7 @@ async def test_case_1_a_new_version_while_the_last_is_being_sent_ends_it_and_goe
 
 
 @pytest.mark.parametrize("days", [-3, 0, 29])
-async def test_case_7_a_date_in_the_past_or_too_soon_is_refused_and_two_people_may_override_it(
+async def test_case_07_a_date_in_the_past_or_too_soon_is_refused_and_two_people_may_override_it(
     town: Town, publish: Publish, days: int
 ) -> None:
     await town.person("ann")
@@ -119,7 +119,7 @@ async def test_case_7_a_date_in_the_past_or_too_soon_is_refused_and_two_people_m
     assert await town.accepted("ann") == [("two", "deemed", "D")]
 
 
-async def test_case_7_an_override_holds_for_exactly_one_label_and_date(town: Town, publish: Publish) -> None:
+async def test_case_07_an_override_holds_for_exactly_one_label_and_date(town: Town, publish: Publish) -> None:
     at = (town.clock.now() + 3 * DAY).replace(microsecond=0)
     await town.api.post(f"{town.base}/overrides", asked(at))
     await (await another(town, "counsel")).post(f"{town.base}/overrides", asked(at))

@@ -145,7 +145,7 @@ async def metrics(town: Town) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("notifier_uncovered{")]
 
 
-async def test_a_version_whose_campaign_was_cancelled_raises_the_alarm_everywhere(town: Town) -> None:
+async def test_also_a_version_whose_campaign_was_cancelled_raises_the_alarm_everywhere(town: Town) -> None:
     await town.person("ann")
     await town.publish("two")
     assert await looked(town) == {}

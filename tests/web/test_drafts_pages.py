@@ -1,9 +1,11 @@
 """The console's pages of a draft: edited, previewed, reviewed, scheduled and published by hand."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from notifier.compose import Service
+from notifier.policies.override import overrides
 from notifier.policies.publish import list_versions
 from tests.web.asking import Client, submission
 from tests.web.test_pages_answers import OURS, read, sign_in
@@ -73,3 +75,28 @@ async def test_who_may_only_read_takes_no_step(client: Client, token: Token, sen
     await send_version("kumo", submission("1"))
     await sign_in(client, await token("read", site="kumo"))
     await post(client, f"{POLICY}/draft", {}, 403)
+
+
+async def test_an_earlier_date_is_asked_for_by_one_and_confirmed_by_another(
+    client: Client, token: Token, service: Service, send_version: Send
+) -> None:
+    await send_version("kumo", submission("1"))
+    await sign_in(client, await token(name="aya"))
+    form = {"label": "2", "effective_at": "2090-01-01T09:00", "reason": "An order of the authority."}
+    _, page = await post(client, f"{POLICY}/override", form | {"reason": ""}, 422)
+    assert "/reason" in page
+    assert 'value="2"' in page
+    _, page = await post(client, f"{POLICY}/override", form | {"effective_at": "soon"}, 422)
+    assert "not a date and time" in page
+    _, page = await post(client, f"{POLICY}/override", form)
+    assert "Waits for somebody else" in page
+    await sign_in(client, await token(name="ben"))
+    page = await read(client, POLICY)
+    assert "An order of the authority." in page
+    at = re.search(r'name="effective_at" value="([^"]+)"', page)
+    assert at is not None
+    await post(client, f"{POLICY}/override", form | {"effective_at": at[1]})
+    (one,) = await overrides(service.db, "kumo")
+    assert (one.asked_by, one.confirmed_by) == ("aya", "ben")
+    await sign_in(client, await token("read", name="cho"))
+    await post(client, f"{POLICY}/override", form, 403)

@@ -188,8 +188,8 @@ async def test_nothing_of_an_erased_person_is_left_anywhere(
     await begin(service.db, campaign, "kumo", clock.now())
     found = await get_person(service.db, service.keys, "kumo", f"{CANARY}-id")
     who = (found.lane, found.person_id, campaign)
-    await sql(service.db, "INSERT INTO intent VALUES ($1, $2, $3, 'email', 1, 1, now(), $4, '')", *who,
-              f"{CANARY}@people.example")  # fmt: skip
+    await sql(service.db, "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, 'deferred', now(), NULL, '', '',"
+              " now(), NULL, $4, '')", *who, f"{CANARY}@people.example")  # fmt: skip
     await sql(service.db, "INSERT INTO outcome VALUES ($1, $2, $3, 'email', 1, 'bounced', now(), 'bad', $4, $5)",
               *who, f"550 <{CANARY}@people.example> unknown", f"mx.{CANARY}.example")  # fmt: skip
     act = {"policy": "privacy", "version": "2", "via": f"{CANARY} called"}

@@ -32,7 +32,9 @@ async def test_a_baseline_tells_nobody_and_the_next_version_has_a_campaign(send_
     assert detail["texts"][0]["url"] == "http://notices.example/p/kumo/privacy/2/en"
 
 
-async def test_the_same_again_gets_the_same_answer_and_other_content_a_conflict(send_version: Send, api: Api) -> None:
+async def test_case_17_the_same_again_gets_the_same_answer_and_other_content_a_conflict(
+    send_version: Send, api: Api
+) -> None:
     await send_version("kumo", submission("1"))
     first = await send_version("kumo", submission("2", "b"), "msg_2")
     assert await send_version("kumo", submission("2", "b"), "msg_2") == first

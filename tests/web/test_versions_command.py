@@ -77,3 +77,17 @@ async def test_a_correction_and_a_draft_that_is_given_up(
     assert "editorial, corrects 1" in said
     assert "Nobody is told of it" in await typed("preview", "kumo", said.split()[0])
     assert "was discarded" in await typed("discard", "kumo", said.split()[0], "--reason", "not now")
+
+
+async def test_two_people_override_a_date_that_is_too_soon(
+    typed: Type, token: Callable[..., Awaitable[str]], send_version: Callable[..., Awaitable[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await send_version("kumo", submission("1"))
+    assert "Nobody asked" in await typed("overrides", "kumo")
+    words = "override", "kumo", "privacy", "2", "--effective-at", "2090-01-01T00:00:00+09:00"
+    assert "nobody yet" in await typed(*words, "--reason", "an order of the authority")
+    monkeypatch.setenv("NOTIFIER_TOKEN", await token(name="ben"))
+    assert "ben" in await typed(*words, "--reason", "I have read the order")
+    listed = await typed("overrides", "kumo")
+    assert all(word in listed for word in ("aya", "ben", "authority")), listed

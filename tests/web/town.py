@@ -8,10 +8,12 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from notifier.acceptance.accept import accept
+from notifier.acceptance.silence import accept_silence
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.compose import Service
 from notifier.db import Db
+from notifier.delivery.companions import tell_companions
 from notifier.delivery.second import tell_by_second_channel
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
@@ -83,7 +85,11 @@ class Town:
         while await tell_by_second_channel(self.db, now):
             pass
         await self.office.deliver()
+        while await tell_companions(self.db, now):
+            await self.office.deliver()
         while await accept(self.db, now):
+            pass
+        while await accept_silence(self.db, now):
             pass
 
     async def pass_time(self, by: timedelta) -> None:

@@ -100,7 +100,7 @@ async def _live(request: web.Request, campaign: Campaign) -> dict[str, Any]:
         "correctable": can_be_corrected(campaign),
         "trip": _trip(await history(db, campaign.campaign_id)) if campaign.state == "paused" else None,
         "held": await held_letters(db, campaign.campaign_id) if campaign.state in ("sending", "paused") else 0,
-        "people": in_scope_of(campaign),
+        "people": (await in_scope_of(db, [campaign]))[campaign.campaign_id],
         "progress": progress_of(campaign.campaign_id, planned, counters, there=campaign.inbox_at is not None),
     }
 

@@ -1,5 +1,6 @@
 """Every site with its policies, its campaigns and how far they have come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from aiohttp import web
 
 from notifier.campaigns.campaign import Campaign, list_campaigns
 from notifier.compliance.coverage import Covered, coverage_of
+from notifier.db import Db
 from notifier.pages import Tongue
 from notifier.policies.publish import list_versions
 from notifier.sites.site import Site, load_site
@@ -19,6 +21,7 @@ from notifier.web.page import language_of
 # How many people each channel of a frozen campaign tells at once. It never changes, so it is counted once per process.
 PLANNED: web.AppKey[dict[int, list[Planned]]] = web.AppKey("planned", dict)
 
+IN_SCOPE = ("in_scope", "unreachable", "suppressed")
 MOVING = frozenset({"approved", "sending"})
 # Campaigns whose letters are worth counting again each time.
 _OPEN = MOVING | {"paused"}
@@ -108,11 +111,13 @@ async def _lines(request: web.Request, site: Site, language: str) -> list[Campai
     open_ones = [c.campaign_id for c in campaigns if c.state in _OPEN and c.frozen_at]
     planned = await planned_of(request, open_ones)
     counters = await db.many(Counter, "pages.progress", campaigns=open_ones)
+    to_tell = await in_scope_of(db, campaigns)
     return [
         CampaignLine(
             campaign.campaign_id, campaign.corrects, site.title(campaign.policy, language), campaign.label,
             campaign.state,
-            campaign.effective_at, campaign.frozen_at is not None, in_scope_of(campaign),
+            campaign.effective_at, campaign.frozen_at is not None,
+            to_tell[campaign.campaign_id],
             progress_of(campaign.campaign_id, planned, counters, there=campaign.inbox_at is not None),
         )
         for campaign in campaigns
@@ -128,7 +133,12 @@ async def planned_of(request: web.Request, campaigns: list[int]) -> list[Planned
     return [row for campaign in campaigns for row in known[campaign]]
 
 
-def in_scope_of(campaign: Campaign) -> int:
-    """How many people a frozen campaign must tell, reachable or not."""
-    counts = campaign.frozen or {}
-    return sum(int(counts.get(reason, 0)) for reason in ("in_scope", "unreachable", "suppressed"))
+async def in_scope_of(db: Db, campaigns: Sequence[Campaign]) -> dict[int, int]:
+    """How many people each of some frozen campaigns must tell, reachable or not, with those who joined since."""
+    rows = await db.many(dict, "pages.joined", campaigns=[campaign.campaign_id for campaign in campaigns])
+    joined = {row["campaign_id"]: int(row["more"]) for row in rows}
+    return {
+        one.campaign_id: sum(int((one.frozen or {}).get(reason, 0)) for reason in IN_SCOPE)
+        + joined.get(one.campaign_id, 0)
+        for one in campaigns
+    }

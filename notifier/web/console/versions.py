@@ -1,7 +1,7 @@
 """The versions of a policy, and the word that a pending one waits for."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from notifier.campaigns.announce import announce
 from notifier.errors import Conflict, Fault, Invalid, NotFound, faults_of
 from notifier.policies.authoring import amend, confirm, discard, draft_of
 from notifier.policies.draft import Amendment
+from notifier.policies.override import overrides
 from notifier.policies.publish import Version, list_versions, load_version
 from notifier.policies.redline import shown as changed_sections
 from notifier.policies.version import FLAGS, Draft
@@ -30,6 +31,13 @@ from notifier.web.standing import standing_of
 
 async def show_policy(request: web.Request) -> web.Response:
     """Every version of a policy with its campaign, and the change that waits."""
+    return await policy_page(request, {"label": "", "effective_at": "", "reason": ""}, [])
+
+
+async def policy_page(
+    request: web.Request, given: Mapping[str, str], faults: Sequence[Fault], *, status: int = 200
+) -> web.Response:
+    """The page of a policy. ``given``: what was asked for as an earlier date, with what is wrong with it."""
     service, name, policy = request.app[SERVICE], request.match_info["site"], request.match_info["policy"]
     grant_of(request).demand(name, "read")
     site = await load_site(service.db, name)
@@ -50,9 +58,15 @@ async def show_policy(request: web.Request) -> web.Response:
             for version in published
         ],
         "pages": [p for p in await service.db.many(dict, "posting.pages", site=name) if p["policy"] == policy],
+        "overrides": [one for one in await overrides(service.db, name) if one.policy == policy],
+        "given": given,
+        "faults": faults,
+        "me": grant_of(request).name,
         "sources": [s for s in await service.db.many(dict, "watch.sources", site=name) if s["policy"] == policy],
     }
-    return desk(request, "policy", "overview", values, time_zone=site.time_zone)
+    response = desk(request, "policy", "overview", values, time_zone=site.time_zone)
+    response.set_status(status)
+    return response
 
 
 async def ask_word(request: web.Request) -> web.Response:
