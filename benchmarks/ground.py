@@ -48,6 +48,7 @@ def described(relay_port: int = 25, channels: tuple[str, ...] = ("email",), sess
                 "privacy": {"titles": {"en": "Privacy Policy", "ja": "プライバシーポリシー"}, "part_of_terms": True}
             },
             "rule": {"preset": "imacocokara", "channels": list(channels), "notice_days": 0, "reason": "as posted"},
+            "review": {"incomplete": "fall_back"},
             "relays": [{"host": "127.0.0.1", "port": relay_port, "security": "none", "sessions": sessions}],
         }
     )

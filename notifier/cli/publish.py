@@ -37,6 +37,7 @@ async def publish(
     materiality: Materiality = "material",
     flag: Annotated[list[str] | None, Parameter(negative="")] = None,
     corrects: str | None = None,
+    untranslated: Annotated[list[str] | None, Parameter(negative="")] = None,
     wait: Annotated[bool, Parameter(negative="")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -58,6 +59,8 @@ async def publish(
         What is special about it, like new_recipient; may be given several times.
     corrects
         Of an editorial version: the label of the newest version, whose typing mistake it mends.
+    untranslated
+        A locale of the site that has no text on purpose; may be given several times.
     wait
         Stay until everyone is told, with a progress bar; needs NOTIFIER_TOKEN with the scope read.
     """
@@ -67,6 +70,7 @@ async def publish(
         "materiality": materiality,
         "flags": flag or [],
         "corrects": corrects,
+        "untranslated": untranslated or [],
         "texts": _texts(text, summary or []),
     }
     if effective_at is not None:

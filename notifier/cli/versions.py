@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from cyclopts import App, Parameter
 from rich.text import Text
@@ -170,10 +171,17 @@ async def unschedule(site: str, version: Number, *, url: Url = DEFAULT_URL) -> N
 
 
 @versions.command
-async def publish(site: str, version: Number, *, url: Url = DEFAULT_URL) -> None:
-    """Publish a draft now. Nothing is sent before its campaign is approved."""
+async def publish(site: str, version: Number, *, sha256: str | None = None, url: Url = DEFAULT_URL) -> None:
+    """Publish a draft now. Nothing is sent before its campaign is approved.
+
+    Parameters
+    ----------
+    sha256
+        Of what you read, which `versions show` prints: if the draft says anything else by now, nothing is published.
+    """
     async with service_at(url) as client:
-        say_published(site, await client.post(site_path(site, "versions", version, "publish"), {}))
+        meant = f"?{urlencode({'sha256': sha256})}" if sha256 else ""
+        say_published(site, await client.post(site_path(site, "versions", version, "publish") + meant, {}))
 
 
 @versions.command

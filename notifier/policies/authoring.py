@@ -26,7 +26,7 @@ from notifier.policies.publish import (
     same_or_conflict,
     texts_of,
 )
-from notifier.policies.version import Draft, check_submission, faults_of_draft, foreseen_effect
+from notifier.policies.version import Draft, Seen, check_submission, faults_of_draft, foreseen_effect
 from notifier.sites.site import Site
 
 MENDING = "the draft was left as it is: some fields need mending"
@@ -70,12 +70,12 @@ async def write(db: Db, site: Site, new: NewDraft, actor: str, now: datetime) ->
 
 
 async def open_draft(
-    tx: Db, site: Site, draft: Draft, source: str, authors: Sequence[str], now: datetime, seen: bytes | None = None
+    tx: Db, site: Site, draft: Draft, source: str, authors: Sequence[str], now: datetime, seen: Seen | None = None
 ) -> Version:
-    """A pending version that says this. The policy is held. ``seen``: the digest of what a watched place showed."""
+    """A pending version that says this. The policy is held. ``seen``: what watched places showed."""
     version_id: int = await tx.value(
         "policies.insert_pending",
-        site=site.site, source=source, authors=list(authors), seen_sha256=seen, now=now,
+        site=site.site, source=source, authors=list(authors), seen=seen, now=now,
         **said(draft, await latest_of(tx, site.site, draft.policy)),
     )  # fmt: skip
     await insert_texts(tx, version_id, draft.texts)
@@ -151,12 +151,13 @@ async def _review(tx: Db, site: Site, version: Version, actor: str, reason: str,
 
 
 async def confirm(
-    db: Db, site: Site, version_id: int, change: Amendment, actor: str, now: datetime
+    db: Db, site: Site, version_id: int, change: Amendment, actor: str, now: datetime, sha256: bytes | None = None
 ) -> tuple[Version, bool]:
     """Publish a draft now, with what is still said about it. Returns it and whether this did it.
 
-    Whoever publishes what nobody reviewed reviews it by that, where the site allows it. Raises NotFound, Invalid,
-    Conflict (discarded, not reviewed by somebody else, or the label is taken).
+    Whoever publishes what nobody reviewed reviews it by that, where the site allows it. ``sha256``: of the draft that
+    is meant. Raises NotFound, Invalid, Conflict (discarded, not reviewed by somebody else, says something else by now,
+    or the label is taken).
     """
     async with db.transaction() as tx:
         version = await load_version(tx, site.site, version_id)
@@ -165,6 +166,7 @@ async def confirm(
         if version.state == "published":
             return await same_or_conflict(tx, version, amended(await draft_of(tx, version), change)), False
         _refuse_unless_pending(version)
+        _refuse_unless_meant(version, sha256)
         version = await _amend(tx, site, version, change, actor, now)
         if version.reviewed_by is None:
             version = await _review(tx, site, version, actor, "", now)
@@ -199,12 +201,16 @@ async def hold(tx: Db, site: Site, version_id: int, sha256: bytes | None = None)
     await lock_policy(tx, site, version.policy)
     version = await load_version(tx, site.site, version_id)
     _refuse_unless_pending(version)
+    _refuse_unless_meant(version, sha256)
+    return version
+
+
+def _refuse_unless_meant(version: Version, sha256: bytes | None) -> None:
     if sha256 is not None and sha256 != version.sha256:
         raise Conflict(
-            f"draft {version_id} says something else by now (SHA-256 {version.sha256.hex()}); "
+            f"draft {version.version_id} says something else by now (SHA-256 {version.sha256.hex()}); "
             "nothing was done; read it again"
         )
-    return version
 
 
 def _refuse_unless_pending(version: Version) -> None:

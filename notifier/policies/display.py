@@ -7,7 +7,7 @@ import re
 from html import unescape
 
 import nh3
-from cmarkgfm.cmark import Options, markdown_to_html_with_extensions
+import pyromark
 
 MARKDOWN, HTML = "text/markdown", "text/html"
 
@@ -21,8 +21,8 @@ _TAGS = {
 _ATTRIBUTES = {
     "*": {"lang", "dir"}, "a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"},
 }  # fmt: skip
-# CommonMark with raw HTML, which nh3 cleans afterwards.
-_MARKDOWN = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_STRIKETHROUGH_DOUBLE_TILDE
+# CommonMark with what GitHub adds. Raw HTML comes through: nh3 cleans it afterwards.
+_MARKDOWN = pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUGH
 # More marks of quotes and lists in a row are words: cleaning costs the square of the depth, 80 s for 100,000 ">".
 _TOO_DEEP = re.compile(r"^(?=(?:[ \t]*(?:>|(?:[*+-]|\d{1,9}[.)])(?=[ \t]))){100})", re.MULTILINE)
 # What a browser does not show in a page either.
@@ -53,8 +53,7 @@ def cleaned(media_type: str, body: bytes) -> str:
     """The text as harmless HTML in nh3's spelling: every element closed, ``&``, ``<`` and ``>`` escaped everywhere."""
     text = body.decode("utf-8")
     if media_type == MARKDOWN:
-        shallow = _TOO_DEEP.sub(r"\\", text)
-        text = markdown_to_html_with_extensions(shallow, options=_MARKDOWN, extensions=["table", "strikethrough"])
+        text = pyromark.html(_TOO_DEEP.sub(r"\\", text), options=_MARKDOWN)
     return nh3.clean(
         text,
         tags=_TAGS,

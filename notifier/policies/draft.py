@@ -54,9 +54,12 @@ def _summarised(texts: Mapping[str, Text], summaries: Mapping[str, str]) -> dict
     }
 
 
-def incomplete(draft: Draft, site: Site, latest: Latest | None) -> Iterator[Fault]:
-    """What a draft still lacks. People are told of it where it is neither the first version nor editorial: then every
-    locale of the site wants a text (or to be left out by name) and every text a summary."""
+def incomplete(draft: Draft, site: Site, latest: Latest | None, summaries: str = "/summaries/{}") -> Iterator[Fault]:
+    """What a draft still lacks. ``summaries``: where they stand.
+
+    People are told of it where it is neither the first version nor editorial: then every locale of the site wants a
+    text (or to be left out by name) and every text a summary.
+    """
     if not draft.label:
         yield Fault("/label", "missing: say what this version is called, like 2026-03")
     for locale in draft.untranslated:
@@ -70,7 +73,7 @@ def incomplete(draft: Draft, site: Site, latest: Latest | None) -> Iterator[Faul
         if locale not in draft.texts and locale not in draft.untranslated and locale != site.locales[0]:
             yield Fault(f"/texts/{locale}", "missing: add this text, or name the locale in untranslated")
         elif locale in draft.texts and not draft.texts[locale].summary.strip():
-            yield Fault(f"/summaries/{locale}", "missing: letters say in your words what changed")
+            yield Fault(summaries.format(locale), "missing: letters say in your words what changed")
 
 
 def objection_to_review(site: Site, authors: list[str], actor: str) -> str | None:

@@ -34,7 +34,6 @@ _SUPERSETS = {
 }  # fmt: skip
 # Nesting costs the square of its depth: ten times the tags of the largest real policies, in seconds.
 _MOST_TAGS = 50_000
-_CONVERTER = MarkdownConverter(heading_style="ATX", bullets="-", table_infer_header=True)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 
@@ -126,7 +125,7 @@ def _parts(page: BeautifulSoup, keep: Sequence[str]) -> list[Tag]:
 
 
 def _markdown(element: Tag) -> str:
-    made: str = _CONVERTER.convert_soup(element)
+    made: str = MarkdownConverter(heading_style="ATX", bullets="-", table_infer_header=True).convert_soup(element)
     return made.strip("\n")
 
 

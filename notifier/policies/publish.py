@@ -10,6 +10,7 @@ from datetime import datetime
 
 from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
+from notifier.policies.draft import incomplete
 from notifier.policies.override import is_overridden
 from notifier.policies.version import Draft, Latest, Submission, Text, check_submission, unknown_policy
 from notifier.sites.site import Site
@@ -93,7 +94,9 @@ async def publish(db: Db, site: Site, submission: Submission, source: str, now: 
             return await same_or_conflict(tx, earlier, submission), False
         latest = await latest_of(tx, site.site, submission.policy)
         overridden = await is_overridden(tx, site.site, submission)
-        effective_at = check_submission(submission, site, latest, now, overridden=overridden)
+        strict = site.review.incomplete == "refuse"
+        missing = incomplete(submission, site, latest, "/texts/{}/summary") if strict else ()
+        effective_at = check_submission(submission, site, latest, now, missing, overridden=overridden)
         version_id: int = await tx.value(
             "policies.insert_published",
             site=site.site, source=source, now=now, **said(submission, latest), **placing(latest, effective_at),

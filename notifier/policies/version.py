@@ -42,6 +42,8 @@ MARGIN = timedelta(days=1)
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Materiality = Literal["editorial", "material", "explicit"]
 MediaType = Literal["text/markdown", "text/html"]
+# What a watched place shows: locale → the mark of its text.
+Seen = Mapping[str, str]
 Summary = Annotated[str, StringConstraints(max_length=5000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 
 
@@ -182,14 +184,14 @@ def unknown_policy(policy: str, site: Site) -> Fault:
     return Fault("/policy", f"{site.site} has no policy {policy!r}; it has {', '.join(site.policies)}")
 
 
-def texts_digest(texts: Mapping[str, Text]) -> bytes:
-    """Over the texts alone: which words and in which locales, whatever they are called and summarised as."""
-    return digest({locale: [text.media_type, _hex(text.content)] for locale, text in texts.items()})
+def seen_in(texts: Mapping[str, Text]) -> Seen:
+    """Which words are shown and in which locales, whatever they are called and summarised as."""
+    return {locale: mark_of(text.media_type, hashlib.sha256(text.content).digest()) for locale, text in texts.items()}
 
 
-def mark_of(locale: str, text: Text) -> tuple[str, str, bytes]:
-    """What tells two texts apart: locale, media type and the SHA-256 of the bytes."""
-    return locale, text.media_type, hashlib.sha256(text.content).digest()
+def mark_of(media_type: str, sha256: bytes) -> str:
+    """What tells two texts of a locale apart."""
+    return f"{media_type} {sha256.hex()}"
 
 
 def digest(content: Mapping[str, Any]) -> bytes:

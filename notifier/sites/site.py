@@ -236,6 +236,11 @@ class Review(_Part):
     by: Literal["anyone", "another"] = Field(
         "anyone", description="another: somebody who wrote none of it; then webhooks only open drafts."
     )
+    incomplete: Literal["refuse", "fall_back"] = Field(
+        "refuse",
+        description="What a webhook or command may publish that people are told of. refuse: only with a text in every "
+        "locale and a summary for each. fall_back: whoever has no text reads the next one of the chain.",
+    )
 
 
 class Canary(_Part):

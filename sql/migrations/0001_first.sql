@@ -44,7 +44,7 @@ CREATE TABLE version (
     flags       text[] NOT NULL,
     source      text NOT NULL,                  -- webhook, command, folder, source, author
     sha256      bytea NOT NULL,                 -- over everything that is or is to be published: the same again changes nothing
-    seen_sha256 bytea,                          -- over the texts that a watched place showed; NULL: nobody watched
+    seen        jsonb,                          -- what watched places showed: locale → text's mark; NULL: nobody watched
     corrects_id integer REFERENCES version,     -- the version whose typing mistake this one mends
     untranslated text[] NOT NULL DEFAULT '{}',  -- locales of the site that have no text on purpose
     wanted_at   timestamptz,                    -- when it is asked to take effect; NULL: as soon as the rule allows
@@ -67,7 +67,7 @@ CREATE TABLE version (
 );
 CREATE UNIQUE INDEX version_label ON version (site, policy, label) WHERE state = 'published';
 -- Of what is watched one version waits at a time; authors may write at several.
-CREATE UNIQUE INDEX version_pending ON version (site, policy) WHERE state = 'pending' AND seen_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX version_pending ON version (site, policy) WHERE state = 'pending' AND seen IS NOT NULL;
 CREATE INDEX version_due ON version (publish_at) WHERE state = 'pending' AND publish_at IS NOT NULL;
 
 -- Who did what to a version, from its first draft on. Append-only.

@@ -69,10 +69,10 @@ RETURNING version_id
 -- lanes: none
 -- A version that waits for a person's word.
 INSERT INTO version (
-    site, policy, label, state, materiality, flags, source, sha256, seen_sha256, corrects_id, untranslated, wanted_at,
+    site, policy, label, state, materiality, flags, source, sha256, seen, corrects_id, untranslated, wanted_at,
     authors, received_at
 ) VALUES (
-    :site, :policy, :label, 'pending', :materiality::text::materiality, :flags, :source, :sha256, :seen_sha256,
+    :site, :policy, :label, 'pending', :materiality::text::materiality, :flags, :source, :sha256, :seen,
     :corrects_id, :untranslated, :wanted_at, :authors, :now
 )
 RETURNING version_id
@@ -146,7 +146,7 @@ SELECT at, actor, action, reason, sha256, detail FROM version_event WHERE versio
 -- lanes: none
 -- The pending version that says exactly this.
 SELECT version_id FROM version
-WHERE site = :site AND policy = :policy AND state = 'pending' AND sha256 = :sha256 AND seen_sha256 IS NULL
+WHERE site = :site AND policy = :policy AND state = 'pending' AND sha256 = :sha256 AND seen IS NULL
 ORDER BY version_id LIMIT 1
 
 -- name: publish_pending
@@ -164,9 +164,18 @@ WHERE version_id = :version_id AND state = 'pending'
 
 -- name: pending
 -- lanes: none
--- The pending version of a policy that was seen in a watched place, and the digest of what was seen.
-SELECT version_id, seen_sha256 FROM version
-WHERE site = :site AND policy = :policy AND state = 'pending' AND seen_sha256 IS NOT NULL
+-- The pending version of a policy that was seen in watched places, and what was seen.
+SELECT version_id, seen FROM version
+WHERE site = :site AND policy = :policy AND state = 'pending' AND seen IS NOT NULL
+
+-- name: join
+-- lanes: none
+-- Another watched place shows the same change: its text joins, and whatever was reviewed and scheduled without it is void.
+UPDATE version
+SET seen = :seen, sha256 = :sha256, untranslated = :untranslated,
+    reviewed_sha256 = NULL, reviewed_by = NULL, reviewed_at = NULL,
+    publish_at = NULL, publish_zone = NULL, scheduled_by = NULL
+WHERE version_id = :version_id AND state = 'pending'
 
 -- name: withdraw
 -- lanes: none
@@ -179,7 +188,7 @@ WHERE version_id = :version_id AND state = 'pending'
 -- Whether a person already said no to these very texts since the version with the id ``since`` was published.
 SELECT EXISTS (
     SELECT FROM version
-    WHERE site = :site AND policy = :policy AND state = 'discarded' AND seen_sha256 = :sha256 AND version_id > :since
+    WHERE site = :site AND policy = :policy AND state = 'discarded' AND seen = :seen AND version_id > :since
 )
 
 -- name: insert_registrations

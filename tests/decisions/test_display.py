@@ -75,8 +75,8 @@ def test_a_table_is_a_table() -> None:
     assert "<td>b</td>" in md("|x|y|\n|-|-|\n|a|b|\n")
 
 
-def test_what_is_crossed_out_needs_two_tildes() -> None:
-    assert "<del>gone</del> ~about~ 5" in md("~~gone~~ ~about~ 5")
+def test_what_is_crossed_out_is_shown_so_and_ranges_are_not() -> None:
+    assert "<del>gone</del> 1~3 days, 5~7 days" in md("~~gone~~ 1~3 days, 5~7 days")
 
 
 @pytest.mark.parametrize("marks", [">", "> ", "- ", "1. ", " > - "])

@@ -12,7 +12,9 @@ from notifier.db import Db
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.policies.publish import find_version, list_versions, publish, texts_of
 from notifier.policies.version import Submission
+from notifier.sites.apply import apply
 from notifier.sites.site import Site
+from tests.sites import a_site
 
 MONTH = timedelta(days=30)
 
@@ -171,3 +173,32 @@ async def test_people_who_were_shown_the_label_when_they_registered_get_a_regist
     async with db.connection() as connection:
         rows = await connection.fetch("SELECT lane, version_id, at::text FROM registration ORDER BY lane")
     assert [tuple(row) for row in rows] == [(n, version.version_id, "2026-02-01 00:00:00+00") for n in (1, 2)]
+
+
+async def test_a_version_that_people_are_told_of_wants_every_locale_and_a_summary_for_each(
+    db: Db, now: datetime
+) -> None:
+    strict = a_site(review={})
+    await apply(db, strict, now)
+    await publish(db, strict, submission(), "webhook", now)  # the first one tells nobody
+    bare = {"en": {"body": "# New"}}
+    with pytest.raises(Invalid) as error:
+        await publish(db, strict, submission("2", texts=bare), "webhook", now)
+    assert pointers(error) == ["/texts/en/summary", "/texts/ja"]
+    with pytest.raises(Invalid) as error:
+        await publish(db, strict, submission("2", "# New"), "command", now)
+    assert pointers(error) == ["/texts/ja"]
+    left_out, _ = await publish(db, strict, submission("2", "# New", untranslated=["ja"]), "webhook", now)
+    assert left_out.is_told
+    await publish(db, strict, submission("2a", texts=bare, materiality="editorial"), "webhook", now)
+
+
+async def test_a_site_may_let_people_read_the_next_language_of_the_chain(db: Db, now: datetime) -> None:
+    lenient = a_site(review={"incomplete": "fall_back"})
+    await apply(db, lenient, now)
+    await publish(db, lenient, submission(), "webhook", now)
+    version, _ = await publish(db, lenient, submission("2", texts={"en": {"body": "# New"}}), "webhook", now)
+    assert version.is_told
+    with pytest.raises(Invalid) as error:
+        await publish(db, lenient, submission("3", texts={"ja": {"body": "# 新", "summary": "新"}}), "webhook", now)
+    assert pointers(error) == ["/texts/en"]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from notifier.db import Db
+from notifier.errors import Conflict
 from notifier.policies import fetch, sources
-from notifier.policies.authoring import confirm
+from notifier.policies.authoring import amend, confirm, history, review
 from notifier.policies.draft import Amendment
 from notifier.policies.places import fetch_source
 from notifier.policies.publish import Version, list_versions, texts_of
@@ -96,6 +97,94 @@ async def test_a_change_opens_a_version_when_three_looks_in_a_row_agree(watched:
     [version] = await watched.look()
     assert "a month after you leave" in (await watched.texts(version))["en"]
     assert [v.version_id for v in await watched.look(4)] == [version.version_id]
+
+
+JAPANESE = (
+    "<h1>プライバシー</h1>" + "<p>お預かりした情報は、ご利用の間だけ保管し、退会されたときに削除します。</p>" * 12
+)
+JAPANESE_CHANGED = JAPANESE.replace("退会されたときに", "退会の一か月後に")
+
+
+@pytest.fixture
+async def two(watched: Watched) -> Watched:
+    """The policy is shown in two places, and published as both show it."""
+    watched.pages.bodies["/ja"] = JAPANESE.encode()
+    await watched.describe(
+        {"page": f"{watched.pages.url}/privacy"}, {"page": f"{watched.pages.url}/ja", "locale": "ja"}, agree=1
+    )
+    await watched.look(2)
+    await watched.publish("1")
+    return watched
+
+
+async def test_the_same_change_seen_later_in_another_place_joins_the_version_that_waits(two: Watched) -> None:
+    two.pages.page(CHANGED)
+    [first] = await two.look()
+    assert "退会されたときに" in (await two.texts(first))["ja"]
+    await amend(
+        two.db, two.site, first.version_id, Amendment(label="2", summaries={"en": "A month later."}), "aya", two.now
+    )
+    two.pages.bodies["/ja"] = JAPANESE_CHANGED.encode()
+    [joined] = await two.look()
+    assert (joined.version_id, joined.label, joined.authors) == (first.version_id, "2", ["aya"])
+    texts = {text.locale: text for text in await texts_of(two.db, joined.version_id)}
+    assert "退会の一か月後に" in texts["ja"].body.decode()
+    assert ("a month after" in texts["en"].body.decode(), texts["en"].summary) == (True, "A month later.")
+    events = await history(two.db, joined.version_id)
+    assert [(event.actor, event.action) for event in events] == [
+        ("source", "opened"), ("aya", "amended"), ("source", "joined"),
+    ]  # fmt: skip
+    assert events[-1].detail["locales"] == ["ja"]
+    assert [v.version_id for v in await two.look(2)] == [first.version_id]
+
+
+async def test_nobody_publishes_a_text_that_joined_after_they_had_read_the_version(two: Watched) -> None:
+    two.pages.page(CHANGED)
+    [read] = await two.look()
+    said = Amendment(label="2", materiality="editorial")
+    two.pages.bodies["/ja"] = JAPANESE_CHANGED.encode()
+    await two.look()
+    with pytest.raises(Conflict, match="says something else by now"):
+        await confirm(two.db, two.site, read.version_id, said, "mai", two.now, read.sha256)
+    await two.publish("2")
+
+
+async def test_what_was_reviewed_without_the_text_that_joins_is_void(two: Watched) -> None:
+    two.pages.page(CHANGED)
+    [version] = await two.look()
+    version = await amend(
+        two.db, two.site, version.version_id, Amendment(label="2", materiality="editorial"), "aya", two.now
+    )
+    await review(two.db, two.site, version.version_id, version.sha256, "ben", "", two.now)
+    two.pages.bodies["/ja"] = JAPANESE_CHANGED.encode()
+    [version] = await two.look()
+    assert (version.stage, version.reviewed_by) == ("draft", None)
+    assert (await history(two.db, version.version_id))[-1].detail["undone"] == ["review"]
+
+
+async def test_a_change_of_what_waits_already_is_a_version_of_its_own(two: Watched) -> None:
+    two.pages.page(CHANGED)
+    [first] = await two.look()
+    two.pages.bodies["/ja"] = JAPANESE_CHANGED.encode()
+    await two.look()
+    two.pages.page(TEXT.replace("when you leave", "a year after you leave"))
+    [second] = await two.look()
+    assert second.version_id != first.version_id
+    assert "a year after" in (await two.texts(second))["en"]
+    assert "退会の一か月後に" in (await two.texts(second))["ja"]
+
+
+async def test_when_one_place_goes_back_what_the_other_shows_is_a_version_of_its_own(two: Watched) -> None:
+    two.pages.page(CHANGED)
+    [first] = await two.look()
+    two.pages.bodies["/ja"] = JAPANESE_CHANGED.encode()
+    await two.look()
+    two.pages.page(TEXT)
+    [second] = await two.look()
+    assert second.version_id != first.version_id
+    assert "when you leave" in (await two.texts(second))["en"]
+    two.pages.bodies["/ja"] = JAPANESE.encode()
+    assert await two.look() == []
 
 
 async def test_what_is_unchanged_by_its_etag_agrees_as_well(watched: Watched) -> None:

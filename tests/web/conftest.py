@@ -35,6 +35,7 @@ MARKET = {
         "privacy": {"titles": {"en": "Privacy Policy"}, "part_of_terms": True},
         "terms": {"kind": "terms", "titles": {"en": "Terms of Use"}},
     },
+    "review": {"incomplete": "fall_back"},
     "rule": {"preset": "imacocokara", "channels": ["inbox", "email"], "notice_days": 0, "reason": "as posted"},
 }
 

@@ -175,6 +175,25 @@ async def test_a_pending_version_is_published_or_sent_back_with_what_is_wrong(
         assert "2026-06" in await answer.text()
 
 
+async def test_what_joined_while_the_form_was_read_is_shown_before_it_can_be_published(
+    client: Client, token: Token, service: Service, site: Site
+) -> None:
+    now, english, japanese = service.clock.now(), Text(body="# New\n\nwords"), Text(body="# 新\n\n文")
+    pending = await submit_pending(service.db, site, "privacy", {"en": english}, "folder", now)
+    assert pending is not None
+    await sign_in(client, await token())
+    address = f"/console/sites/kumo/versions/{pending.version_id}"
+    given = {"label": "2026-06", "materiality": "material"}
+    given["sha256"] = re.findall(r'name="sha256" value="([0-9a-f]{64})"', await read(client, f"{address}/confirm"))[0]
+    await submit_pending(service.db, site, "privacy", {"en": english, "ja": japanese}, "folder", now)
+    async with client.post(f"{address}/confirm", data=given, headers=OURS) as answer:
+        page = await answer.text()
+        assert answer.status == 422
+    assert "says something else by now" in page
+    assert "新" in page
+    assert "another watched place shows the change: Japanese" in await read(client, address)
+
+
 async def test_a_pending_version_can_be_discarded(client: Client, token: Token, service: Service, site: Site) -> None:
     pending = await submit_pending(
         service.db, site, "privacy", {"en": Text(body="# No")}, "folder", service.clock.now()

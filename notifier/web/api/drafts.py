@@ -12,13 +12,11 @@ from notifier.policies.draft import Amendment, NewDraft
 from notifier.policies.scheduling import schedule, unschedule
 from notifier.sites.site import Locale, load_site
 from notifier.web.api.campaigns import Step
-from notifier.web.api.paths import SitePath, VersionPath
+from notifier.web.api.paths import Meant, Sha256, SitePath, VersionPath
 from notifier.web.api.versions import VersionDetail, detail_of
 from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
 from notifier.web.public.texts import show_foreseen
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Reviewed(Step):
@@ -74,25 +72,16 @@ class DraftPreview(BaseModel):
     letters: list[LetterPreview]
 
 
-class Changed(BaseModel):
-    """Which draft is meant."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    sha256: Sha256 | None = Field(None, description="Refuse to change a draft that says something else by now.")
-
-
 async def write_draft(call: Call, path: SitePath, grant: Grant, body: NewDraft) -> VersionDetail:
     """Begin a draft. Nothing but its policy need be known yet; nobody sees it and nobody is told."""
     site = await load_site(call.db, path.site)
     return await detail_of(call, await write(call.db, site, body, grant.name, call.now))
 
 
-async def amend_draft(call: Call, path: VersionPath, query: Changed, grant: Grant, body: Amendment) -> VersionDetail:
+async def amend_draft(call: Call, path: VersionPath, query: Meant, grant: Grant, body: Amendment) -> VersionDetail:
     """Change a draft. What is left out stays; any change undoes its review and its schedule."""
     site = await load_site(call.db, path.site)
-    meant = bytes.fromhex(query.sha256) if query.sha256 else None
-    return await detail_of(call, await amend(call.db, site, path.version_id, body, grant.name, call.now, meant))
+    return await detail_of(call, await amend(call.db, site, path.version_id, body, grant.name, call.now, query.digest))
 
 
 async def review_draft(call: Call, path: VersionPath, grant: Grant, body: Reviewed) -> VersionDetail:

@@ -9,6 +9,7 @@ from notifier.sites.site import Locale, Slug
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 # An integer column of PostgreSQL.
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Path(BaseModel):
@@ -80,3 +81,16 @@ class ProviderPath(ChannelPath):
     """A service that a channel hands its letters to."""
 
     provider: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+
+
+class Meant(BaseModel):
+    """Which draft is meant: in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: Sha256 | None = Field(None, description="Refuse a draft that says something else by now.")
+
+    @property
+    def digest(self) -> bytes | None:
+        """The bytes of it."""
+        return bytes.fromhex(self.sha256) if self.sha256 else None

@@ -22,7 +22,7 @@ from notifier.presenting.pending import NEW_PURPOSE
 from notifier.presenting.present import earliest_processing
 from notifier.sites.site import Moment, Site, Slug, load_site
 from notifier.web.api.campaigns import Step
-from notifier.web.api.paths import SitePath, VersionPath
+from notifier.web.api.paths import Meant, SitePath, VersionPath
 from notifier.web.auth import Grant
 from notifier.web.changes import changes_of, proposed
 from notifier.web.endpoint import ANYONE, Call, Endpoint
@@ -260,7 +260,9 @@ def _text(call: Call, version: Version, text: VersionText) -> TextSummary:
     )
 
 
-async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Amendment | None) -> Published:
+async def publish_version(
+    call: Call, path: VersionPath, query: Meant, grant: Grant, body: Amendment | None
+) -> Published:
     """Publish a pending version now.
 
     Say what is not said yet: its label, when it takes effect, how material it is. Whoever publishes what nobody
@@ -268,7 +270,8 @@ async def publish_version(call: Call, path: VersionPath, grant: Grant, body: Ame
     """
     site = await load_site(call.db, path.site)
     async with call.db.transaction() as tx:
-        version, _ = await confirm(tx, site, path.version_id, body or Amendment(), grant.name, call.now)
+        change = body or Amendment()
+        version, _ = await confirm(tx, site, path.version_id, change, grant.name, call.now, query.digest)
         return await _announced(tx, call, site, version, grant.name)
 
 

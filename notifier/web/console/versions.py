@@ -99,17 +99,17 @@ async def take_word(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
     given = _given(await read_form(request))
     try:
-        details = _details(given, site)
+        details, meant = _details(given, site), _meant(given)
         if request.match_info["word"] == "save":
-            await amend(service.db, site, version.version_id, details, grant_of(request).name, now)
+            await amend(service.db, site, version.version_id, details, grant_of(request).name, now, meant)
             raise web.HTTPSeeOther(f"/console/sites/{site.site}/versions/{version.version_id}")
         async with service.db.transaction() as tx:
-            published, _ = await confirm(tx, site, version.version_id, details, grant_of(request).name, now)
+            published, _ = await confirm(tx, site, version.version_id, details, grant_of(request).name, now, meant)
             campaign = None
             if published.is_told:
                 campaign = await announce(tx, site, published.version_id, now, grant_of(request).name)
     except (Invalid, Conflict) as error:
-        return await _form(request, site, version, given, error.faults or (Fault("/label", error.detail),), status=422)
+        return await _form(request, site, version, given, error.faults or (Fault("", error.detail),), status=422)
     if campaign is not None:
         raise web.HTTPSeeOther(f"/console/campaigns/{campaign}")
     raise web.HTTPSeeOther(f"/console/sites/{site.site}/policies/{version.policy}")
@@ -177,9 +177,17 @@ def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
         for name, value in form.items()
         if name.startswith("summary.")
     }
-    fields = {name: str(form.get(name, "")).strip() for name in ("label", "materiality", "effective_at")}
+    fields = {name: str(form.get(name, "")).strip() for name in ("label", "materiality", "effective_at", "sha256")}
     several = {name: [str(one) for one in form.getall(name, [])] for name in ("untranslated", "flags")}
     return {**fields, **several, "summaries": summaries}
+
+
+def _meant(given: Mapping[str, Any]) -> bytes | None:
+    """The digest of the draft that the form was about, however it changed meanwhile."""
+    try:
+        return bytes.fromhex(given["sha256"]) or None
+    except ValueError:
+        raise Invalid("nothing was done", [Fault("/sha256", "not a SHA-256 in hex")]) from None
 
 
 def _details(given: Mapping[str, Any], site: Site) -> Amendment:
@@ -187,7 +195,8 @@ def _details(given: Mapping[str, Any], site: Site) -> Amendment:
     at = given["effective_at"]
     try:
         when = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(site.time_zone)) if at else None
-        return Amendment.model_validate({**given, "label": given["label"] or None, "effective_at": when})
+        said = {name: value for name, value in given.items() if name != "sha256"}
+        return Amendment.model_validate({**said, "label": given["label"] or None, "effective_at": when})
     except ValidationError as error:
         raise Invalid("the version was not published", faults_of(error)) from error
     except ValueError as error:
