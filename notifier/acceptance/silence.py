@@ -45,12 +45,11 @@ async def accept_silence(db: Db, now: datetime) -> int:
 
     Where somebody else recorded an acceptance of one of them meanwhile, the batch is looked at again.
     """
-    await db.run("acceptance.begin_silence")
     try:
         async with db.transaction() as tx:
             look = await tx.first(_Look, "acceptance.take_silence", now=now)
             if look is None:
-                return 0
+                return await tx.run("acceptance.begin_silence")
             await _look_at(tx, look, now)
     except Conflict:
         pass  # nothing was kept, and it is still due

@@ -237,19 +237,15 @@ ON CONFLICT DO NOTHING
 
 -- name: begin_silence
 -- lanes: none
--- Campaigns in which silence amounts to acceptance for somebody are looked at lane by lane: nobody's date comes before
--- the version takes effect.
+-- Campaigns in which silence may amount to acceptance are looked at lane by lane: nobody's date comes before the version
+-- takes effect. Only everybody's rule can say so: of several rules, use is the stricter.
 INSERT INTO silence (campaign_id, lane, due_at)
 SELECT c.campaign_id, lane, greatest(v.effective_at, c.opened_at)
 FROM campaign c
 JOIN version v ON v.version_id = c.version_id
 CROSS JOIN generate_series(0, 1023) AS lane
 WHERE c.opened_at IS NOT NULL AND c.corrects IS NULL
-  AND EXISTS (
-      SELECT FROM plan p CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
-      WHERE p.campaign_id = c.campaign_id AND r.rule ->> 'deemed_by' = 'silence'
-        AND (r.rule ->> 'deems')::boolean AND NOT (r.rule ->> 'explicit')::boolean
-  )
+  AND c.rule ->> 'deemed_by' = 'silence' AND (c.rule ->> 'deems')::boolean AND NOT (c.rule ->> 'explicit')::boolean
   AND NOT EXISTS (SELECT FROM silence s WHERE s.campaign_id = c.campaign_id)
 ON CONFLICT DO NOTHING
 
