@@ -68,8 +68,9 @@ class Shift:
         self.service = service
         self.worker = worker
         self.stopping = stopping
-        self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
-        self.delivery.settled = self.note_outcomes
+        self.delivery = Delivery(
+            service.db, service.clock, service.keys, service.channels, service.settings, worker, self.note_outcomes
+        )
         self.settled = asyncio.Event()
         self._news = {subject: asyncio.Event() for subject in (*FREQUENT, _ANY)}
         self._noted = 0.0

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from notifier.db import Db
-from notifier.delivery.deliver import NOT_TOLD
+from notifier.delivery.batch import NOT_TOLD
 from notifier.delivery.settle import Made, Tried, add_outcomes, count, fail
 from notifier.errors import Undeliverable
 from notifier.letters.sheet import envelope_address

@@ -1,47 +1,29 @@
-"""Deliver one slice: under way → send → outcome, batch after batch.
-
-The crash between each two statements, and what the next holder of the slice finds:
-
-* after the lease: nothing was tried; it starts at the same cursor.
-* after the row that says what is under way: each of its letters becomes ``unknown``, and is sent again with the same
-  Message-ID.
-* after the send: the same, and the second copy is flagged by the ``unknown`` before it.
-* after the outcomes: the cursor moved and that row went in the same transaction; it goes on behind it.
-"""
+"""Deliver one slice, batch after batch: what is fresh, then the retries that are due."""
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
-
-from notifier.channels.channel import Channel, Permit, Sent
+from notifier.channels.channel import Channel
 from notifier.clock import Clock
 from notifier.db import Db
-from notifier.delivery.hand import Hand, Later, Next, Row, queue
-from notifier.delivery.hold import SENDING, watched
+from notifier.delivery.batch import Batches, not_written_to
+from notifier.delivery.hand import Hand, Later, Next, Row
+from notifier.delivery.hold import SENDING
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
-from notifier.delivery.pace import Shares, asked_to_slow
-from notifier.delivery.relays import REST, Refusing, elsewhere, without
+from notifier.delivery.pace import Shares
+from notifier.delivery.relays import REST, Refusing, without
 from notifier.delivery.retry import after_unknown
-from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward, record, settle
-from notifier.delivery.take import limits_of, slow_down, take
+from notifier.delivery.take import limits_of, take
 from notifier.keys import Keys
 from notifier.letters.gather import gather
-from notifier.letters.letter import Letter
-from notifier.letters.rebuild import Sheets
 from notifier.letters.write import Writer
 from notifier.log import log
 from notifier.settings import Settings
 from notifier.sites.site import Site, load_site
 
-# Nothing is handed over for a person who left or was shut out since the audience was frozen.
-NOT_TOLD = frozenset({"closed", "erased", "suspended"})
-# A worker stops well before its lease ends, whatever a slow server does.
-SHARE_OF_LEASE = 0.8
 # Seconds for which it stays with a slice that has to wait, and the share of a lease that is waited away altogether.
 STAY, SHARE_WAITED = 1.0, 0.25
 
@@ -59,13 +41,16 @@ class Delivery:
     settled: Callable[[], None] = lambda: None  # called when outcomes were committed
     _writers: dict[tuple[int, int | None], Writer] = field(default_factory=dict)
     _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _sheets: Sheets = field(init=False)
     _refusing: Refusing = field(init=False)
+    _batches: Batches = field(init=False)
     # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
     _resting: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._sheets, self._refusing = Sheets(self.db), Refusing(self.db)
+        self._refusing = Refusing(self.db)
+        self._batches = Batches(
+            self.db, self.clock, self.channels, self.settings, self._refusing, self.settled
+        )  # fmt: skip
 
     async def deliver_next(self, stopping: Callable[[], bool]) -> int:
         """Lease one slice that has work due and work it off. Returns 0 when none is due."""
@@ -214,110 +199,23 @@ class Delivery:
         if not hand.emptied:
             hand.cursor = batch[shares.looked - 1].lane, batch[shares.looked - 1].person_id
         later = [Later(batch[number], due) for number, due in shares.later]
-        return await self._carry_out(hand, [batch[number] for number in shares.now], later, gone, shares.granted), None
+        return await self._batches.carry_out(
+            hand, [batch[number] for number in shares.now], later, gone, shares.granted
+        ), None
 
     async def _share(self, hand: Hand, batch: Sequence[Row], gone: datetime | None) -> Shares:
         """What of the batch may go now."""
         if hand.limits is None or not hand.limits.any:
             return Shares(now=list(range(len(batch))), looked=len(batch))
         now = self.clock.now()
-        asks = [hand.ask(row, now, sent=_not_written_to(row, gone) is None) for row in batch]
+        asks = [hand.ask(row, now, sent=not_written_to(row, gone) is None) for row in batch]
         return await take(self.db, hand.limits, asks, hand.routes, now, fresh=not hand.emptied)
-
-    async def _carry_out(
-        self,
-        hand: Hand,
-        batch: Sequence[Row],
-        later: Sequence[Later],
-        gone: datetime | None,
-        granted: Mapping[str, int],
-    ) -> bool:
-        tried, rows, letters = _write(hand, batch, gone)
-        now, sheets = self.clock.now(), await self._sheets.numbers(letters)
-        if letters and not await self._set_out(hand, letters, sheets, now):
-            return False
-        sents = await self._send(hand.slice, hand.open, letters, Permit(granted)) if letters else []
-        tried += [
-            Tried(
-                row.lane, row.person_id, row.attempt, row.failures,
-                sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since, row.purpose,
-                Made(now, sheet, letter.address, letter.sha256),
-            )
-            for row, letter, sheet, sent in zip(rows, letters, sheets, sents, strict=True)
-        ]  # fmt: skip
-        if hand.limits is not None and (slower := _too_fast(hand, sents)):
-            await slow_down(self.db, hand.limits, slower, self.clock.now())
-        paused = await self._refusing.note(hand.site, sents, self.clock.now())
-        others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
-        return await self._settle(hand, tried, later, others)
 
     async def _gone(self, site: Site, channel: str) -> datetime | None:
         """When what takes the site's letters said that it is gone for good, if it did."""
         endpoint = self.channels[channel].endpoint(site)
         where = {"site": site.site, "channel": channel, "endpoint": endpoint}
         return await self.db.value("delivery.gone", **where) if endpoint else None
-
-    async def _set_out(self, hand: Hand, letters: Sequence[Letter], sheets: Sequence[int], now: datetime) -> bool:
-        """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours."""
-        lane, person_id = hand.cursor
-        found = await self.db.value(
-            "delivery.set_out",
-            **hand.slice.key, epoch=hand.slice.epoch, now=now, cursor_lane=lane, cursor_person=person_id,
-            lanes=[one.lane for one in letters], people=[one.person_id for one in letters],
-            attempts=[one.attempt for one in letters], addresses=[one.address for one in letters],
-            digests=[one.sha256 for one in letters], sheets=sheets, purposes=[one.sheet.purpose for one in letters],
-        )  # fmt: skip
-        return found is not None
-
-    async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
-        """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
-        answered: dict[tuple[int, UUID], Sent] = {}
-        try:
-            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE), watched(self.db, slice_, permit):
-                async for sent in self.channels[slice_.channel].send(site, letters, permit):
-                    answered[sent.letter.lane, sent.letter.person_id] = sent
-        except TimeoutError:
-            log.warning("no answer before the lease ends", channel=slice_.channel, count=len(letters) - len(answered))
-        endpoint = self.channels[slice_.channel].endpoint(site)
-        if endpoint and any(one.class_ == "gone" for one in answered.values()):
-            await self.db.run(
-                "delivery.add_gone", site=site.site, channel=slice_.channel, endpoint=endpoint, now=self.clock.now()
-            )
-            log.warning("the endpoint is gone for good", site=site.site, channel=slice_.channel)
-        return [
-            answered.get((one.lane, one.person_id))
-            or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
-            for one in letters
-        ]
-
-    async def _settle(self, hand: Hand, tried: list[Tried], later: Sequence[Later], paused: frozenset[str]) -> bool:
-        """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
-        unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
-        rows = settle(tried, self.clock.now(), unknown_after, random.random)
-        if paused:
-            rows.later = elsewhere(rows.later, paused, self.clock.now())
-        try:
-            return await self._record(hand, rows, later, new=True)
-        except asyncpg.UniqueViolationError:  # somebody has told of one of these already
-            return await self._record(hand, rows, later, new=False)
-
-    async def _record(self, hand: Hand, rows: Settlement, later: Sequence[Later], *, new: bool) -> bool:
-        now, slice_, (lane, person_id) = self.clock.now(), hand.slice, hand.cursor
-        until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
-        async with self.db.transaction() as tx:
-            await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
-            state = await tx.value(
-                "delivery.come_back",
-                **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id, until=until,
-            )  # fmt: skip
-            slot, held = slice_.slice % SLOTS, state is not None
-            await record(
-                tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, queued=hand.emptied, new=new
-            )
-            if later and held:
-                await queue(tx, slice_, later)
-        self.settled()
-        return state in SENDING
 
     async def _writer(self, campaign_id: int, amended_by: int | None = None) -> Writer:
         key = campaign_id, amended_by
@@ -329,47 +227,3 @@ class Delivery:
                 telling = await gather(self.db, *key)
                 writer = self._writers[key] = Writer(telling, self.keys, self.settings.public_url)
             return writer
-
-
-def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[list[Tried], list[Row], list[Letter]]:
-    """What is not tried, and why; and the rows that are, with the letter of each."""
-    untried, rows = [], []
-    for row in batch:
-        if why_not := _not_written_to(row, gone):
-            untried.append(why_not)
-        else:
-            rows.append(row)
-    written, letters = [], []
-    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows), strict=True):
-        if isinstance(letter, Letter):
-            written.append(row)
-            letters.append(letter)
-        else:
-            unsent = Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter))
-            untried.append(unsent._replace(purpose=row.purpose))
-    return untried, written, letters
-
-
-def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:
-    """Which buckets have to slow down for what was answered."""
-    if hand.limits is None:
-        return set()
-    answers = ((one.class_, one.reply, one.via, one.letter.address) for one in sents if one.class_ == "throttled")
-    return asked_to_slow(hand.site, hand.limits.groups, answers)
-
-
-def _not_written_to(row: Row, gone: datetime | None) -> Tried | None:
-    """Why nothing is handed over for this person now, if so: they left, or nothing may be sent where they are."""
-    if row.status not in NOT_TOLD and not row.suppressed and not gone:
-        return None  # nearly everybody
-
-    def not_sent(kind: str, class_: str, words: str = "") -> Tried:
-        return Tried(row.lane, row.person_id, row.attempt, row.failures, kind, class_, words, purpose=row.purpose)
-
-    if row.status in NOT_TOLD:
-        return not_sent("withheld", row.status)
-    if row.suppressed:
-        return not_sent(
-            "refused", "suppressed", "the address came on the suppression list after the audience was frozen"
-        )
-    return not_sent("refused", "gone", f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone")

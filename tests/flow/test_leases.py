@@ -10,7 +10,7 @@ import pytest
 
 from notifier.campaigns.steer import steer
 from notifier.db import Db
-from notifier.delivery.deliver import Delivery
+from notifier.delivery.batch import Batches
 from notifier.delivery.lease import claim, give_back, recover
 from notifier.delivery.settle import Settlement, Tried, record, settle
 from notifier.keys import Keys
@@ -89,20 +89,20 @@ async def test_nothing_sets_out_behind_the_back_of_the_next_holder(office: Offic
     for number in range(5):
         await office.person(f"p{number}")
     await office.open()
-    set_out = Delivery._set_out
+    set_out = Batches._set_out
     now, real = office.clock.now(), office.clock.real()
 
-    async def stalled(delivery: Delivery, *what: Any) -> bool:
+    async def stalled(batches: Batches, *what: Any) -> bool:
         await office.db.execute(LOST)
         next_ = await claim(office.db, "another", timedelta(seconds=60), now, real)
         assert next_ is not None
         await recover(office.db, next_, 60, now)
-        written = await set_out(delivery, *what)
+        written = await set_out(batches, *what)
         await give_back(office.db, next_, now)
         return written
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Delivery, "_set_out", stalled)
+        patch.setattr(Batches, "_set_out", stalled)
         await office.delivery.deliver_next(NO_STOP)
     async with asyncio.timeout(5):
         await office.deliver()

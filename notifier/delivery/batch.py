@@ -1,0 +1,193 @@
+"""One batch of letters: under way → send → outcome.
+
+The crash between each two statements, and what the next holder of the slice finds:
+
+* before the row that says what is under way: nothing was tried; it starts at the same cursor.
+* after it: each of its letters becomes ``unknown``, and is sent again with the same Message-ID.
+* after the send: the same, and the second copy is flagged by the ``unknown`` before it.
+* after the outcomes: the cursor moved and that row went in the same transaction; it goes on behind it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from notifier.channels.channel import Channel, Permit, Sent
+from notifier.clock import Clock
+from notifier.db import Db
+from notifier.delivery.hand import Hand, Later, Row, queue
+from notifier.delivery.hold import SENDING, watched
+from notifier.delivery.lease import Slice
+from notifier.delivery.pace import asked_to_slow
+from notifier.delivery.relays import Refusing, elsewhere
+from notifier.delivery.retry import after_unknown
+from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward, record, settle
+from notifier.delivery.take import slow_down
+from notifier.letters.letter import Letter
+from notifier.letters.rebuild import Sheets
+from notifier.log import log
+from notifier.settings import Settings
+from notifier.sites.site import Site
+
+# Nothing is handed over for a person who left or was shut out since the audience was frozen.
+NOT_TOLD = frozenset({"closed", "erased", "suspended"})
+# A worker stops well before its lease ends, whatever a slow server does.
+SHARE_OF_LEASE = 0.8
+
+
+@dataclass
+class Batches:
+    """What carrying out a batch needs, opened once per worker."""
+
+    db: Db
+    clock: Clock
+    channels: Mapping[str, Channel]
+    settings: Settings
+    refusing: Refusing
+    settled: Callable[[], None]  # called when outcomes were committed
+    _sheets: Sheets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sheets = Sheets(self.db)
+
+    async def carry_out(
+        self,
+        hand: Hand,
+        batch: Sequence[Row],
+        later: Sequence[Later],
+        gone: datetime | None,
+        granted: Mapping[str, int],
+    ) -> bool:
+        """Write, send and record. ``gone``: since when the site's endpoint takes nothing; ``granted``: by each route.
+
+        Returns whether to go on: False when the campaign no longer sends, or the lease is lost.
+        """
+        tried, rows, letters = _write(hand, batch, gone)
+        now, sheets = self.clock.now(), await self._sheets.numbers(letters)
+        if letters and not await self._set_out(hand, letters, sheets, now):
+            return False
+        sents = await self._send(hand.slice, hand.open, letters, Permit(granted)) if letters else []
+        tried += [
+            Tried(
+                row.lane, row.person_id, row.attempt, row.failures,
+                sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since, row.purpose,
+                Made(now, sheet, letter.address, letter.sha256),
+            )
+            for row, letter, sheet, sent in zip(rows, letters, sheets, sents, strict=True)
+        ]  # fmt: skip
+        if hand.limits is not None and (slower := _too_fast(hand, sents)):
+            await slow_down(self.db, hand.limits, slower, self.clock.now())
+        paused = await self.refusing.note(hand.site, sents, self.clock.now())
+        others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
+        return await self._settle(hand, tried, later, others)
+
+    async def _set_out(self, hand: Hand, letters: Sequence[Letter], sheets: Sequence[int], now: datetime) -> bool:
+        """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours."""
+        lane, person_id = hand.cursor
+        found = await self.db.value(
+            "delivery.set_out",
+            **hand.slice.key, epoch=hand.slice.epoch, now=now, cursor_lane=lane, cursor_person=person_id,
+            lanes=[one.lane for one in letters], people=[one.person_id for one in letters],
+            attempts=[one.attempt for one in letters], addresses=[one.address for one in letters],
+            digests=[one.sha256 for one in letters], sheets=sheets, purposes=[one.sheet.purpose for one in letters],
+        )  # fmt: skip
+        return found is not None
+
+    async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
+        """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
+        answered: dict[tuple[int, UUID], Sent] = {}
+        try:
+            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE), watched(self.db, slice_, permit):
+                async for sent in self.channels[slice_.channel].send(site, letters, permit):
+                    answered[sent.letter.lane, sent.letter.person_id] = sent
+        except TimeoutError:
+            log.warning("no answer before the lease ends", channel=slice_.channel, count=len(letters) - len(answered))
+        endpoint = self.channels[slice_.channel].endpoint(site)
+        if endpoint and any(one.class_ == "gone" for one in answered.values()):
+            await self.db.run(
+                "delivery.add_gone", site=site.site, channel=slice_.channel, endpoint=endpoint, now=self.clock.now()
+            )
+            log.warning("the endpoint is gone for good", site=site.site, channel=slice_.channel)
+        return [
+            answered.get((one.lane, one.person_id))
+            or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
+            for one in letters
+        ]
+
+    async def _settle(self, hand: Hand, tried: list[Tried], later: Sequence[Later], paused: frozenset[str]) -> bool:
+        """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
+        unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
+        rows = settle(tried, self.clock.now(), unknown_after, random.random)
+        if paused:
+            rows.later = elsewhere(rows.later, paused, self.clock.now())
+        try:
+            return await self._record(hand, rows, later, new=True)
+        except asyncpg.UniqueViolationError:  # somebody has told of one of these already
+            return await self._record(hand, rows, later, new=False)
+
+    async def _record(self, hand: Hand, rows: Settlement, later: Sequence[Later], *, new: bool) -> bool:
+        now, slice_, (lane, person_id) = self.clock.now(), hand.slice, hand.cursor
+        until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
+        async with self.db.transaction() as tx:
+            await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
+            state = await tx.value(
+                "delivery.come_back",
+                **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id, until=until,
+            )  # fmt: skip
+            slot, held = slice_.slice % SLOTS, state is not None
+            await record(
+                tx, slice_.campaign_id, slice_.channel, slot, rows, now, held=held, queued=hand.emptied, new=new
+            )
+            if later and held:
+                await queue(tx, slice_, later)
+        self.settled()
+        return state in SENDING
+
+
+def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[list[Tried], list[Row], list[Letter]]:
+    """What is not tried, and why; and the rows that are, with the letter of each."""
+    untried, rows = [], []
+    for row in batch:
+        if why_not := not_written_to(row, gone):
+            untried.append(why_not)
+        else:
+            rows.append(row)
+    written, letters = [], []
+    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows), strict=True):
+        if isinstance(letter, Letter):
+            written.append(row)
+            letters.append(letter)
+        else:
+            unsent = Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter))
+            untried.append(unsent._replace(purpose=row.purpose))
+    return untried, written, letters
+
+
+def _too_fast(hand: Hand, sents: Sequence[Sent]) -> set[str]:
+    """Which buckets have to slow down for what was answered."""
+    if hand.limits is None:
+        return set()
+    answers = ((one.class_, one.reply, one.via, one.letter.address) for one in sents if one.class_ == "throttled")
+    return asked_to_slow(hand.site, hand.limits.groups, answers)
+
+
+def not_written_to(row: Row, gone: datetime | None) -> Tried | None:
+    """Why nothing is handed over for this person now, if so: they left, or nothing may be sent where they are."""
+    if row.status not in NOT_TOLD and not row.suppressed and not gone:
+        return None  # nearly everybody
+
+    def not_sent(kind: str, class_: str, words: str = "") -> Tried:
+        return Tried(row.lane, row.person_id, row.attempt, row.failures, kind, class_, words, purpose=row.purpose)
+
+    if row.status in NOT_TOLD:
+        return not_sent("withheld", row.status)
+    if row.suppressed:
+        return not_sent(
+            "refused", "suppressed", "the address came on the suppression list after the audience was frozen"
+        )
+    return not_sent("refused", "gone", f"nothing was sent: the endpoint said on {gone:%Y-%m-%d} that it is gone")
