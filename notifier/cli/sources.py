@@ -112,9 +112,7 @@ def import_(declaration: Path, *, locale: str = "en") -> None:
     try:
         found = sources_of(json.loads(declaration.read_text("utf-8")), locale)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise Invalid(
-            f"{declaration} is no JSON in UTF-8; a declaration is, and its filters are another file"
-        ) from error
+        raise Invalid(f"{declaration} is no JSON in UTF-8, as declarations are") from error
     for kind, reason in found.refused.items():
         console.print(Text(f"# {kind} is left out. {reason}"), soft_wrap=True)
     if not found.sources:

@@ -28,13 +28,9 @@ class Imported(NamedTuple):
 
 def sources_of(declared: Any, locale: str) -> Imported:
     """Read a declaration. Raises Invalid for what is none."""
-    terms = declared.get("terms", declared.get("documents")) if isinstance(declared, dict) else None
-    if (
-        terms is None
-        and isinstance(declared, dict)
-        and declared
-        and all(isinstance(x, list) for x in declared.values())
-    ):
+    given = declared if isinstance(declared, dict) else {}
+    terms = given.get("terms", given.get("documents"))
+    if terms is None and given and all(isinstance(value, list) for value in given.values()):
         raise Invalid("this is the history of a declaration, which says how pages were read once; give the other file")
     if not isinstance(terms, dict):
         raise Invalid("this is no declaration of Open Terms Archive: it has no terms")
@@ -86,11 +82,9 @@ def _objection_to_filters(filters: list[Any]) -> str | None:
 
 
 def _source(kind: str, one: Mapping[str, Any], locale: str) -> dict[str, Any]:
-    source = {
-        "policy": re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-")[:40],
-        "locale": locale,
-        "page": one["fetch"],
-    }
+    policy = re.sub(r"[^a-z0-9]+", "-", kind.lower())[:40].strip("-")
+    # What stands behind # is for a browser, and never sent.
+    source = {"policy": policy, "locale": locale, "page": one["fetch"].partition("#")[0]}
     chosen = {ours: _listed(one.get(theirs, [])) for ours, theirs in (("keep", "select"), ("drop", "remove"))}
     return source | {name: selectors for name, selectors in chosen.items() if selectors}
 

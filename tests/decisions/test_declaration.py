@@ -22,6 +22,7 @@ def declared(one: Any) -> dict[str, Any]:
          {"keep": [".a", ".b"], "drop": [".nav, .crumbs"]}),
         ({"fetch": PAGE, "select": "main", "remove": ["nav", ".ads"]}, {"keep": ["main"], "drop": ["nav", ".ads"]}),
         ({"fetch": PAGE}, {}),
+        ({"fetch": PAGE + "#cookies"}, {}),
         ({"fetch": PAGE, "select": "main", "executeClientScripts": False}, {"keep": ["main"]}),
         ({"fetch": PAGE, "select": "main", "filter": [{"removeQueryParams": ["utm_source"]}]}, {"keep": ["main"]}),
     ],
@@ -34,7 +35,7 @@ def test_one_page_with_css_selectors_is_a_source(one: Any, source: dict[str, Any
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        ({"combine": [{"fetch": PAGE, "select": "a"}, {"fetch": PAGE}], "select": "body"}, "combine: a text of several"),
+        ({"combine": [{"fetch": PAGE, "select": "a"}, {"fetch": PAGE}]}, "combine: a text of several"),
         ({"fetch": PAGE, "select": {"startBefore": "h1", "endAfter": "footer"}}, "select: a range"),
         ({"fetch": PAGE, "select": ["main", {"startAfter": "h2", "endBefore": ".end"}]}, "select: a range"),
         ({"fetch": PAGE, "select": "main", "remove": {"startBefore": "#a", "endBefore": "#b"}}, "remove: a range"),
