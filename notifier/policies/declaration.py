@@ -1,7 +1,7 @@
 """A declaration of Open Terms Archive as sources of ours, or why a type of terms cannot be one. Pure.
 
 The format: https://docs.opentermsarchive.org/terms/reference/declaration/ and the engine's JSON Schema
-(``scripts/declarations/validate``), as of engine 11.
+(``scripts/declarations/validate``), as of engine 14.
 """
 
 import re

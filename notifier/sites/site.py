@@ -141,10 +141,12 @@ def _selector(value: str) -> str:
 
 
 Selector = Annotated[Line, AfterValidator(_selector)]
-WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#]+$", max_length=2000)]
+WebAddress = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#/?]+(?:[/?][^\s\"'<>\\#]*)?$", max_length=2000)
+]
 
 
-ShownAt = Annotated[str, StringConstraints(pattern=r"^(?:hosted|https?://[^\s\"'<>\\@#]+)$", max_length=2000)]
+ShownAt = Annotated[str, StringConstraints(pattern=r"^(?:hosted|https?://[^\s\"'<>\\@#/?]+(?:[/?][^\s\"'<>\\#]*)?)$", max_length=2000)]
 
 
 class PostedPage(_Part):

@@ -42,6 +42,7 @@ def test_one_page_with_css_selectors_is_a_source(one: Any, source: dict[str, Any
         ({"fetch": PAGE, "select": "main", "executeClientScripts": True}, "no browser runs here"),
         ({"fetch": PAGE, "select": "main", "filter": ["tidyLinks", {"cut": {"from": 1}}]}, "filter: tidyLinks, cut"),
         ({"fetch": "https://kumo.example/privacy.PDF?v=2"}, "PDF is not read here"),
+        ({"fetch": "https://me@kumo.example/privacy", "select": "main"}, "page: "),
         ({"fetch": "ftp://kumo.example/privacy", "select": "main"}, "page: "),
         ({"fetch": PAGE, "select": "main["}, "keep/0: "),
         ({"fetch": PAGE, "select": [7]}, "select: neither"),
@@ -54,6 +55,11 @@ def test_what_cannot_be_read_here_is_left_out_with_its_reason(one: Any, reason: 
     found = sources_of(declared(one), "en")
     assert found.sources == []
     assert reason in found.refused["Privacy Policy"]
+
+
+def test_an_address_may_have_an_at_sign_in_its_path() -> None:
+    [source] = sources_of(declared({"fetch": "https://docs.kumo.example/en/pro@latest/privacy"}), "en").sources
+    assert source["page"] == "https://docs.kumo.example/en/pro@latest/privacy"
 
 
 def test_what_can_be_read_is_a_source_beside_what_cannot() -> None:
