@@ -1,9 +1,8 @@
 """Sources from the terminal: how it stands with them, what would be read at an address, and others' declarations."""
 
 import json
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from cyclopts import App, Parameter
@@ -13,6 +12,7 @@ from rich.text import Text
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
 from notifier.errors import Invalid, Unavailable
 from notifier.policies.capture import doubt
+from notifier.policies.declaration import sources_of
 from notifier.policies.extract import Unreadable, read_answer
 from notifier.policies.fetch import Unfetched, open_fetcher
 from notifier.policies.places import fetch_source
@@ -99,7 +99,8 @@ async def try_(page: str, *, keep: Selectors = None, drop: Selectors = None) -> 
 def import_(declaration: Path, *, locale: str = "en") -> None:
     """Print a declaration of Open Terms Archive as the section watch of a site.yaml.
 
-    Policies are named after the types of terms; call them as your site.yaml does.
+    What cannot be read here (several pages as one text, ranges, PDF, scripts and filters that are programs) is left
+    out, with the reason as a comment. Policies are named after the types of terms; call them as your site.yaml does.
 
     Parameters
     ----------
@@ -109,24 +110,12 @@ def import_(declaration: Path, *, locale: str = "en") -> None:
         The locale of its texts.
     """
     try:
-        declared = json.loads(declaration.read_text("utf-8"))
-        terms = declared.get("terms") or declared["documents"]
-        found = [_source(kind, one, locale) for kind, one in terms.items()]
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise Invalid(f"{declaration} is no declaration of Open Terms Archive") from error
-    console.print(Text(yaml.safe_dump({"watch": {"sources": found}}, sort_keys=False, allow_unicode=True).rstrip()))
-
-
-def _source(kind: str, one: dict[str, Any], locale: str) -> dict[str, Any]:
-    """One type of terms. Raises Invalid for what a source here cannot say."""
-    if "combine" in one or one.get("executeClientScripts"):
-        raise Invalid(f"{kind}: texts of several pages, or made by scripts in a browser, are not read here")
-    source = {"policy": re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-"), "locale": locale, "page": one["fetch"]}
-    for ours, theirs in (("keep", "select"), ("drop", "remove")):
-        given = one.get(theirs, [])
-        chosen = given if isinstance(given, list) else [given]
-        if not all(isinstance(selector, str) for selector in chosen):
-            raise Invalid(f"{kind}: ranges in {theirs} are not read here; choose elements by CSS selectors")
-        if chosen:
-            source[ours] = chosen
-    return source
+        found = sources_of(json.loads(declaration.read_text("utf-8")), locale)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Invalid(f"{declaration} is no JSON in UTF-8, as declarations are") from error
+    for kind, reason in found.refused.items():
+        console.print(Text(f"# {kind} is left out. {reason}"), soft_wrap=True)
+    if not found.sources:
+        raise Invalid(f"nothing in {declaration} can be read here")
+    section = yaml.safe_dump({"watch": {"sources": found.sources}}, sort_keys=False, allow_unicode=True, width=1000)
+    console.print(Text(section.rstrip()), soft_wrap=True)

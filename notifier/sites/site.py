@@ -141,10 +141,12 @@ def _selector(value: str) -> str:
 
 
 Selector = Annotated[Line, AfterValidator(_selector)]
-WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>\\@#]+$", max_length=2000)]
+# An @ may stand in the path alone: before it, it would part a name and a password from the host.
+_WEB = r"https?://[^\s\"'<>\\@#/?]+(?:[/?][^\s\"'<>\\#]*)?"
+WebAddress = Annotated[str, StringConstraints(pattern=f"^{_WEB}$", max_length=2000)]
 
 
-ShownAt = Annotated[str, StringConstraints(pattern=r"^(?:hosted|https?://[^\s\"'<>\\@#]+)$", max_length=2000)]
+ShownAt = Annotated[str, StringConstraints(pattern=f"^(?:hosted|{_WEB})$", max_length=2000)]
 
 
 class PostedPage(_Part):
