@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 
 from notifier.acceptance.accept import accept
+from notifier.activity.memory import Memory
+from notifier.activity.unfold import unfold
 from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.scheduled import publish_due
@@ -58,6 +60,7 @@ class Shift:
         self.stopping = stopping
         self.delivery = Delivery(service.db, service.clock, service.keys, service.channels, service.settings, worker)
         self.delivery.settled = self.note_outcomes
+        self.memory = Memory()
         self.woken, self.settled = asyncio.Event(), asyncio.Event()
         self._noted = 0.0
 
@@ -101,6 +104,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("remind", lambda: remind(db, clock.now()), once=True),
         Duty("end what is over", lambda: db.run("delivery.end_over"), every=5),
         Duty("close finished campaigns", lambda: db.run("campaigns.close_finished", now=clock.now())),
+        Duty("unfold activities", lambda: unfold(db, shift.memory, clock.now())),
         Duty("record acceptances", lambda: accept(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),
         Duty(
