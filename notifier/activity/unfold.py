@@ -1,4 +1,4 @@
-"""Unfold what was reported one by one, many at a time: out of ``reported``, where it was acknowledged, into ``activity``.
+"""Unfold what was reported one by one, many at a time: out of ``reported``, where it was acknowledged.
 
 One transaction takes the rows out and keeps what may still matter of them. A crash before its commit leaves both as
 they were, and the next worker finds the same rows; so nothing is lost, and nothing is there twice.
