@@ -4,6 +4,7 @@ The rows it leaves: ``activity``, for people who may yet accept something by usi
 them there. Of everybody else only the day on which they were last seen is kept.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,14 +63,20 @@ async def record(
     await look(db, site, [])
     report = RecordReport()
     batch: list[Activity] = []
+    under_way: asyncio.Task[list[str]] | None = None  # while the database has one batch, the next is read
     number = 0
-    async for line in lines:
-        number += 1
-        if line.strip() and (activity := _read(line, number, report)) is not None:
-            batch.append(activity)
-        if len(batch) >= BATCH:
-            report.add(await take(db, memory, site, batch, now))
-            batch.clear()
+    try:
+        async for line in lines:
+            number += 1
+            if line.strip() and (activity := _read(line, number, report)) is not None:
+                batch.append(activity)
+            if len(batch) >= BATCH:
+                if under_way is not None:
+                    report.add(await under_way)
+                under_way, batch = asyncio.create_task(take(db, memory, site, batch, now), name="take"), []
+    finally:
+        if under_way is not None:
+            report.add(await under_way)
     report.add(await take(db, memory, site, batch, now))
     if report.kept:
         await db.notify("notifier", "activity")
