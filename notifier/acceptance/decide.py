@@ -157,7 +157,8 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     if not facts.tellings:
         return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
     decision = _judge_silence(rule, facts, now) if rule.deemed_by == "silence" else _judge_use(rule, facts, now)
-    return replace(decision, literally_since=_literally_since(rule, facts, now))
+    literally = _literally_since(rule, facts, now)
+    return decision if literally is None else replace(decision, literally_since=literally)
 
 
 def reconsider(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from notifier.acceptance.append import Acceptance, append_all, evidence_of, next_revision
+from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Outcome, Telling, reconsider
 from notifier.acceptance.facts import Case, load_cases
 from notifier.activity.activity import Use
@@ -64,7 +64,7 @@ async def settle_doubts(tx: Db, lane: int, now: datetime) -> int:
         if (found := revise(case, deemed[person, case.version_id], uses[person], now)) is not None
     ]
     if revised:
-        await append_all(tx, lane, revised, now)
+        await append(tx, lane, revised, now)
         await _ask_again(tx, lane, revised, deemed, now)
         await tx.run("people.next_epoch", lanes=[lane])
     return len(doubts)
