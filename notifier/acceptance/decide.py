@@ -4,7 +4,7 @@ The order of the decision is the order of the functions here, and is explained i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
@@ -158,7 +158,12 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
         return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
     decision = _judge_silence(rule, facts, now) if rule.deemed_by == "silence" else _judge_use(rule, facts, now)
     literally = _literally_since(rule, facts, now)
-    return decision if literally is None else replace(decision, literally_since=literally)
+    if literally is None:
+        return decision
+    d = decision  # field by field takes a fifth of the time that dataclasses.replace does
+    return Decision(
+        d.outcome, d.reason, d.since, d.grade, d.counts_from, d.again_at, d.use, d.telling, literally_since=literally
+    )
 
 
 def reconsider(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
