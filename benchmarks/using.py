@@ -18,6 +18,8 @@ import orjson
 
 from benchmarks.figures import Bench, Figure, median_ratio
 from benchmarks.ground import SECRET, Ground, described, ground
+from notifier.activity.memory import Memory
+from notifier.activity.unfold import unfold
 from notifier.campaigns.announce import announce, freeze_next
 from notifier.campaigns.steer import steer
 from notifier.sites.tokens import create_token
@@ -68,7 +70,7 @@ class Race:
 
 
 async def _rounds(bench: Bench, g: Ground, noop: Server, ours: Server) -> list[Figure]:
-    races = {name: Race() for name in ("noop", "single", "first", "repeat")}
+    races = {name: Race() for name in ("noop", "single", "unfolded", "first", "repeat")}
     names = [f"u{number}" for number in range(PEOPLE)]
     random.Random(7).shuffle(names)
     for number in range(ROUNDS):
@@ -77,6 +79,7 @@ async def _rounds(bench: Bench, g: Ground, noop: Server, ours: Server) -> list[F
         bodies = [_line(name, timedelta()) for name in own[:SINGLE]]
         for name, server in (("noop", noop), ("single", ours)):
             await races[name].run(server, SINGLE, _post_each(server, bodies))
+        await _unfold(g, races["unfolded"])
         await races["first"].run(ours, LINES, _post_lines(ours, people))
         await _pretend_accepted(g, SINGLE + LINES)
         await _post_lines(ours, people, 1)  # from here on nothing waits for them
@@ -87,12 +90,13 @@ async def _rounds(bench: Bench, g: Ground, noop: Server, ours: Server) -> list[F
         )
     return [
         _figure("single durable events ÷ no-op POST", races["single"], races["noop"], 0.6),
+        _figure("… unfolded by one worker ÷ no-op POST", races["unfolded"], races["noop"], None),
         _figure("NDJSON, first uses ÷ no-op POST", races["first"], races["noop"], 3),
         _figure("NDJSON, repeats ÷ no-op POST", races["repeat"], races["noop"], 8),
     ]
 
 
-def _figure(name: str, ours: Race, noop: Race, bar: float) -> Figure:
+def _figure(name: str, ours: Race, noop: Race, bar: float | None) -> Figure:
     cpu = median_ratio(noop.burnt, ours.burnt)
     how = f"{CONNECTIONS} connections, {ROUNDS} rounds; by the server's own CPU time {cpu:.2f}"
     return Figure(name, median_ratio(ours.rates, noop.rates), bar, "higher", how)
@@ -105,6 +109,15 @@ async def tell_everybody(g: Ground) -> int:
     await freeze_next(g.db, 2000, g.now)
     await g.db.execute("VACUUM ANALYZE")
     return campaign_id
+
+
+async def _unfold(g: Ground, race: Race) -> None:
+    """What a worker makes of the single events, when they are acknowledged long since."""
+    started, burnt, memory = time.perf_counter(), time.process_time(), Memory()
+    while await unfold(g.db, memory, datetime.now(UTC)):
+        pass
+    race.rates.append(SINGLE / (time.perf_counter() - started))
+    race.burnt.append((time.process_time() - burnt) / SINGLE)
 
 
 async def _pretend_accepted(g: Ground, expected: int) -> None:

@@ -13,6 +13,8 @@ import asyncpg
 
 from notifier.acceptance.accept import accept
 from notifier.acceptance.silence import accept_silence
+from notifier.activity.memory import Memory
+from notifier.activity.unfold import unfold
 from notifier.campaigns.announce import freeze_next
 from notifier.campaigns.join import join_late, reconcile
 from notifier.campaigns.scheduled import publish_due
@@ -71,6 +73,7 @@ class Shift:
         self.delivery = Delivery(
             service.db, service.clock, service.keys, service.channels, service.settings, worker, self.note_outcomes
         )
+        self.memory = Memory()
         self.settled = asyncio.Event()
         self._news = {subject: asyncio.Event() for subject in (*FREQUENT, _ANY)}
         self._noted = 0.0
@@ -130,6 +133,7 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
             lambda: db.run("campaigns.close_finished", now=clock.now()),
             heeds=frozenset({"slice", "outcome"}),
         ),
+        Duty("unfold activities", lambda: unfold(db, shift.memory, clock.now()), heeds=frozenset({"activity"})),
         Duty("record acceptances", lambda: accept(db, clock.now()), heeds=frozenset({"outcome", "activity"})),
         Duty("record silence", lambda: accept_silence(db, clock.now())),
         Duty("watch folders", lambda: watch_folders(db, clock.now()), once=True, every=15),

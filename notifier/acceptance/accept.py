@@ -4,35 +4,45 @@ One lane is one transaction: the acceptances, and what becomes of the rows they 
 before it leaves everything as it was, and the next worker finds the same rows.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from notifier.acceptance.append import Acceptance, append, append_all, evidence_of, next_revision
+from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Act, Decision, Outcome, Reason, decide, decide_act, passed_over
 from notifier.acceptance.doubts import PEOPLE, settle_doubts
-from notifier.acceptance.facts import Case, Recorded, Somebody, load_cases, recorded_of
+from notifier.acceptance.facts import Case, Recorded, Somebody, Terms, load_cases, recorded_of
 from notifier.activity.activity import SKEW, Use
 from notifier.db import Db
 from notifier.errors import Conflict, Fault, Invalid, NotFound
 
 LANES = 64  # decided in one turn of the duty
+_COLUMNS = (
+    "lane", "person_id", "day", "occurred_at", "received_at", "kind", "url_path", "ip_prefix", "user_agent", "due_at",
+)  # fmt: skip
 TRIES = 5  # to append behind a revision that somebody else appends meanwhile
 
 
 @dataclass(frozen=True)
 class _Due:
     lane: int
+    registrations: bool
+    doubts: bool
+    uses: bool
 
 
-class _PersonsUse:
-    def __init__(self, person_id: UUID, **use: Any) -> None:
-        self.person_id = person_id
-        self.use = Use(**use)
+class _PersonsUse(NamedTuple):
+    person_id: UUID
+    occurred_at: datetime
+    received_at: datetime
+    kind: str
+    url_path: str
+    ip_prefix: str
+    user_agent: str
 
 
 @dataclass(frozen=True)
@@ -53,34 +63,39 @@ async def accept(db: Db, now: datetime) -> int:
     Where somebody else recorded an acceptance of the same person meanwhile, the lane is left for the next turn.
     """
     done = 0
+    terms: Terms = {}
     for due in await db.many(_Due, "acceptance.due_lanes", now=now, most=LANES):
         try:
             async with db.transaction() as tx:
-                dealt_with = await _accept_registrations(tx, due.lane, now)
-                dealt_with += await settle_doubts(tx, due.lane, now)
-                dealt_with += await _accept_uses(tx, due.lane, now)
+                dealt_with = await _accept_registrations(tx, due.lane, now) if due.registrations else 0
+                dealt_with += await settle_doubts(tx, due.lane, now) if due.doubts else 0
+                # A doubt puts uses back, which are decided at once.
+                dealt_with += await _accept_uses(tx, due.lane, now, terms) if due.uses or due.doubts else 0
             done += dealt_with
         except Conflict:
             done += 1
     return done
 
 
-async def _accept_uses(tx: Db, lane: int, now: datetime) -> int:
+async def _accept_uses(tx: Db, lane: int, now: datetime, terms: Terms) -> int:
     rows = await tx.many(_PersonsUse, "acceptance.take_uses", lane=lane, now=now, most=PEOPLE)
-    uses = {person: [row.use for row in own] for person, own in groupby(rows, key=attrgetter("person_id"))}
-    earliest = {person: min(use.occurred_at for use in own) for person, own in uses.items()}
-    cases = await load_cases(tx, lane, earliest) if uses else {}
+    uses: dict[UUID, list[Use]] = defaultdict(list)
+    for row in rows:
+        uses[row.person_id].append(Use(*row[1:]))
+    earliest = {person: own[0].occurred_at for person, own in uses.items()}
+    cases = await load_cases(tx, lane, earliest, uses, terms) if uses else {}
     judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
-    await append_all(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
+    await append(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
     await _pass_over(tx, lane, [one for j in judged.values() for one in j.passed_over], now)
-    await _put_aside(tx, lane, [(person, use, due) for person, j in judged.items() for use, due in j.again])
+    again = ((person, use, due) for person, j in judged.items() for use, due in j.again)
+    await _keep(tx, lane, [(person, use, due) for person, use, due in again if due is not None])
     return len(rows)
 
 
 def judge(uses: Sequence[Use], cases: Sequence[Case], now: datetime) -> _Judged:
-    """What one person's uses amount to for every version that waits for them. An earlier use corrects a later one."""
-    known = [replace(case, facts=replace(case.facts, uses=tuple(uses))) for case in cases]
-    decided = [(case, decide(case.rule, case.facts, now)) for case in known]
+    """What one person's uses, which the cases hold, amount to for every version that waits for them. An earlier use
+    corrects a later one."""
+    decided = [(case, decide(case.rule, case.facts, now)) for case in cases]
     acceptances = [
         Acceptance(case.person_id, case.version_id, next_revision(case.recorded), decision, evidence_of(case, decision))
         for case, decision in decided
@@ -114,25 +129,24 @@ async def _pass_over(tx: Db, lane: int, uses: Sequence[tuple[Case, Reason, Use]]
         )
 
 
-async def _put_aside(tx: Db, lane: int, uses: Sequence[tuple[UUID, Use, datetime | None]]) -> None:
-    over = [(person, use) for person, use, due in uses if due is None]
-    later = [(person, use, due) for person, use, due in uses if due is not None]
-    if over:
-        people, days = [p for p, _ in over], [u.day for _, u in over]
-        await tx.run("acceptance.forget_uses", lane=lane, people=people, days=days)
-    if later:
-        people, days, due = [p for p, _, _ in later], [u.day for _, u, _ in later], [d for _, _, d in later]
-        await tx.run("acceptance.defer_uses", lane=lane, people=people, days=days, due=due)
+async def _keep(tx: Db, lane: int, uses: Sequence[tuple[UUID, Use, datetime]]) -> None:
+    """Put uses back, with when to ask about them again. Nobody else can have put them there: they wait for us."""
+    if uses:
+        rows = [
+            (lane, person, u.day, u.occurred_at, u.received_at, u.kind, u.url_path, u.ip_prefix, u.user_agent, due)
+            for person, u, due in uses
+        ]
+        await tx.copy("activity", _COLUMNS, rows)
 
 
 async def _accept_registrations(tx: Db, lane: int, now: datetime) -> int:
     rows = await tx.many(dict, "acceptance.take_registrations", lane=lane, most=PEOPLE)
     acceptances = []
     for row in rows:
-        recorded = recorded_of(row)
+        recorded = recorded_of(row["kind"], row["accepted_at"], row["revision"])
         if recorded is None or recorded.kind in ("deemed", "void"):
             acceptances.append(_of_act(row["person_id"], row["version_id"], recorded, Act(row["at"], "registration")))
-    await append_all(tx, lane, acceptances, now)
+    await append(tx, lane, acceptances, now)
     return len(rows)
 
 
@@ -159,7 +173,9 @@ async def record_explicit(
         if recorded is not None and recorded.kind == "explicit" and (recorded.accepted_at or act.at) <= act.at:
             return False
         acceptance = _of_act(person.person_id, version_id, recorded, act, via=via, **shown)
-        if await append(db, person.lane, [acceptance], now):
+        with suppress(Conflict):
+            async with db.transaction() as tx:  # a savepoint, where one is open
+                await append(tx, person.lane, [acceptance], now)
             return True
     raise Conflict("acceptances of this person and version are being recorded right now; nothing was kept, try again")
 

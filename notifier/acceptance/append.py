@@ -6,10 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from notifier.acceptance.decide import Decision
 from notifier.acceptance.facts import Case, Recorded
 from notifier.db import Db
 from notifier.errors import Conflict
+
+_COLUMNS = (
+    "lane", "person_id", "version_id", "revision", "kind", "grade", "accepted_at", "counts_from", "evidence",
+    "recorded_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,27 +58,20 @@ def evidence_of(case: Case, decision: Decision) -> dict[str, Any]:
     }
 
 
-async def append_all(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> None:
-    """Append all of them. Raises Conflict when somebody else appended to one meanwhile: then roll back."""
-    if await append(tx, lane, acceptances, now) < len(acceptances):
-        # What it came from is put back with the transaction, and found again by the next turn.
-        raise Conflict("somebody else recorded an acceptance of the same person and version just now")
-
-
-async def append(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> int:
-    """Append what nobody else appended meanwhile. Returns how many."""
+async def append(tx: Db, lane: int, acceptances: Sequence[Acceptance], now: datetime) -> None:
+    """Append all of them. Raises Conflict when somebody else appended to one of them meanwhile: then roll back."""
     if not acceptances:
-        return 0
-    return await tx.run(
-        "acceptance.append",
-        lane=lane,
-        now=now,
-        people=[a.person_id for a in acceptances],
-        versions=[a.version_id for a in acceptances],
-        revisions=[a.revision for a in acceptances],
-        kinds=[a.decision.outcome.value for a in acceptances],
-        grades=[a.decision.grade for a in acceptances],
-        accepted=[a.decision.since for a in acceptances],
-        counts_from=[a.decision.counts_from for a in acceptances],
-        evidence=[a.evidence for a in acceptances],
-    )
+        return
+    rows = [_row(lane, one, one.decision, now) for one in acceptances]
+    try:
+        await tx.copy("acceptance", _COLUMNS, rows)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("somebody else recorded an acceptance of the same person and version just now") from error
+
+
+def _row(lane: int, one: Acceptance, decision: Decision, now: datetime) -> tuple[object, ...]:
+    grade = None if decision.grade is None else decision.grade.encode()  # as PostgreSQL's type "char" has it
+    return (
+        lane, one.person_id, one.version_id, one.revision, decision.outcome.value, grade, decision.since,
+        decision.counts_from, one.evidence, now,
+    )  # fmt: skip

@@ -199,7 +199,13 @@ def _decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     if not facts.tellings:
         return Decision(Outcome.NONE, _NOT_TOLD.get(facts.status, Reason.NOT_YET_TOLD))
     decision = _judge_silence(rule, facts, now) if rule.deemed_by == "silence" else _judge_use(rule, facts, now)
-    return replace(decision, literally_since=_literally_since(rule, facts, now))
+    literally = _literally_since(rule, facts, now)
+    if literally is None:
+        return decision
+    d = decision  # field by field takes a fifth of the time that dataclasses.replace does
+    return Decision(
+        d.outcome, d.reason, d.since, d.grade, d.counts_from, d.again_at, d.use, d.telling, literally_since=literally
+    )
 
 
 def reconsider(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:

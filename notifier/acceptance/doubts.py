@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from notifier.acceptance.append import Acceptance, append_all, evidence_of, next_revision
+from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Decision, Facts, Outcome, Telling, contested, reconsider
 from notifier.acceptance.facts import LONG_AGO, Case, Somebody, load_cases
 from notifier.activity.activity import Use
@@ -65,7 +65,7 @@ async def settle_doubts(tx: Db, lane: int, now: datetime) -> int:
         if (found := revise(case, deemed[person, case.version_id], uses[person], now)) is not None
     ]
     if revised:
-        await append_all(tx, lane, revised, now)
+        await append(tx, lane, revised, now)
         await _ask_again(tx, lane, revised, deemed, now)
         await tx.run("people.next_epoch", lanes=[lane])
     return len(doubts)
@@ -91,7 +91,7 @@ async def contest(tx: Db, person: Somebody, version_id: int, now: datetime) -> N
             continue
         decision = contested(case.rule, _known(case, deemed, uses), deemed[-1].telling, now)
         if decision is not None:
-            await append_all(tx, lane, [_next(case, decision)], now)
+            await append(tx, lane, [_next(case, decision)], now)
             await tx.run("people.next_epoch", lanes=[lane])
 
 

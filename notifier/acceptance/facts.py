@@ -1,17 +1,20 @@
 """Read what bears on some people of one lane, set-based, as the decision wants it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from notifier.acceptance.decide import Act, Facts, Objection, Telling
+from notifier.activity.activity import Use
 from notifier.campaigns.rule import Rule
 from notifier.db import Db
+from notifier.sites.preset import Baseline
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # before any acceptance: nothing is left out
 
@@ -49,6 +52,23 @@ class Case:
     recorded: Recorded | None
 
 
+class _Facts(NamedTuple):
+    person_id: UUID
+    campaign_id: int
+    version_id: int
+    plan: int
+    status: str
+    tellings: Any
+    closed_at: datetime | None
+    objected_at: datetime | None
+    withdrawn: bool
+    first_objected_at: datetime | None
+    kind: str | None
+    accepted_at: datetime | None
+    revision: int
+    baseline: Baseline
+
+
 @dataclass(frozen=True)
 class _Terms:
     campaign_id: int
@@ -58,45 +78,57 @@ class _Terms:
     effective_at: datetime
 
 
-async def load_cases(db: Db, lane: int, people: Mapping[UUID, datetime]) -> dict[UUID, list[Case]]:
-    """Every notice of some people of one lane, without their uses.
+Terms = dict[tuple[int, int], tuple[Rule, _Terms]]  # by campaign and plan
+
+
+async def load_cases(
+    db: Db,
+    lane: int,
+    people: Mapping[UUID, datetime],
+    uses: Mapping[UUID, Sequence[Use]] = MappingProxyType({}),
+    terms: Terms | None = None,
+) -> dict[UUID, list[Case]]:
+    """Every notice of some people of one lane, with the ``uses`` that are given of each.
 
     With each person comes a moment: versions accepted at or before it are left out, as no use after it can matter.
+    ``terms``: what was read of campaigns and plans a moment ago, and is added to.
     """
-    rows = await db.many(dict, "acceptance.facts", lane=lane, people=list(people), since=list(people.values()))
-    terms = await _load_terms(db, {(row["campaign_id"], row["plan"]) for row in rows})
+    rows = await db.many(_Facts, "acceptance.facts", lane=lane, people=list(people), since=list(people.values()))
+    terms = {} if terms is None else terms
+    if missing := {(row.campaign_id, row.plan) for row in rows} - terms.keys():
+        terms |= await _load_terms(db, missing)
     cases: dict[UUID, list[Case]] = defaultdict(list)
     for row in rows:
-        cases[row["person_id"]].append(_case(row, *terms[row["campaign_id"], row["plan"]]))
+        rule, found = terms[row.campaign_id, row.plan]
+        cases[row.person_id].append(_case(row, rule, found, tuple(uses.get(row.person_id, ()))))
     return cases
 
 
-async def _load_terms(db: Db, plans: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Rule, _Terms]]:
+async def _load_terms(db: Db, plans: Collection[tuple[int, int]]) -> Terms:
     campaigns, numbers = [campaign for campaign, _ in plans], [plan for _, plan in plans]
     terms = await db.many(_Terms, "acceptance.terms", campaigns=campaigns, plans=numbers)
     return {(t.campaign_id, t.plan): (Rule.model_validate(t.rule), t) for t in terms}
 
 
-def _case(row: dict[str, Any], rule: Rule, terms: _Terms) -> Case:
-    recorded = recorded_of(row)
-    said = row["objected_at"], row["withdrawn"], row["first_objected_at"]
-    objection = None if row["objected_at"] is None else Objection(*said)
+def _case(row: _Facts, rule: Rule, terms: _Terms, uses: tuple[Use, ...]) -> Case:
+    recorded = recorded_of(row.kind, row.accepted_at, row.revision)
     facts = Facts(
-        posted_at=terms.posted_at,
-        effective_at=terms.effective_at,
-        status=row["status"],
-        tellings=tellings_of(row["tellings"]),
-        act=_act(recorded),
-        objection=objection,
-        closed_at=row["closed_at"],
-        baseline=row["baseline"],
+        terms.posted_at,
+        terms.effective_at,
+        row.status,
+        tellings_of(row.tellings),
+        uses,
+        _act(recorded),
+        None if row.objected_at is None else Objection(row.objected_at, row.withdrawn, row.first_objected_at),
+        row.closed_at,
+        row.baseline,
     )
-    return Case(row["person_id"], row["campaign_id"], row["version_id"], rule, facts, recorded)
+    return Case(row.person_id, row.campaign_id, row.version_id, rule, facts, recorded)
 
 
-def recorded_of(row: Mapping[str, Any]) -> Recorded | None:
-    """The revision in a row's columns kind, accepted_at and revision, if there is one."""
-    return None if row["kind"] is None else Recorded(row["kind"], row["accepted_at"], row["revision"])
+def recorded_of(kind: str | None, accepted_at: datetime | None, revision: int) -> Recorded | None:
+    """The latest revision, if there is one."""
+    return None if kind is None else Recorded(kind, accepted_at, revision)
 
 
 def tellings_of(column: Any) -> tuple[Telling, ...]:

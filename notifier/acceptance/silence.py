@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from notifier.acceptance.append import Acceptance, append_all, evidence_of, next_revision
+from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Decision, Outcome, Reason, decide
 from notifier.acceptance.facts import LONG_AGO, Case, load_cases
 from notifier.campaigns.rule import Rule
@@ -67,9 +67,7 @@ async def _look_at(tx: Db, look: _Look, now: datetime) -> None:
         for case in own
         if case.campaign_id == look.campaign_id
     ]
-    await append_all(
-        tx, look.lane, [_acceptance(case, decision) for case, decision in decided if _counts(decision)], now
-    )
+    await append(tx, look.lane, [_acceptance(case, decision) for case, decision in decided if _counts(decision)], now)
     again = earliest((look_again(case.rule, decision, now) for case, decision in decided), look.again_at)
     if len(people) == PEOPLE:
         await tx.run("acceptance.looked_at_silence", **where, after=people[-1], again_at=again, due_at=now)

@@ -168,6 +168,16 @@ def read_quickly(line: bytes) -> Activity | None:
         return None
 
 
+def pack(uses: Iterable[Activity]) -> bytes:
+    """Uses as one value of the table ``reported``."""
+    return orjson.dumps([[*use] for use in uses])
+
+
+def unpack(packed: bytes) -> list[Activity]:
+    """What :func:`pack` made one value of."""
+    return [Activity(who, datetime.fromisoformat(at), *rest) for who, at, *rest in orjson.loads(packed)]
+
+
 def why_ignored(one: Activity, allowed: Sequence[str] | None, now: datetime) -> str | None:
     """The reason for which an activity counts for nothing, whoever the person is; None when it may count."""
     if not is_use(one.kind, allowed):

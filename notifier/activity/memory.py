@@ -22,7 +22,6 @@ class Ground:
     campaigns: tuple[int, ...]
     effective: tuple[datetime, ...]
     epochs: Mapping[int, int]
-    tokens: frozenset[bytes | None] = frozenset((None,))  # digests of those that were asked about and are good
 
     @cached_property
     def last_effect(self) -> datetime:
@@ -66,6 +65,10 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    def forget(self) -> None:
+        """Forget everybody: what was found out was not committed."""
+        self._young, self._old = {}, {}
 
     def recall(self, site: str, external_id: str) -> Settled | None:
         """What is remembered of a person; whether it still holds is for :meth:`Settled.covers` to say."""

@@ -4,6 +4,7 @@ The rows it leaves: ``activity``, for people who may yet accept something by usi
 them there. Of everybody else only the day on which they were last seen is kept.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,17 +22,20 @@ from notifier.lanes import lane_of
 BATCH = 4000  # lines per statement; others wait while they are read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
 TRIES = 5  # of a batch that waited for another one in a circle
-KEPT, REVOKED = "kept", "revoked"
+KEPT, WAITING = "kept", "waiting"
 _BY_LETTER = {"u": "unknown_person", "n": "nothing_open", "s": "same_day", "k": KEPT}
-FATES = (*_BY_LETTER.values(), "excluded_kind", "robot", "in_the_future")  # what may become of one
 
 
 @dataclass
 class RecordReport:
-    """What became of the lines: ``read`` = ``kept`` + all ``ignored`` + ``faulty``. ``faults`` lists only the first."""
+    """What became of the lines: ``read`` = ``kept`` + ``waiting`` + all ``ignored`` + ``faulty``.
+
+    ``waiting``: taken in for good; a worker finds out in a moment whether it matters. ``faults`` lists only the first.
+    """
 
     read: int = 0
     kept: int = 0
+    waiting: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
     faulty: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -41,6 +45,8 @@ class RecordReport:
         for fate, count in Counter(fates).items():
             if fate == KEPT:
                 self.kept += count
+            elif fate == WAITING:
+                self.waiting += count
             else:
                 self.ignored[fate] = self.ignored.get(fate, 0) + count
 
@@ -57,14 +63,20 @@ async def record(
     await look(db, site, [])
     report = RecordReport()
     batch: list[Activity] = []
+    under_way: asyncio.Task[list[str]] | None = None  # while the database has one batch, the next is read
     number = 0
-    async for line in lines:
-        number += 1
-        if line.strip() and (activity := _read(line, number, report)) is not None:
-            batch.append(activity)
-        if len(batch) >= BATCH:
-            report.add(await take(db, memory, site, batch, now))
-            batch.clear()
+    try:
+        async for line in lines:
+            number += 1
+            if line.strip() and (activity := _read(line, number, report)) is not None:
+                batch.append(activity)
+            if len(batch) >= BATCH:
+                if under_way is not None:
+                    report.add(await under_way)
+                under_way, batch = asyncio.create_task(take(db, memory, site, batch, now), name="take"), []
+    finally:
+        if under_way is not None:
+            report.add(await under_way)
     report.add(await take(db, memory, site, batch, now))
     if report.kept:
         await db.notify("notifier", "activity")
@@ -82,14 +94,13 @@ def _read(line: bytes, number: int, report: RecordReport) -> Activity | None:
         return None
 
 
-async def look(db: Db, site: str, lanes: Sequence[int], tokens: Sequence[bytes | None] = ()) -> Ground:
+async def look(db: Db, site: str, lanes: Sequence[int]) -> Ground:
     """What uses of a site are judged by now. Raises NotFound for an unknown site."""
-    found = await db.first(dict, "activity.ground", site=site, lanes=lanes, tokens=tokens)
+    found = await db.first(dict, "activity.ground", site=site, lanes=lanes)
     if found is None:
         raise NotFound(f"there is no site {site!r}; apply its site.yaml first")
     epochs = {int(lane): epoch for lane, epoch in (found["epochs"] or {}).items()}
-    good = frozenset((*found["tokens"], None))
-    return Ground(found["kinds"], tuple(found["campaigns"]), tuple(found["effective"]), epochs, good)
+    return Ground(found["kinds"], tuple(found["campaigns"]), tuple(found["effective"]), epochs)
 
 
 async def take(
@@ -98,12 +109,12 @@ async def take(
     site: str,
     given: Sequence[Activity],
     now: datetime,
-    tokens: Sequence[bytes | None] = (),
+    received: Sequence[datetime] = (),
 ) -> list[str]:
     """Take in some activities by one statement, one commit. Returns what became of each: KEPT, or why it is ignored.
 
-    People of whom it is remembered that nothing waits for their use are answered without it. ``tokens``: the digests
-    of the API tokens they came with, where these have to be good still; else it is REVOKED.
+    People of whom it is remembered that nothing waits for their use are answered without it. ``received``: when each
+    came, where that was before ``now``.
     """
     if not given:
         return []
@@ -112,13 +123,11 @@ async def take(
         lane_of(site, one.external_id) if known is None else known.lane
         for one, known in zip(given, remembered, strict=True)
     ]
-    ground = await look(db, site, list(set(lanes)), list(set(tokens) - {None}))
+    ground = await look(db, site, list(set(lanes)))
     fates: list[str] = []
     asked: list[tuple[int, Activity]] = []
     for place, one in enumerate(given):
-        if tokens and tokens[place] not in ground.tokens:
-            fate: str | None = REVOKED
-        elif (fate := why_ignored(one, ground.kinds, now)) is None:
+        if (fate := why_ignored(one, ground.kinds, now)) is None:
             use = not_after(one, now)
             if (known := remembered[place]) is not None and known.covers(use.occurred_at, ground):
                 fate = "nothing_open"
@@ -127,7 +136,11 @@ async def take(
         fates.append(fate or "unknown_person")
     if asked:
         keyed = sorted((lanes[day.places[0]], day.first.external_id, day.day, day) for day in first_of_each_day(asked))
-        for place, fate in await _ask(db, memory, site, keyed, ground, now):
+        letters = await _keep(db, site, keyed, now, received)
+        for (lane, external_id, day, (first, *_)), letter in zip(keyed, letters, strict=True):
+            if letter == "n":
+                memory.settle(site, external_id, lane, first.occurred_at, day, ground)
+        for place, fate in _fates(keyed, letters):
             fates[place] = fate
     return fates
 
@@ -135,22 +148,14 @@ async def take(
 _Keyed = tuple[int, str, Any, Day]  # in the order of the rows' keys
 
 
-async def _ask(
-    db: Db, memory: Memory, site: str, keyed: Sequence[_Keyed], ground: Ground, now: datetime
-) -> Iterator[tuple[int, str]]:
-    letters = await _keep(db, site, keyed, now)
-    for (lane, external_id, day, known), letter in zip(keyed, letters, strict=True):
-        if letter == "n":
-            memory.settle(site, external_id, lane, known.first.occurred_at, day, ground)
-    return _fates(keyed, letters)
-
-
-async def _keep(db: Db, site: str, keyed: Sequence[_Keyed], now: datetime) -> str:
+async def _keep(db: Db, site: str, keyed: Sequence[_Keyed], now: datetime, received: Sequence[datetime]) -> str:
     """A letter for each. Two batches that wait for each other in a circle are done after one another."""
     columns = _columns(keyed)
+    came = [received[day.places[0]] for *_, day in keyed] if received else [now] * len(keyed)
     for left in reversed(range(TRIES)):
         try:
-            letters: str = await db.value("activity.keep", site=site, now=now, **columns)
+            async with db.transaction() as tx:  # a savepoint, where one is open: it can be tried again
+                letters: str = await tx.value("activity.keep", site=site, now=now, received=came, **columns)
         except asyncpg.DeadlockDetectedError:
             if not left:
                 raise

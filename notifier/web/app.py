@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from multidict import istr
 
 from notifier.activity.intake import Intake
 from notifier.activity.memory import Memory
@@ -22,19 +21,11 @@ from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
 from notifier.web.problems import STARTED, answer_or_explain
 from notifier.web.public.ready import READY, Ready
+from notifier.web.readymade import EVERYWHERE
 from notifier.web.static import cache_static, static_files
 
 # What answers plain requests before this handler is asked.
 AT_RATE = web.AppKey("at_rate", Mapping[Callable[..., object], Quick])
-CONTENT_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors 'none'"
-)
-EVERYWHERE = (
-    (istr("X-Content-Type-Options"), "nosniff"),
-    (istr("Referrer-Policy"), "no-referrer"),
-    (istr("Content-Security-Policy"), CONTENT_POLICY),
-)
 
 
 def build_app(service: Service) -> web.Application:
@@ -52,7 +43,8 @@ def build_app(service: Service) -> web.Application:
     app[cors.ORIGINS] = cors.Origins(service.db)
     app[LIVE] = Live()
     app[inbox.WORDS] = inbox.Words(service)
-    app[activities.INTAKE] = Intake(service.db, service.clock, Memory())
+    app[activities.INTAKE] = Intake(service.db, service.clock)
+    app[activities.MEMORY] = Memory()
     app.cleanup_ctx.append(keep_listening)
     app.on_cleanup.append(_commit_the_last)
     app.on_shutdown.append(end_streams)

@@ -16,7 +16,7 @@ PAGES = web.AppKey("pages", Pages)
 REQUEST_ID = web.RequestKey("request_id", str)
 
 # Answers a plain request in a fraction of the time that its handler takes; None: the handler is to answer.
-Quick = Callable[[web.Request], Awaitable[web.Response | None]]
+Quick = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 

@@ -54,6 +54,13 @@ class _Trips:
 
 
 @dataclass(frozen=True)
+class _Backlog:
+    site: str
+    many: int
+    since: datetime
+
+
+@dataclass(frozen=True)
 class _Progress:
     site: str
     campaign_id: int
@@ -136,6 +143,18 @@ class Metrics:
             ["site", "policy", "locale", "alarm"],
             registry=self.registry,
         )
+        self.waiting = Gauge(
+            "notifier_activities_waiting",
+            "Activities acknowledged and not unfolded yet",
+            ["site"],
+            registry=self.registry,
+        )
+        self.waiting_seconds = Gauge(
+            "notifier_activities_waiting_seconds",
+            "Seconds since the oldest of them came",
+            ["site"],
+            registry=self.registry,
+        )
         self.trips = Gauge(
             "notifier_breaker_trips", "Times the breaker paused a campaign", ["site"], registry=self.registry
         )
@@ -158,6 +177,11 @@ class Metrics:
         self.posting.clear()
         for page in await alarms(db, None):
             self.posting.labels(page.site, page.policy, page.locale, page.alarm).set(1)
+        for gauge in (self.waiting, self.waiting_seconds):
+            gauge.clear()
+        for backlog in await db.many(_Backlog, "activity.backlog"):
+            self.waiting.labels(backlog.site).set(backlog.many)
+            self.waiting_seconds.labels(backlog.site).set((now - backlog.since).total_seconds())
         for trips in await db.many(_Trips, "web.breaker_trips"):
             self.trips.labels(trips.site).set(trips.count)
         self.uncovered.clear()

@@ -672,7 +672,19 @@ CREATE TABLE activity (
 );
 CREATE INDEX activity_due ON activity (due_at);
 
+-- Uses that were reported one by one, cut down already, a commit's worth in a row: acknowledged, and unfolded into activity
+-- in a moment, many rows at a time. See docs/decisions/0008-acknowledged-then-unfolded.md.
+CREATE TABLE reported (
+    reported_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site        text NOT NULL,
+    received_at timestamptz NOT NULL,
+    many        integer NOT NULL,               -- how many uses
+    uses        bytea NOT NULL                  -- JSON, as notifier/activity/activity.py packs it
+);
+ALTER TABLE reported ALTER COLUMN uses SET STORAGE EXTERNAL;   -- read once, and soon: not worth compressing
+
 -- Messages of a stream of activities that can never be taken in: which, and why. What they say stays in the stream alone.
+-- Also uses that were reported one by one and that the database refuses: the stream is then 'reported', their row's number.
 CREATE TABLE refused_message (
     stream      text NOT NULL,
     sequence    bigint NOT NULL,

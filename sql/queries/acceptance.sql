@@ -2,14 +2,14 @@
 
 -- name: due_lanes
 -- lanes: all
--- Some lanes that have something to decide, in no order, so that workers rarely meet in one.
-SELECT lane
+-- Some lanes that have something to decide, and what, in no order, so that workers rarely meet in one.
+SELECT lane, bool_or(what = 'registration') AS registrations, bool_or(what = 'doubt') AS doubts, bool_or(what = 'use') AS uses
 FROM (
-    (SELECT lane FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
+    (SELECT lane, 'use' AS what FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
     UNION ALL
-    (SELECT lane FROM registration LIMIT 5000)
+    (SELECT lane, 'registration' FROM registration LIMIT 5000)
     UNION ALL
-    (SELECT lane FROM doubt LIMIT 5000)
+    (SELECT lane, 'doubt' FROM doubt LIMIT 5000)
 ) due
 GROUP BY lane
 ORDER BY random()
@@ -17,15 +17,21 @@ LIMIT :most
 
 -- name: take_uses
 -- lanes: one
--- All uses on record of people of whom one is due; rows that another worker has in hand are left to it.
-SELECT a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
-FROM activity a
-WHERE a.lane = :lane
-  AND a.person_id IN (
-      SELECT DISTINCT person_id FROM activity WHERE lane = :lane AND due_at <= :now ORDER BY person_id LIMIT :most
-  )
-ORDER BY a.person_id, a.day
-FOR UPDATE OF a SKIP LOCKED
+-- Take all uses on record of people of whom one is due; rows that another worker has in hand are left to it.
+WITH taken AS (
+    DELETE FROM activity a
+    USING (
+        SELECT person_id, day FROM activity
+        WHERE lane = :lane AND person_id IN (
+            SELECT DISTINCT person_id FROM activity WHERE lane = :lane AND due_at <= :now ORDER BY person_id LIMIT :most
+        )
+        ORDER BY person_id, day
+        FOR UPDATE SKIP LOCKED
+    ) one
+    WHERE a.lane = :lane AND a.person_id = one.person_id AND a.day = one.day
+    RETURNING a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+)
+SELECT person_id, occurred_at, received_at, kind, url_path, ip_prefix, user_agent FROM taken ORDER BY person_id, occurred_at
 
 -- name: take_doubts
 -- lanes: one
@@ -121,21 +127,6 @@ JOIN plan k ON k.campaign_id = c.campaign_id AND k.plan = asked.plan
 JOIN version v ON v.version_id = c.version_id
 JOIN posted p ON p.version_id = c.version_id
 
--- name: append
--- lanes: one
--- Append acceptances; what another worker just appended stays as it is.
-INSERT INTO acceptance (
-    lane, person_id, version_id, revision, kind, grade, accepted_at, counts_from, evidence, recorded_at
-)
-SELECT :lane, person_id, version_id, revision, kind::acceptance_kind, grade::"char", accepted_at, counts_from, evidence,
-       :now
-FROM unnest(
-    :people::uuid[], :versions::integer[], :revisions::smallint[], :kinds::text[], :grades::text[],
-    :accepted::timestamptz[], :counts_from::timestamptz[], :evidence::jsonb[]
-) AS a (person_id, version_id, revision, kind, grade, accepted_at, counts_from, evidence)
-ORDER BY person_id, version_id
-ON CONFLICT DO NOTHING
-
 -- name: pass_over
 -- lanes: one
 -- Keep the first use that did not count, of each person, version and reason.
@@ -147,20 +138,6 @@ ORDER BY person_id, version_id
 ON CONFLICT (lane, person_id, version_id, reason) DO UPDATE SET
     occurred_at = excluded.occurred_at, kind = excluded.kind, recorded_at = excluded.recorded_at
 WHERE excluded.occurred_at < p.occurred_at
-
--- name: forget_uses
--- lanes: one
--- Remove uses that are decided or can no longer matter.
-DELETE FROM activity a
-USING unnest(:people::uuid[], :days::date[]) AS d (person_id, day)
-WHERE a.lane = :lane AND a.person_id = d.person_id AND a.day = d.day
-
--- name: defer_uses
--- lanes: one
--- Ask about these uses again later.
-UPDATE activity a SET due_at = d.due_at
-FROM unnest(:people::uuid[], :days::date[], :due::timestamptz[]) AS d (person_id, day, due_at)
-WHERE a.lane = :lane AND a.person_id = d.person_id AND a.day = d.day
 
 -- name: take_registrations
 -- lanes: one

@@ -10,15 +10,14 @@ WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
 -- name: ground
 -- lanes: all
 -- What uses of a site are judged by: the kinds that count there, the campaigns whose versions use may accept, when these
--- take effect, how often something was taken back in some lanes, and which of some tokens are good.
+-- take effect, and how often something was taken back in some lanes.
 WITH open AS (
     @open_campaigns
 )
 SELECT s.settings #> '{rule,activity_kinds}' AS kinds,
        ARRAY(SELECT campaign_id FROM open ORDER BY campaign_id) AS campaigns,
        ARRAY(SELECT effective_at FROM open ORDER BY campaign_id) AS effective,
-       (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs,
-       ARRAY(SELECT sha256 FROM api_token WHERE sha256 = ANY (:tokens::bytea[]) AND revoked_at IS NULL) AS tokens
+       (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs
 FROM site s
 WHERE s.site = :site
 
@@ -34,9 +33,10 @@ WHERE s.site = :site
 WITH arrived AS MATERIALIZED (
     SELECT *
     FROM unnest(
-        :lanes::smallint[], :people::text[], :days::date[], :last::boolean[], :times::timestamptz[],
+        :lanes::smallint[], :people::text[], :days::date[], :last::boolean[], :times::timestamptz[], :received::timestamptz[],
         :kinds::text[], :paths::text[], :prefixes::text[], :agents::text[]
-    ) WITH ORDINALITY AS a (lane, external_id, day, last, occurred_at, kind, url_path, ip_prefix, user_agent, place)
+    ) WITH ORDINALITY
+      AS a (lane, external_id, day, last, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, place)
 ), seen AS MATERIALIZED (
     UPDATE person p SET last_seen_on = a.day
     FROM arrived a
@@ -71,7 +71,7 @@ WITH arrived AS MATERIALIZED (
     )
 ), kept AS (
     INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, due_at)
-    SELECT lane, person_id, day, occurred_at, :now, kind, url_path, ip_prefix, user_agent, :now
+    SELECT lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, :now
     FROM waiting
     ORDER BY lane, person_id, day
     ON CONFLICT (lane, person_id, day) DO UPDATE SET
@@ -88,6 +88,33 @@ SELECT string_agg(
                 WHEN (person_id, day) IN (SELECT person_id, day FROM kept) THEN 'k'
                 ELSE 's' END, '' ORDER BY place)
 FROM given
+
+-- name: take_in
+-- lanes: none
+-- Keep uses as they were reported, a commit's worth in a row, unless the token that they came with is good no more (NULL: asked
+-- about before). Returns which of the tokens are good.
+WITH good AS MATERIALIZED (
+    SELECT sha256 FROM api_token WHERE sha256 = ANY (:tokens::bytea[]) AND revoked_at IS NULL
+), kept AS (
+    INSERT INTO reported (site, received_at, many, uses)
+    SELECT site, :now, many, uses
+    FROM unnest(:sites::text[], :tokens::bytea[], :many::integer[], :uses::bytea[]) AS r (site, token, many, uses)
+    WHERE many > 0 AND (token IS NULL OR token IN (SELECT sha256 FROM good))
+)
+SELECT ARRAY(SELECT sha256 FROM good)
+
+-- name: take_reported
+-- lanes: none
+-- Take out some rows of uses that were reported one by one, the oldest first; those that another worker has are left to it.
+DELETE FROM reported r
+USING (SELECT reported_id FROM reported ORDER BY reported_id LIMIT :most FOR UPDATE SKIP LOCKED) one
+WHERE r.reported_id = one.reported_id
+RETURNING r.reported_id, r.site, r.received_at, r.uses
+
+-- name: backlog
+-- lanes: none
+-- How many uses wait to be unfolded, by site, and since when the oldest of them does.
+SELECT site, sum(many)::bigint AS many, min(received_at) AS since FROM reported GROUP BY site
 
 -- name: refuse
 -- lanes: none

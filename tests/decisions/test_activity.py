@@ -14,9 +14,11 @@ from notifier.activity.activity import (
     first_of_each_day,
     is_use,
     not_after,
+    pack,
     read_activity,
     read_quickly,
     read_slowly,
+    unpack,
     why_ignored,
 )
 from notifier.campaigns.rule import NEVER_USE
@@ -120,6 +122,16 @@ def test_a_time_ahead_of_ours_is_ours_within_five_minutes_and_ignored_beyond() -
     assert not_after(soon, NOW).occurred_at == NOW
     late = read_activity(line(occurred_at="2026-03-01T09:05:01Z"))
     assert why_ignored(late, None, NOW) == "in_the_future"
+
+
+def test_what_is_packed_is_unpacked_as_it_was() -> None:
+    uses = [
+        Activity(
+            '\u3042 "\\', datetime(2026, 3, 1, 9, 30, 0, 5, UTC), "login", "/\u3042?", "203.0.113.0/24", "Firefox"
+        ),
+        Activity("b", datetime(2026, 3, 1, tzinfo=UTC), "page_viewed"),
+    ]
+    assert unpack(pack(uses)) == uses
 
 
 def test_the_first_use_of_a_day_stands_for_the_day_whatever_the_order() -> None:

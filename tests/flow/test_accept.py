@@ -1,6 +1,7 @@
 """Continued use becomes acceptance, in rows: told, used, decided, recorded once."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -290,15 +291,15 @@ async def test_a_worker_that_dies_before_its_commit_loses_nothing(
     ann = await story.person("ann")
     await story.told(ann)
     await used(story, ann, DATE + DAY)
-    run = Db.run
+    copy = Db.copy
 
-    async def die(self: Db, name: str, /, **parameters: object) -> int:
-        if name == "acceptance.forget_uses":
-            raise ConnectionResetError
-        return await run(self, name, **parameters)
+    async def die(self: Db, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+        await copy(self, table, columns, rows)
+        assert table == "acceptance"
+        raise ConnectionResetError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Db, "run", die)
+        patched.setattr(Db, "copy", die)
         with pytest.raises(ConnectionResetError):
             await accept(story.db, NOW)
     assert await story.acceptances() == []

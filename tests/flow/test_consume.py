@@ -1,16 +1,11 @@
 """Activities from NATS JetStream: acknowledged once committed, again when not, and refused for good with a reason."""
 
 import asyncio
-import os
 import secrets
-import shutil
 import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +17,7 @@ from notifier.clock import MovableClock
 from notifier.db import Db
 from notifier.errors import Unavailable
 from tests.flow.story import DAY, HOUR, POSTED, Somebody, Story, activity, begin
+from tests.nats import nats_server
 
 nats = pytest.importorskip("nats", reason="nats-py is not installed (the extra nats)")
 
@@ -39,29 +35,9 @@ class StoppedClock(MovableClock):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A NATS server with JetStream: the one that is named, or one of our own."""
-    if url := os.environ.get("NOTIFIER_TEST_NATS_URL"):
+    """A NATS server with JetStream."""
+    with nats_server(tmp_path_factory.mktemp("nats")) as url:
         yield url
-        return
-    program = shutil.which("nats-server") or next(filter(os.path.exists, ["/usr/sbin/nats-server"]), None)
-    if program is None:
-        pytest.skip("nats-server is not installed, and NOTIFIER_TEST_NATS_URL names none")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder: Path = tmp_path_factory.mktemp("nats")
-    process = subprocess.Popen(
-        [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)], stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(200):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.05)
-        yield f"nats://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Post:

@@ -1,4 +1,4 @@
-"""Activities one by one: acknowledged after their commit, many in one, and a memory that never changes an answer."""
+"""Activities one by one: acknowledged after their commit, unfolded once; and a memory that never changes an answer."""
 
 import asyncio
 import random
@@ -12,12 +12,14 @@ from notifier.activity import intake
 from notifier.activity.activity import Activity, read_activity
 from notifier.activity.intake import Intake
 from notifier.activity.memory import Memory
-from notifier.activity.record import KEPT, record, take
+from notifier.activity.record import KEPT, WAITING, record, take
+from notifier.activity.unfold import unfold
 from notifier.clock import MovableClock
 from notifier.db import Db
-from notifier.errors import NotFound, Unavailable
+from notifier.errors import Unauthenticated, Unavailable
 from notifier.keys import Keys
 from notifier.people.erase import erase_person
+from notifier.sites.tokens import create_token, digest_of, revoke_token
 from tests.flow.story import DAY, HOUR, POSTED, Somebody, Story, activity, begin, lines
 
 EFFECT = POSTED + 30 * DAY
@@ -42,32 +44,69 @@ def use(who: Somebody | str, at: datetime = USED, **more: Any) -> Activity:
 
 
 def open_intake(db: Db) -> Intake:
-    return Intake(db, StoppedClock(), Memory())
+    return Intake(db, StoppedClock())
 
 
-async def test_many_at_once_share_a_few_commits_and_each_hears_of_its_own(story: Story) -> None:
-    people = [await story.person(f"p{number}") for number in range(60)]
-    before = await story.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+async def unfolded(story: Story) -> list[str]:
+    """Who has a use on record once nothing waits any more."""
+    memory = Memory()
+    while await unfold(story.db, memory, NOW):
+        pass
+    rows = await story.rows("SELECT p.external_id FROM activity a JOIN person p USING (lane, person_id) ORDER BY 1")
+    return [row["external_id"] for row in rows]
+
+
+async def test_many_at_once_share_one_commit_and_each_hears_of_its_own(story: Story) -> None:
+    people = [await story.person(f"p{number:02}") for number in range(60)]
     taking = open_intake(story.db)
     fates = await asyncio.gather(
         *(taking.take("kumo", use(who)) for who in people),
         taking.take("kumo", use("nobody")),
         taking.take("kumo", use(people[0], kind="policy_viewed")),
+        taking.take("kumo", use(people[0], user_agent="Googlebot/2.1")),
+        taking.take("kumo", use(people[0], NOW + HOUR)),
         taking.take("kumo", use(people[0], USED + HOUR)),
     )
-    assert fates == [KEPT] * 60 + ["unknown_person", "excluded_kind", "same_day"]
-    assert len(await story.rows("SELECT FROM activity")) == 60
-    await asyncio.sleep(1.1)  # PostgreSQL reports its counts a second late
-    await story.sql("SELECT pg_stat_clear_snapshot()")
-    after = await story.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-    assert after - before < 40
+    assert fates == [WAITING] * 61 + ["excluded_kind", "robot", "in_the_future", WAITING]
+    assert await story.rows("SELECT site, received_at, many FROM reported") == [
+        {"site": "kumo", "received_at": NOW, "many": 62}
+    ]
+    assert await unfolded(story) == [f"p{number:02}" for number in range(60)]
+    assert await story.rows("SELECT FROM reported") == []
+
+
+async def test_what_comes_while_a_commit_is_under_way_shares_the_next(story: Story) -> None:
+    people = [await story.person(f"p{number:02}") for number in range(30)]
+    taking = open_intake(story.db)
+    async with story.db.transaction() as held:
+        await held.execute("LOCK TABLE reported IN ACCESS EXCLUSIVE MODE")
+        waiting = [asyncio.create_task(taking.take("kumo", use(people[0])))]
+        await asyncio.sleep(0.1)
+        waiting += [asyncio.create_task(taking.take("kumo", use(who))) for who in people[1:]]
+        await asyncio.sleep(0.1)
+    assert await asyncio.gather(*waiting) == [WAITING] * 30
+    assert await story.rows("SELECT many FROM reported ORDER BY reported_id") == [{"many": 1}, {"many": 29}]
+
+
+async def test_what_is_unfolded_is_as_it_came(story: Story) -> None:
+    ann = await story.person("ann")
+    early = use(ann, USED, url="https://kumo.example/a?q=1", ip="2001:db8:1:2::3", user_agent="Firefox/140.0")
+    await open_intake(story.db).take("kumo", early)
+    await open_intake(story.db).take("kumo", use(ann, NOW + 2 * HOUR / 60))  # within the skew: taken for now
+    memory = Memory()
+    assert await unfold(story.db, memory, NOW + 7 * HOUR) == 2
+    assert await unfold(story.db, memory, NOW + 7 * HOUR) == 0
+    first, second = await story.rows("SELECT * FROM activity ORDER BY occurred_at")
+    assert (first["url_path"], first["ip_prefix"], first["user_agent"]) == ("/a", "2001:db8:1::/48", "Firefox")
+    assert (first["occurred_at"], first["received_at"], first["due_at"]) == (USED, NOW, NOW + 7 * HOUR)
+    assert (second["occurred_at"], second["received_at"]) == (NOW, NOW)
 
 
 async def test_nobody_is_told_before_the_commit_and_of_a_failed_one_everybody_hears(story: Story) -> None:
     ann = await story.person("ann")
     taking = open_intake(story.db)
     async with story.db.transaction() as held:
-        await held.execute("LOCK TABLE activity IN ACCESS EXCLUSIVE MODE")
+        await held.execute("LOCK TABLE reported IN ACCESS EXCLUSIVE MODE")
         waiting = asyncio.create_task(taking.take("kumo", use(ann)))
         await asyncio.sleep(0.3)
         assert not waiting.done()
@@ -78,30 +117,71 @@ async def test_nobody_is_told_before_the_commit_and_of_a_failed_one_everybody_he
             )
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
             await waiting
-    assert await story.rows("SELECT FROM activity") == []
-    assert await taking.take("kumo", use(ann)) == KEPT
+    assert await unfolded(story) == []
+    assert await taking.take("kumo", use(ann)) == WAITING
+    assert await unfolded(story) == ["ann"]
 
 
-async def test_what_the_database_refuses_fails_alone(story: Story) -> None:
-    people = [await story.person(f"p{number}") for number in range(20)]
-    await story.sql("ALTER TABLE activity ADD CONSTRAINT no_boom CHECK (url_path <> '/boom')")
+async def test_a_token_that_is_good_no_more_leaves_nothing_and_the_others_of_its_commit_stay(story: Story) -> None:
+    ann, bob = await story.person("ann"), await story.person("bob")
+    good, gone = [digest_of(await create_token(story.db, "kumo", name, ["activity"], NOW)) for name in ("good", "gone")]
+    await revoke_token(story.db, "kumo", "gone", NOW)
     taking = open_intake(story.db)
     fates = await asyncio.gather(
-        *(taking.take("kumo", use(who, url="/boom" if who is people[7] else "/")) for who in people),
+        taking.take("kumo", use(ann), gone),
+        taking.take("kumo", use(ann, kind="policy_viewed"), gone),
+        taking.take("kumo", use(bob), good),
         return_exceptions=True,
     )
-    assert isinstance(fates.pop(7), asyncpg.CheckViolationError)
-    assert fates == [KEPT] * 19
+    assert [type(fate) for fate in fates] == [Unauthenticated, Unauthenticated, str]
+    assert await unfolded(story) == ["bob"]
 
 
-async def test_an_unknown_site_is_refused_and_the_others_are_not(story: Story) -> None:
-    ann = await story.person("ann")
+async def test_what_the_database_refuses_fails_alone_and_is_on_record(story: Story) -> None:
+    people = [await story.person(f"p{number:02}") for number in range(20)]
+    await story.sql("ALTER TABLE activity ADD CONSTRAINT no_boom CHECK (url_path <> '/boom')")
     taking = open_intake(story.db)
-    fates = await asyncio.gather(
-        taking.take("nowhere", use(ann)), taking.take("kumo", use(ann)), return_exceptions=True
+    await asyncio.gather(*(taking.take("kumo", use(w, url="/boom" if w is people[7] else "/")) for w in people))
+    assert await unfolded(story) == [f"p{number:02}" for number in range(20) if number != 7]
+    assert await story.rows("SELECT stream, subject, reason FROM refused_message") == [
+        {"stream": "reported", "subject": "kumo", "reason": "the database refuses it: CheckViolationError"}
+    ]
+
+
+async def test_unfolding_that_fails_leaves_everything_for_the_next_turn_and_is_forgotten(story: Story) -> None:
+    """The day somebody was last seen is undone with the rest, so nothing may be remembered of it."""
+    ann = await story.person("ann", reason=None)
+    await open_intake(story.db).take("kumo", use(ann))
+    memory = Memory()
+    await story.sql("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no commit today'; END$$")
+    await story.sql(
+        "CREATE CONSTRAINT TRIGGER fail AFTER DELETE ON reported DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION fail()"
     )
-    assert isinstance(fates[0], NotFound)
-    assert fates[1] == KEPT
+    with pytest.raises(asyncpg.RaiseError):
+        await unfold(story.db, memory, NOW)
+    assert (await story.sql("SELECT count(*) FROM reported"), len(memory)) == (1, 0)
+    await story.sql("DROP TRIGGER fail ON reported")
+    assert await unfold(story.db, memory, NOW) == 1
+    assert await story.sql("SELECT last_seen_on FROM person") == USED.date()
+
+
+async def test_workers_that_unfold_at_once_share_the_rows(story: Story) -> None:
+    people = [await story.person(f"p{number:03}") for number in range(150)]
+    for who in people:
+        await open_intake(story.db).take("kumo", use(who))
+    done = await asyncio.gather(*(unfold(story.db, Memory(), NOW) for _ in range(3)))
+    assert sum(done) + len(await story.rows("SELECT FROM reported")) == 150
+    assert await unfolded(story) == [f"p{number:03}" for number in range(150)]
+
+
+async def test_who_was_erased_in_between_leaves_nothing(story: Story, keys: Keys) -> None:
+    ann = await story.person("ann")
+    await open_intake(story.db).take("kumo", use(ann))
+    await erase_person(story.db, keys, "kumo", "ann", NOW)
+    assert await unfolded(story) == []
+    assert await story.rows("SELECT FROM reported") == []
+    assert await story.sql("SELECT last_seen_on FROM person") is None
 
 
 async def test_when_too_many_wait_the_next_is_told_to_come_again(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +189,9 @@ async def test_when_too_many_wait_the_next_is_told_to_come_again(story: Story, m
     people = [await story.person(f"p{number}") for number in range(5)]
     taking = open_intake(story.db)
     fates = await asyncio.gather(*(taking.take("kumo", use(who)) for who in people), return_exceptions=True)
-    assert [fate == KEPT for fate in fates] == [True, True, True, False, False]
+    assert fates[:3] == [WAITING] * 3
     assert all(isinstance(fate, Unavailable) for fate in fates[3:])
-    assert await taking.take("kumo", use(people[4])) == KEPT
+    assert await taking.take("kumo", use(people[4])) == WAITING
 
 
 async def test_whoever_goes_away_takes_nothing_from_the_others(story: Story) -> None:
@@ -121,7 +201,7 @@ async def test_whoever_goes_away_takes_nothing_from_the_others(story: Story) -> 
     stays = asyncio.create_task(taking.take("kumo", use(bob)))
     await asyncio.sleep(0)
     gone.cancel()
-    assert await stays == KEPT
+    assert await stays == WAITING
 
 
 async def test_what_waits_is_committed_before_the_process_ends(story: Story) -> None:
@@ -131,7 +211,7 @@ async def test_what_waits_is_committed_before_the_process_ends(story: Story) -> 
     await asyncio.sleep(0)
     await taking.close()
     assert waiting.done()
-    assert len(await story.rows("SELECT FROM activity")) == 1
+    assert await unfolded(story) == ["ann"]
 
 
 async def accepted(story: Story, who: Somebody, at: datetime = USED) -> None:
@@ -145,19 +225,19 @@ async def asked(story: Story, memory: Memory, *uses: Activity) -> tuple[list[str
     """What became of them, and whether PostgreSQL was asked about people."""
     await story.sql("CREATE TABLE IF NOT EXISTS looked (n integer)")
     await story.sql("DELETE FROM looked")
-    keep = story.db.value
+    keep = Db.value
     looks = 0
 
-    async def counted(name: str, /, **parameters: object) -> Any:
+    async def counted(self: Db, name: str, /, **parameters: object) -> Any:
         nonlocal looks
         looks += name == "activity.keep"
-        return await keep(name, **parameters)
+        return await keep(self, name, **parameters)
 
-    story.db.value = counted  # type: ignore[method-assign]
+    Db.value = counted  # type: ignore[method-assign]
     try:
         return await take(story.db, memory, "kumo", uses, NOW), looks
     finally:
-        story.db.value = keep  # type: ignore[method-assign]
+        Db.value = keep  # type: ignore[method-assign]
 
 
 async def test_who_has_nothing_to_accept_is_not_asked_about_twice(story: Story) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from notifier.activity.memory import Memory
+from notifier.activity.unfold import unfold
 from notifier.compose import Service
 from notifier.people.erase import erase_person
 from notifier.people.roster import get_person
@@ -199,12 +201,16 @@ async def test_nothing_of_an_erased_person_is_left_anywhere(
     use = {"external_id": f"{CANARY}-id", "kind": "login", "occurred_at": clock.now().isoformat(), "ip": "203.0.113.9",
            "url": f"https://kumo.example/{CANARY}", "user_agent": CANARY}  # fmt: skip
     await api.post("/v1/sites/kumo/activities", use)
+    await unfold(service.db, Memory(), clock.now())
+    await api.post("/v1/sites/kumo/activities", use)
     await api.post("/v1/sites/kumo/suppressions", {"address": f"{CANARY}@people.example"}, expect=204)
     await api.ask("GET", f"{person}/timeline?{CANARY}={CANARY}")
     await api.ask("PUT", person, {"email": f"{CANARY}@", "roles": [CANARY * 99]})
     assert CANARY in str(await api.get(f"{person}/timeline"))
     await erase_person(service.db, service.keys, "kumo", f"{CANARY}-id", clock.now())
+    assert await unfold(service.db, Memory(), clock.now()) == 1  # the use that waited: a worker does it in a moment
     async with service.db.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM reported") == 0
         tables = [row[0] for row in await connection.fetch(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")]  # fmt: skip
         for table in tables:

@@ -51,13 +51,28 @@ async def test_a_revoked_token_is_unknown(client: Client, token: Token, service:
     assert (await api.ask("GET", "/v1/sites/kumo"))[0] == 401
 
 
+async def test_a_ready_made_answer_says_what_a_made_one_says(client: Client, token: Token) -> None:
+    use = {"external_id": "nobody", "occurred_at": "2026-03-01T08:00:00Z", "kind": "login"}
+    head = {"Authorization": f"Bearer {await token('activity', site='kumo')}", "X-Request-Id": "said-by-the-caller"}
+    answers = []
+    for more in ({}, {}, {"Connection": "close"}):  # by the second the token is known; the third is not kept open
+        async with client.post("/v1/sites/kumo/activities", json=use, headers=head | more) as answer:
+            own = {
+                name: value for name, value in answer.headers.items() if name not in ("Date", "Server", "Connection")
+            }
+            answers.append((answer.status, own, await answer.read()))
+            assert "Date" in answer.headers
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[1][1]["X-Request-ID"] == "said-by-the-caller"
+
+
 async def test_a_revoked_token_reports_no_more_activities(client: Client, token: Token, service: Service) -> None:
     api = Api(client, await token("activity", site="kumo", name="leaving"))
     other = Api(client, await token("read", site="kumo"))
     use = {"external_id": "nobody", "occurred_at": "2026-03-01T08:00:00Z", "kind": "login"}
     for _ in range(2):  # the second time it is known
         answer = await api.post("/v1/sites/kumo/activities", use)
-        assert answer == {"read": 1, "kept": 0, "ignored": {"unknown_person": 1}, "faulty": 0, "faults": []}
+        assert answer == {"read": 1, "kept": 0, "waiting": 1, "ignored": {}, "faulty": 0, "faults": []}
         assert (await api.ask("POST", "/v1/sites/hata/activities", use))[0] == 404
         assert (await api.ask("POST", "/v1/sites/kumo/activities", use | {"kind": "Log in"}))[0] == 400
         assert (await other.ask("POST", "/v1/sites/kumo/activities", use))[0] == 403

@@ -127,7 +127,7 @@ async def test_two_workers_and_a_crash_record_each_once_in_small_batches(
         raise ConnectionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(silence, "append_all", crash)
+        broken.setattr(silence, "append", crash)
         with pytest.raises(ConnectionError):
             await work()
 
