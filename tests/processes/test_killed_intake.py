@@ -179,16 +179,20 @@ async def test_a_consumer_that_is_killed_loses_nothing_and_counts_nothing_twice(
         ours |= {"NATS_URL": server, "NATS_SUBJECT": f"{name}.*"}
         env = os.environ | {f"NOTIFIER_{key}": value for key, value in ours.items()}
         kills = 0
-        async with asyncio.timeout(180):
-            while (kept := await story.sql("SELECT count(*) FROM activity")) < len(people):
-                consumer = await asyncio.create_subprocess_exec(sys.executable, "-c", HURRIED, "consume", env=env)
-                while await story.sql("SELECT count(*) FROM activity") <= min(kept + 500, len(people) - 1):
-                    assert consumer.returncode is None
-                    await asyncio.sleep(0.01)
-                consumer.kill()
-                await consumer.wait()
-                kills += 1
-        await stream.delete_stream(name)
-        await connection.close()
+        try:
+            async with asyncio.timeout(180):
+                while (kept := await story.sql("SELECT count(*) FROM activity")) < len(people):
+                    consumer = await asyncio.create_subprocess_exec(sys.executable, "-c", HURRIED, "consume", env=env)
+                    try:
+                        while await story.sql("SELECT count(*) FROM activity") <= min(kept + 500, len(people) - 1):
+                            assert consumer.returncode is None
+                            await asyncio.sleep(0.01)
+                    finally:
+                        consumer.kill()
+                        await consumer.wait()
+                    kills += 1
+        finally:
+            await stream.delete_stream(name)
+            await connection.close()
     assert kills > 1
     assert await story.rows("SELECT FROM refused_message") == []
