@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ async def an_office(db: Db, keys: Keys, people: int, limits: Limits = QUICK, **r
     site = a_site(rule={"preset": "pop-japan"})
     async with open_office(db, keys, site, relay={"sessions": SESSIONS} | relay, batch_size=BATCH) as office:
         channel = Email(keys, limits)
-        office.delivery.channels = {**office.delivery.channels, "email": channel}
+        office.delivery = replace(office.delivery, channels={**office.delivery.channels, "email": channel})
         await import_people(db, keys, "kumo", lines(people), office.clock.now())
         await office.open(slice_size=max(100, people // 8))
         yield office

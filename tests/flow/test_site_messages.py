@@ -1,6 +1,7 @@
 """Private messages of the site's own: whoever was refused or never answered is told otherwise, and nobody twice."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -114,7 +115,7 @@ async def test_an_endpoint_that_is_gone_is_asked_by_no_process_again_until_the_s
     assert len(office.server.got) == 30
 
     async with webhook.open_channel(office.delivery.settings, office.keys) as anew:  # as another process would have it
-        office.delivery.channels = {**office.delivery.channels, "webhook": anew}
+        office.delivery = replace(office.delivery, channels={**office.delivery.channels, "webhook": anew})
         await office.tell(await office.publish("three", {"en": {"body": "# three"}}))
         await office.deliver()
         assert len(there.ids) == 1
