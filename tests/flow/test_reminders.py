@@ -303,7 +303,7 @@ async def test_a_worker_killed_behind_the_intent_sends_the_same_reminder_again_a
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(office.delivery, "_settle", dies)
+        patch.setattr(office.delivery._batches, "_settle", dies)
         with pytest.raises(KeyboardInterrupt):
             await office.delivery.deliver_next(NO_STOP)
     await office.rows("UPDATE slice SET leased_until = '2020-01-01' WHERE leased_until IS NOT NULL")

@@ -64,7 +64,7 @@ async def test_case_02_after_a_crash_before_the_commit_the_same_letter_goes_agai
     await town.tell("two")
     town.server.say("dot", SILENCE)
     dying = asyncio.create_task(town.office.delivery.deliver_next(bool))
-    while not await town.office.rows("SELECT FROM intent"):
+    while not await town.office.rows("SELECT FROM under_way"):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     dying.cancel()
