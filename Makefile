@@ -16,8 +16,8 @@ help: ## Show this list
 demo: $(INSTALLED) ## See it work, with made-up people and its own database (PEOPLE=10000 FRESH=1 ONCE=1)
 	@exec .venv/bin/notifier demo $(if $(PEOPLE),--people $(PEOPLE)) $(if $(FRESH),--fresh) $(if $(ONCE),--once)
 
-test: $(INSTALLED) ## Run the tests (ARGS="-k embedded -n 0")
-	@exec .venv/bin/pytest -n auto $(ARGS)
+test: $(INSTALLED) ## Run the tests, but for those that take long (ALL=1 ARGS="-k embedded -n 0")
+	@exec .venv/bin/pytest -n auto $(if $(ALL),,-m "not long") $(ARGS)
 
 chaos: $(INSTALLED) ## Tell 50,000 people while workers, PostgreSQL and the relay are killed (minutes)
 	@exec env NOTIFIER_TEST_CHAOS=full .venv/bin/pytest --durations=1 $(ARGS) tests/processes/test_chaos.py

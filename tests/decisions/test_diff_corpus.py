@@ -30,6 +30,7 @@ def replayed() -> dict[str, tuple[str, Comparison]]:
     return found
 
 
+@pytest.mark.long
 def test_every_pair_was_read() -> None:
     assert replayed().keys() == READING.keys()
     assert {verdict for verdict, _ in READING.values()} == {"noise", "editorial", "changed"}

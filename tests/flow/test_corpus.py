@@ -18,6 +18,8 @@ from notifier.sites.apply import apply
 from notifier.sites.site import Policy, Site, Watch
 from tests.flow.far_pages import far_pages
 
+pytestmark = pytest.mark.long
+
 CORPUS = Path(os.environ.get("NOTIFIER_CORPUS") or Path(__file__).parents[2].parent / "shared" / "corpus")
 
 

@@ -266,6 +266,7 @@ LOTS = 2000
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 
 
+@pytest.mark.long
 @LINUX
 async def test_thousands_of_letters_through_a_relay_that_does_all_of_it_at_random(db: Db, keys: Keys) -> None:
     dice = random.Random(20260301)

@@ -167,6 +167,7 @@ async def test_imports_that_meet_wait_for_each_other(db: Db, keys: Keys, site: S
         assert await connection.fetchval("SELECT count(*) FROM person") == 3000
 
 
+@pytest.mark.long
 async def test_an_import_holds_a_batch_and_not_the_list(
     db: Db, keys: Keys, site: Site, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,8 @@ from tests.accounts import accounts_of
 from tests.channels.smtp_server import SmtpServer
 from tests.processes.crew import Crew, campaign_with_people, rows
 
+pytestmark = pytest.mark.long
+
 # What survives the death of the server's processes, though not of the machine: commits are written, not flushed.
 OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 SESSIONS = 3

@@ -93,6 +93,7 @@ def publishing(label: str) -> list[str]:
     return ["publish", SITE, "privacy", label, *texts, *summaries]
 
 
+@pytest.mark.long
 async def test_a_site_is_set_up_told_of_a_version_and_asked_about_from_the_terminal(
     environment: Environment, tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ async def test_every_command_stands_in_the_docs_and_explains_itself(environment:
     assert listed == documented
 
 
+@pytest.mark.long
 async def test_a_campaign_is_tested_approved_by_two_stopped_and_let_go_on_from_the_terminal(
     environment: Environment, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 PEOPLE = 60
 # What a demo and everything it starts carry in their environment, so that the test can see who stays behind.
 MARK = "NOTIFIER_TEST_FAMILY"

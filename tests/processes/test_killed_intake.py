@@ -21,6 +21,8 @@ from tests.flow.story import DAY, HOUR, Story, activity, begin
 from tests.nats import nats_server
 from tests.processes.crew import crew_of
 
+pytestmark = pytest.mark.long
+
 SINGLES, BATCHES, LINES = 12, 4, 40  # callers that report one at a time, others that report many, and how many
 ENOUGH = 150  # requests acknowledged before the service is killed
 SECRET = "a secret that only tests know and that is long enough"

@@ -10,6 +10,8 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 
+import pytest
+
 from notifier.campaigns.campaign import history, load_campaign
 from notifier.campaigns.correct import correct
 from notifier.campaigns.steer import steer
@@ -21,6 +23,8 @@ from notifier.keys import Keys
 from tests.accounts import accounts_of
 from tests.channels.smtp_server import SmtpServer, smtp_server
 from tests.processes.crew import Crew, campaign_with_people, crew_of, rows, until_arrived, until_done
+
+pytestmark = pytest.mark.long
 
 PEOPLE = 200
 LIMIT = 240  # seconds on a busy machine

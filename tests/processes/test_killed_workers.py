@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter, defaultdict
 from email import message_from_bytes
 
+import pytest
+
 from notifier.db import Db
 from notifier.keys import Keys
 from tests.channels.smtp_server import SmtpServer, smtp_server
@@ -70,6 +72,7 @@ async def test_killed_workers_lose_nobody_and_every_double_is_flagged(db: Db, da
     assert {row["kind"]: row["n"] for row in progress} == dict(Counter(row["kind"] for row in outcomes))
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand(db: Db, database_url: str, keys: Keys) -> None:
     async with smtp_server(delay=0.001) as server, crew_of(database_url) as crew, asyncio.timeout(60):
         campaign_id = await campaign_with_people(db, keys, server.port, PEOPLE)
