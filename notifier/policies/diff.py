@@ -151,10 +151,11 @@ class _Comparing:
         self.old, self.new = _text(old, lines), _text(new, lines)
         self.matching: Matching = match(self.old.side, self.new.side)
         self.back = self.matching.back
-        # Which row of the newer text a row of the older one became, and which table a table.
+        # What a cell, a row and a table of the older text became in the newer one.
         kept = [(old[before].cell, new[now].cell) for before, now in self.back.items()]
         both = [(was, now) for was, now in kept if was and now]
-        self.rows = {(was.table, was.row): (now.table, now.row) for was, now in both}
+        self.cells = {was[:3]: now for was, now in both}
+        self.rows = {was[:2]: now[:2] for was, now in both}
         self.tables = {was.table: now.table for was, now in both}
         self.noise: Counter[str] = noise.count_aside(self.old.lines_aside(), self.new.lines_aside())
 
@@ -209,16 +210,16 @@ class _Comparing:
         change = ClauseChange("added", clause.kind, clause.level, (Piece("added", clause.text),), cell=clause.cell)
         return _Outcome(change, self._count(clause), 0, None)
 
-    def _row_now(self, cell: Cell | None) -> Cell | None:
-        """The place of a cell that is gone, in the row of which something stayed; else in a row of its own."""
-        if cell is None:
-            return None
-        table, row = self.rows.get((cell.table, cell.row), (self.tables.get(cell.table, -cell.table), -1 - cell.row))
-        return cell._replace(table=table, row=row)
+    def _cell_now(self, cell: Cell | None) -> Cell | None:
+        """Where a clause that is gone stood: in a cell of which something stayed, a row, or a row of its own."""
+        if cell is None or cell[:3] in self.cells:
+            return cell and self.cells[cell[:3]]
+        table, row = self.rows.get(cell[:2], (self.tables.get(cell.table, -cell.table), -1 - cell.row))
+        return Cell(table, row, cell.column, cell.head, gone=True)
 
     def _outcome_gone(self, before: int) -> _Outcome:
         clause = self.old.side.clauses[before]
-        cell = self._row_now(clause.cell)
+        cell = self._cell_now(clause.cell)
         change = ClauseChange("removed", clause.kind, clause.level, (Piece("removed", clause.text),), cell=cell)
         return _Outcome(change, 0, self._count(clause), self.old.section_of[before])
 

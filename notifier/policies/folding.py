@@ -40,6 +40,8 @@ class Fold(NamedTuple):
     blocks: tuple[Block, ...]
 
 
+_REPLACED = {"removed", "added"}
+
 _Unit = tuple[ClauseChange, ...]
 
 
@@ -98,11 +100,17 @@ def _blocks(units: Sequence[_Unit], heads: dict[int, _Unit]) -> Iterator[Block]:
 
 
 def _slots(unit: _Unit) -> Iterator[Slot]:
-    """The cells of a row. One that went stands before the one that has its column now."""
+    """The cells of a row. One that went shares its place with one that came; without one it has a place of its own."""
+    groups = [(place, list(together)) for place, together in groupby(unit, _place)]
     column = 0
-    for (_, place), together in groupby(
-        unit, lambda clause: (clause.change == "removed", clause.cell and clause.cell.column)
-    ):
-        empty = max(0, (place or 0) - column)
-        yield Slot(empty, tuple(together))
+    while groups:
+        (at, _), clauses = groups.pop(0)
+        if groups and groups[0][0][0] == at and {clause.change for clause in clauses + groups[0][1]} == _REPLACED:
+            clauses = sorted(clauses + groups.pop(0)[1], key=lambda clause: clause.change, reverse=True)
+        empty = max(0, at - column)
+        yield Slot(empty, tuple(clauses))
         column += empty + 1
+
+
+def _place(clause: ClauseChange) -> tuple[int, bool]:
+    return (clause.cell.column, clause.cell.gone) if clause.cell else (0, False)

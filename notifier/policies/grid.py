@@ -8,12 +8,16 @@ _CELLS = frozenset({"td", "th"})
 
 
 class Cell(NamedTuple):
-    """A place in a table: tables are counted from 1 in the whole text, rows and columns from 0. ``head``: a th."""
+    """A place in a table: tables are counted from 1 in the whole text, rows and columns from 0. ``head``: a th.
+
+    ``gone``: in a comparison, of the older text, and nothing of it is left.
+    """
 
     table: int
     row: int
     column: int
     head: bool = False
+    gone: bool = False
 
 
 class Grid:

@@ -68,7 +68,8 @@ def to_markdown(found: Comparison, say: Callable[..., str]) -> str:
     lines = [f"# {say('redline.title')}", "", verdict(found, say), ""]
     for section, _, parts in shown(found):
         was = f" ({say('redline.was', name=_escape(section.was))})" if section.was else ""
-        lines += [f"## {say(f'public.changed.{section.change}')}: {_escape(section.section)}{was}", ""]
+        moved = f" _({say('redline.moved_here')})_" if section.moved and section.change != "moved" else ""
+        lines += [f"## {say(f'public.changed.{section.change}')}: {_escape(section.section)}{was}{moved}", ""]
         for fold in parts:
             lines += ["> …", ""] if fold.folded else [line for block in fold.blocks for line in _block(block, say)]
     if found.noise:

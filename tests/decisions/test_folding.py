@@ -85,3 +85,27 @@ def test_markdown_has_the_rows_as_a_table() -> None:
     new = OLD.replace("5 years", "3 years")
     text = to_markdown(compare("text/markdown", OLD.encode(), "text/markdown", new.encode()), Pages().tongue("en").t)
     assert "| Kind | Law | Kept |\n| --- | --- | --- |\n| Name | CCPA | ~~5~~ **3** years |\n" in text
+
+
+def test_a_cell_that_was_replaced_whole_shows_both_in_one_cell() -> None:
+    old = "<h2>A</h2><table><tr><td><b>one</b><br>x</td><td>y</td></tr></table>"
+    new = "<h2>A</h2><table><tr><td>another thing altogether</td><td>y</td></tr></table>"
+    assert rows(old, new, "text/html")[-1][-1] == "y"
+    assert len(rows(old, new, "text/html")[-1]) == 2
+
+
+def test_a_section_that_moved_and_was_edited_is_shown_as_both() -> None:
+    parts = ["## A\n\nAbout the first of all things.\n", "## B\n\nAbout the second of all things here.\n",
+             "## C\n\nAbout the third of all things there.\n"]  # fmt: skip
+    moved = [parts[2].replace("third", "third and fourth"), *parts[:2]]
+    found = compare("text/markdown", "\n".join(parts).encode(), "text/markdown", "\n".join(moved).encode())
+    assert "## Edited: C _(moved here)_" in to_markdown(found, Pages().tongue("en").t)
+    assert "Edited" in (page := Pages().render("diff/redline.html.j2", "en", old="a", new="b", locale="en", verdict="",
+                                               sections=shown(found), noise={}))  # fmt: skip
+    assert page.index("moved here") < page.index("About the third")
+
+
+def test_a_paragraph_that_went_from_a_cell_stands_in_that_cell() -> None:
+    old = "<h2>A</h2><table><tr><td>one thing<br>two things<br>three things</td><td>y</td></tr></table>"
+    new = old.replace("two things<br>", "")
+    assert rows(old, new, "text/html") == [["one thing/-two things-/three things", "y"]]
