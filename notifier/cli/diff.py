@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +18,7 @@ from notifier.errors import Invalid
 from notifier.pages import Pages, Tongue
 from notifier.policies.diff import ClauseChange, Comparison, compare
 from notifier.policies.display import HTML, MARKDOWN
+from notifier.policies.folding import Block
 from notifier.policies.hints import Hint, hints_of, proposal_of
 from notifier.policies.redline import noise_words, shown, to_json, to_markdown, verdict
 from notifier.policies.version import Text
@@ -136,12 +138,21 @@ def _show(found: Comparison, hints: list[Hint], tongue: Tongue) -> None:
             if fold.folded:
                 console.print(Styled("  …", style="dim"))
                 continue
-            for clause in fold.clauses:
-                console.print(_styled(clause, tongue), soft_wrap=True)
+            for block in fold.blocks:
+                for styled in _lines(block, tongue):
+                    console.print(styled, soft_wrap=True)
     if found.noise:
         console.print(
             Styled(f"\n{tongue.t('redline.noise')} {noise_words(found, tongue.t)}", style="dim"), soft_wrap=True
         )
+
+
+def _lines(block: Block, tongue: Tongue) -> Iterator[Styled]:
+    if block.clause is not None:
+        yield _styled(block.clause, tongue)
+    for row in block.rows:
+        cells = [Styled("\n").join(_styled(clause, tongue) for clause in slot.clauses) for slot in row.slots]
+        yield Styled(" |").join(cells)
 
 
 def _styled(clause: ClauseChange, tongue: Tongue) -> Styled:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from notifier.cli.asking import DEFAULT_URL, Url, console, moment, service_at, site_path, table
+from notifier.cli.running import settings
 from notifier.errors import Invalid, Unavailable
 from notifier.policies.capture import doubt
 from notifier.policies.declaration import sources_of
@@ -85,7 +86,7 @@ async def try_(page: str, *, keep: Selectors = None, drop: Selectors = None) -> 
     except ValidationError as error:
         raise Invalid(error.errors()[0]["msg"]) from error
     try:
-        async with open_fetcher(()) as fetcher:
+        async with open_fetcher(settings().watch_hosts) as fetcher:
             fetched = await fetch_source(fetcher, source, {})
         reading = read_answer(fetched.body or b"", fetched.headers.get("content-type", ""), source.keep, source.drop)
     except (Unfetched, Unreadable) as problem:

@@ -11,6 +11,7 @@ from html import unescape
 from typing import Literal, NamedTuple
 
 from notifier.policies.display import cleaned
+from notifier.policies.grid import Cell, Grid
 
 Kind = Literal["heading", "text", "item", "cell"]
 
@@ -39,12 +40,16 @@ class Link(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """One clause. ``level``: of a heading 1 to 6 (7: only bold), of an item how deep its list stands."""
+    """One clause. ``level``: of a heading 1 to 6 (7: only bold), of an item how deep its list stands.
+
+    ``cell``: where it stands in a table.
+    """
 
     kind: Kind
     text: str
     level: int = 0
     links: tuple[Link, ...] = ()
+    cell: Cell | None = None
 
 
 def clauses_of(media_type: str, body: bytes) -> tuple[Clause, ...]:
@@ -80,6 +85,7 @@ class _Reader:
         self.heading = self.bold = self.depth = self.cells = self.items = 0
         self.all_bold = True
         self.link: tuple[str, int] | None = None
+        self.grid = Grid()
 
     def read(self, html: str) -> None:
         for stroke, tag, attributes, words in _TOKEN.findall(html):
@@ -94,6 +100,7 @@ class _Reader:
     def _open(self, tag: str, attributes: str) -> None:
         if tag in _BLOCKS or tag == "br":
             self.end_clause(in_cell=tag == "br")
+            self.grid.open(tag, attributes)
         if tag in _HEADINGS:
             self.heading = int(tag[1])
         elif tag in _BOLD:
@@ -107,6 +114,7 @@ class _Reader:
     def _close(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.end_clause()
+            self.grid.close(tag)
         if tag in _HEADINGS:
             self.heading = 0
         elif tag in _BOLD:
@@ -129,7 +137,7 @@ class _Reader:
             self._end_link()
             text = " ".join("".join(self.words).split())
             kind, level = self._kind(text, in_cell=in_cell)
-            self.clauses.append(Clause(kind, text, level, tuple(self.links)))
+            self.clauses.append(Clause(kind, text, level, tuple(self.links), self.grid.cell))
             self.words, self.all_bold = [], True
         self.links = []
         self.link = None if target is None else (target, 0)

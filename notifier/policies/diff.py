@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from notifier.policies import noise
 from notifier.policies.clauses import Clause, Kind, clauses_of, is_title, sections
+from notifier.policies.grid import Cell
 from notifier.policies.links import place, why_same
 from notifier.policies.match import Matching, Side, match
 from notifier.policies.pieces import Piece, Wording, wording
@@ -40,7 +41,10 @@ class Redirect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClauseChange:
-    """One clause and what happened to it. ``aside``: it is not compared. ``moved``: it stands elsewhere now."""
+    """One clause and what happened to it. ``aside``: it is not compared. ``moved``: it stands elsewhere now.
+
+    ``cell``: its place in a table of the newer text; a removed one's row is the one that its old row became, if any.
+    """
 
     change: Literal["added", "removed", "edited", "same", "aside"]
     kind: Kind
@@ -48,6 +52,7 @@ class ClauseChange:
     pieces: tuple[Piece, ...]
     redirects: tuple[Redirect, ...] = ()
     moved: bool = False
+    cell: Cell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,12 @@ class _Comparing:
         self.old, self.new = _text(old, lines), _text(new, lines)
         self.matching: Matching = match(self.old.side, self.new.side)
         self.back = self.matching.back
+        # What a cell, a row and a table of the older text became in the newer one.
+        kept = [(old[before].cell, new[now].cell) for before, now in self.back.items()]
+        both = [(was, now) for was, now in kept if was and now]
+        self.cells = {was[:3]: now for was, now in both}
+        self.rows = {was[:2]: now[:2] for was, now in both}
+        self.tables = {was.table: now.table for was, now in both}
         self.noise: Counter[str] = noise.count_aside(self.old.lines_aside(), self.new.lines_aside())
 
     def result(self) -> Comparison:
@@ -194,13 +205,22 @@ class _Comparing:
         if before is not None:
             return self._pair(position, before)
         if position in self.new.aside or not self.new.side.keys[position]:
-            return _Outcome(ClauseChange("aside", clause.kind, clause.level, (Piece("same", clause.text),)), 0, 0, None)
-        change = ClauseChange("added", clause.kind, clause.level, (Piece("added", clause.text),))
+            aside = (Piece("same", clause.text),)
+            return _Outcome(ClauseChange("aside", clause.kind, clause.level, aside, cell=clause.cell), 0, 0, None)
+        change = ClauseChange("added", clause.kind, clause.level, (Piece("added", clause.text),), cell=clause.cell)
         return _Outcome(change, self._count(clause), 0, None)
+
+    def _cell_now(self, cell: Cell | None) -> Cell | None:
+        """Where a clause that is gone stood: in a cell of which something stayed, a row, or a row of its own."""
+        if cell is None or cell[:3] in self.cells:
+            return cell and self.cells[cell[:3]]
+        table, row = self.rows.get(cell[:2], (self.tables.get(cell.table, -cell.table), -1 - cell.row))
+        return Cell(table, row, cell.column, cell.head, gone=True)
 
     def _outcome_gone(self, before: int) -> _Outcome:
         clause = self.old.side.clauses[before]
-        change = ClauseChange("removed", clause.kind, clause.level, (Piece("removed", clause.text),))
+        cell = self._cell_now(clause.cell)
+        change = ClauseChange("removed", clause.kind, clause.level, (Piece("removed", clause.text),), cell=cell)
         return _Outcome(change, 0, self._count(clause), self.old.section_of[before])
 
     def _pair(self, position: int, before: int) -> _Outcome:
@@ -227,6 +247,7 @@ class _Comparing:
             made.pieces,
             redirects,
             position in self.matching.moved,
+            clause.cell,
         )
         return _Outcome(change, made.added, made.removed, self.old.section_of[before])
 

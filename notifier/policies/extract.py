@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup, Tag
 from bs4.dammit import EncodingDetector
 from markdownify import MarkdownConverter
 
+from notifier.policies.excess import excess
 from notifier.policies.version import TEXT_LIMIT
 from notifier.policies.why import Reasoned
 
@@ -65,9 +66,10 @@ def read_answer(body: bytes, content_type: str, keep: Sequence[str] = (), drop: 
     if kind not in _HTML | _PLAIN:
         raise Unreadable("media_type", kind=kind)
     words = _decoded(body, header.get_content_charset(), html=kind in _HTML)
-    if kind in _PLAIN:
-        return Reading(_tidy(words))
-    return _read_page(words, keep, drop)
+    reading = Reading(_tidy(words)) if kind in _PLAIN else _read_page(words, keep, drop)
+    if found := excess(reading.text):
+        raise Unreadable(found.what, count=found.most)
+    return reading
 
 
 def _decoded(body: bytes, declared: str | None, *, html: bool) -> str:

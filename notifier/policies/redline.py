@@ -1,22 +1,13 @@
 """A comparison written down: as JSON, as Markdown, and folded for a page. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from notifier.policies.diff import ClauseChange, Comparison, SectionChange
+from notifier.policies.folding import Block, Fold, Row, Slot, folds
 
-# Unchanged clauses that are shown around a change; so many more are folded away.
-_CONTEXT = 1
-_WORTH_FOLDING = 3
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
-
-
-class Fold(NamedTuple):
-    """Clauses of a section in a row. ``folded``: nothing changed in them, and they are many."""
-
-    folded: bool
-    clauses: tuple[ClauseChange, ...]
 
 
 class Shown(NamedTuple):
@@ -37,27 +28,6 @@ def shown(found: Comparison) -> list[Shown]:
         under = section.clauses[1:] if title else section.clauses
         made.append(Shown(section, title, () if section.change == "moved" else tuple(folds(under))))
     return made
-
-
-def folds(clauses: Sequence[ClauseChange]) -> Iterator[Fold]:
-    """The clauses of a section, long stretches that stayed folded but for one on each side."""
-    stays = [clause.change in ("same", "aside") and not clause.moved for clause in clauses]
-    start = 0
-    while start < len(clauses):
-        end = start
-        while end < len(clauses) and stays[end] == stays[start]:
-            end += 1
-        yield from _folded(clauses, start, end) if stays[start] else [Fold(False, tuple(clauses[start:end]))]
-        start = end
-
-
-def _folded(clauses: Sequence[ClauseChange], start: int, end: int) -> Iterator[Fold]:
-    first = start + (_CONTEXT if start else 0)
-    last = end - (_CONTEXT if end < len(clauses) else 0)
-    if last - first < _WORTH_FOLDING:
-        first = last = end
-    parts = ((False, start, first), (True, first, last), (False, last, end))
-    yield from (Fold(folded, tuple(clauses[a:b])) for folded, a, b in parts if a < b)
 
 
 def to_json(found: Comparison) -> dict[str, Any]:
@@ -98,9 +68,10 @@ def to_markdown(found: Comparison, say: Callable[..., str]) -> str:
     lines = [f"# {say('redline.title')}", "", verdict(found, say), ""]
     for section, _, parts in shown(found):
         was = f" ({say('redline.was', name=_escape(section.was))})" if section.was else ""
-        lines += [f"## {say(f'public.changed.{section.change}')}: {_escape(section.section)}{was}", ""]
+        moved = f" _({say('redline.moved_here')})_" if section.moved and section.change != "moved" else ""
+        lines += [f"## {say(f'public.changed.{section.change}')}: {_escape(section.section)}{was}{moved}", ""]
         for fold in parts:
-            lines += ["> …", ""] if fold.folded else [line for clause in fold.clauses for line in _clause(clause, say)]
+            lines += ["> …", ""] if fold.folded else [line for block in fold.blocks for line in _block(block, say)]
     if found.noise:
         lines += ["---", "", f"{say('redline.noise')} {noise_words(found, say)}", ""]
     return "\n".join(lines)
@@ -121,16 +92,40 @@ def verdict(found: Comparison, say: Callable[..., str]) -> str:
     return say("redline.moved_only" if found.changes else "redline.unchanged")
 
 
+def _block(block: Block, say: Callable[..., str]) -> list[str]:
+    return _table(block.rows, say) if block.clause is None else _clause(block.clause, say)
+
+
+def _table(rows: Sequence[Row], say: Callable[..., str]) -> list[str]:
+    """Rows of a table, under an empty head where they have none."""
+    lines = ["|".join(["", *(cell for slot in row.slots for cell in _cells(slot, say)), ""]) for row in rows]
+    width = max(line.count("|") for line in lines) - 1
+    if not rows[0].head:
+        lines.insert(0, "|" + " |" * width)
+    links = [line for row in rows for slot in row.slots for clause in slot.clauses for line in _links(clause)]
+    return [lines[0], "|" + " --- |" * width, *lines[1:], "", *links]
+
+
+def _cells(slot: Slot, say: Callable[..., str]) -> list[str]:
+    return [" "] * slot.empty + [f" {'<br>'.join(_words(clause, say) for clause in slot.clauses)} "]
+
+
 def _clause(clause: ClauseChange, say: Callable[..., str]) -> list[str]:
+    bullet = "- " if clause.kind == "item" else ""
+    return [f"{bullet}{_words(clause, say)}", "", *_links(clause)]
+
+
+def _words(clause: ClauseChange, say: Callable[..., str]) -> str:
     marks = {"same": "{}", "removed": "~~{}~~", "added": "**{}**"}
     words = "".join(marks[piece.op].format(_escape(piece.text)) for piece in clause.pieces)
-    bullet = "- " if clause.kind == "item" else ""
-    moved = f" _({say('redline.moved_here')})_" if clause.moved else ""
-    links = [
+    return f"{words} _({say('redline.moved_here')})_" if clause.moved else words
+
+
+def _links(clause: ClauseChange) -> list[str]:
+    return [
         f"> {_escape(redirect.words)}: ~~{_escape(redirect.old)}~~ **{_escape(redirect.new)}**\n"
         for redirect in clause.redirects
     ]
-    return [f"{bullet}{words}{moved}", "", *links]
 
 
 def _escape(text: str) -> str:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import PydanticCustomError
 
 from notifier.errors import Fault, Invalid, Malformed, faults_of
+from notifier.policies.excess import excess
 from notifier.sites.presets import ACT_FLAGS
 from notifier.sites.site import Locale, Moment, Site, Slug
 
@@ -28,11 +28,12 @@ FLAGS = ACT_FLAGS | {
 }
 
 TEXT_LIMIT = 10 * 1024 * 1024
-# Showing a text takes the square of these, and anybody may ask for it: ten times what real policies have, in seconds.
-_MOST_TAGS = 10_000
-_MOST_BRACKETS = 2000
-_OPENING_TAG = re.compile("<[A-Za-z]")
-_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+_TOO_MUCH = {
+    "tags": "the text has more than {:,} HTML tags; simplify it or split it",
+    "nested": "more than {:,} HTML elements are open at once; close them",
+    "brackets": "a paragraph has more than {:,} of [; part it by blank lines",
+    "cells": "the tables have more than {:,} cells; a short row counts as a whole one",
+}
 # How far the publisher's clock may be behind ours when "now" is meant.
 SKEW = timedelta(minutes=5)
 # What the usual date of effect leaves at the least, beyond the notice period, for approving and sending.
@@ -74,10 +75,8 @@ class Text(_Part):
             raise PydanticCustomError("body", "the text contains a NUL character; remove it")
         if not words.strip("\ufeff \t\r\n"):
             raise PydanticCustomError("body", "the text is empty")
-        if sum(1 for _ in _OPENING_TAG.finditer(words)) > _MOST_TAGS:
-            raise PydanticCustomError("body", "the text has more than 10,000 HTML tags; simplify it or split it")
-        if max(block.count("[") for block in _BLANK_LINE.split(words)) > _MOST_BRACKETS:
-            raise PydanticCustomError("body", "a paragraph has more than 2,000 of [; part it by blank lines")
+        if found := excess(words):
+            raise PydanticCustomError("body", _TOO_MUCH[found.what].format(found.most))
         return self
 
     @property

@@ -24,6 +24,8 @@ ENGLISH: Mapping[str, str] = {
     "tags": "it has more than {count} tags",
     "selectors": "nothing on it fits {selectors}",
     "nested": "it is nested too deeply",
+    "brackets": "a paragraph of it has more than {count} of [",
+    "cells": "its tables have more than {count} cells",
     # nothing could be had
     "slow": "it took too long to answer",
     "unpackable": "what it sent cannot be unpacked",

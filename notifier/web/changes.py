@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from notifier.db import Db
 from notifier.policies.diff import Comparison
 from notifier.policies.hints import Hint, Proposal, hints_of, proposal_of
 from notifier.policies.publish import Version, VersionText, latest_of, texts_of
-from notifier.web.public.contents import compared
+from notifier.policies.redline import shown as changed_sections
+from notifier.web.public.contents import compared, readable
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,19 @@ def proposed(changes: Sequence[Changed]) -> Proposal | None:
     found = [change.found for change in changes if change.found is not None]
     hints = [hint for change in changes for hint in change.hints]
     return proposal_of(hints, meaning_changed=any(one.meaning_changed for one in found)) if found else None
+
+
+async def shown_text(change: Changed) -> dict[str, Any]:
+    """A text as it would be shown, with what changed since the newest version."""
+    text, found = change.text, change.found
+    made = await asyncio.to_thread(readable, text.media_type, text.body)
+    return {
+        "locale": text.locale,
+        "html": made.html,
+        "changes": found.changes if found else (),
+        "sections": changed_sections(found) if found else (),
+        "noise": found.noise if found else None,
+    }
 
 
 def _changed(old: VersionText | None, text: VersionText) -> Changed:

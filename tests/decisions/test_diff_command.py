@@ -32,7 +32,7 @@ def test_a_terminal_shows_what_went_and_came_without_needing_colours(
 ) -> None:
     assert execute(["diff", *files(OLD.encode(), NEW.encode())]) == 0
     shown = capsys.readouterr().out
-    assert "One section changed: 1 words came, 1 went." in shown
+    assert "One section changed: words that came: 1, that went: 1." in shown
     assert "Edited: Sharing" in shown
     assert "We share [-nothing-]{+everything+}." in shown
 

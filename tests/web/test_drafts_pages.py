@@ -71,6 +71,21 @@ async def test_a_typo_is_mended_from_the_page_and_the_public_history_links_the_t
     assert "corrects 1" in await read(client, POLICY)
 
 
+async def test_whoever_reviews_a_draft_reads_on_the_same_page_what_changed(
+    client: Client, token: Token, send_version: Send
+) -> None:
+    old = "# Privacy\n\n| Kind | Kept |\n|---|---|\n| Letters | 5 years |\n"
+    await send_version("kumo", {"policy": "privacy", "label": "1", "texts": {"en": {"body": old}}})
+    given = {"policy": "privacy", "label": "2", "texts": {"en": {"body": old.replace("5", "9")}}}
+    headers = {"Authorization": f"Bearer {await token()}"}
+    async with client.post("/v1/sites/kumo/versions", json=given, headers=headers) as answer:
+        number = (await answer.json())["version_id"]
+    await sign_in(client, await token(name="aya"))
+    page = await read(client, f"/console/sites/kumo/versions/{number}")
+    assert page.index('<del><span class="unseen">removed: </span>5') < page.index("I reviewed exactly this")
+    assert '<th scope="col"><p class="clause is-cell stays">Kept</p>' in re.sub(r"\s*\n\s*", "", page)
+
+
 async def test_who_may_only_read_takes_no_step(client: Client, token: Token, send_version: Send) -> None:
     await send_version("kumo", submission("1"))
     await sign_in(client, await token("read", site="kumo"))

@@ -35,7 +35,7 @@ async def test_the_page_marks_the_words_that_went_and_came_and_says_so_to_those_
     page = await read(client, SINCE)
     assert '<del><span class="unseen">removed: </span>five' in page
     assert '<ins><span class="unseen">added: </span>two' in page
-    assert "2 sections changed: 6 words came, 1 went." in page
+    assert "2 sections changed: words that came: 6, that went: 1." in page
     assert "What we use it for" not in page
     japanese = await read(client, SINCE.replace("/en/", "/ja/"))
     assert '<html lang="ja">' in japanese

@@ -12,7 +12,7 @@ from notifier.policies.publish import Version, find_version, latest_of, load_ver
 from notifier.policies.scheduling import schedule, unschedule
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
-from notifier.web.changes import changes_of, proposed
+from notifier.web.changes import changes_of, proposed, shown_text
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
@@ -105,6 +105,7 @@ async def _what_it_says(request: web.Request, site: Site, version: Version) -> d
         "missing": list(incomplete(draft, site, latest)) if waits else [],
         "hints": [hint for change in changes for hint in change.hints],
         "proposal": proposed(changes),
+        "texts": [await shown_text(change) for change in changes],
         "letters": await preview_letters(
             service.db, service.keys, service.settings.public_url, site, version.version_id, service.clock.now()
         ) if waits else [],

@@ -1,6 +1,5 @@
 """The versions of a policy, and the word that a pending one waits for."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,15 +15,13 @@ from notifier.policies.authoring import amend, confirm, discard, draft_of
 from notifier.policies.draft import Amendment
 from notifier.policies.override import overrides
 from notifier.policies.publish import Version, list_versions, load_version
-from notifier.policies.redline import shown as changed_sections
 from notifier.policies.version import FLAGS, Draft
 from notifier.sites.site import Site, load_site
 from notifier.web.auth import grant_of
-from notifier.web.changes import Changed, changes_of, proposed
+from notifier.web.changes import changes_of, proposed, shown_text
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
-from notifier.web.public.contents import readable
 from notifier.web.reading import read_form
 from notifier.web.standing import standing_of
 
@@ -136,7 +133,7 @@ async def _form(
     language = language_of(request)
     word = "discard" if request.match_info["word"] == "discard" else "confirm"
     changes = await changes_of(request.app[SERVICE].db, version) if word == "confirm" else []
-    texts = [await _text(change) for change in changes]
+    texts = [await shown_text(change) for change in changes]
     values = {
         "step": word,
         "site": site.site,
@@ -156,19 +153,6 @@ async def _form(
     response = desk(request, "confirm", "overview", values, time_zone=site.time_zone)
     response.set_status(status)
     return response
-
-
-async def _text(change: Changed) -> dict[str, Any]:
-    """A text as it would be shown, with what changed since the newest version."""
-    text, found = change.text, change.found
-    made = await asyncio.to_thread(readable, text.media_type, text.body)
-    return {
-        "locale": text.locale,
-        "html": made.html,
-        "changes": found.changes if found else (),
-        "sections": changed_sections(found) if found else (),
-        "noise": found.noise if found else None,
-    }
 
 
 def _given(form: MultiDictProxy[Any]) -> dict[str, Any]:
