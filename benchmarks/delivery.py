@@ -149,7 +149,7 @@ def _costs(told: dict[str, list[Told]], carried: dict[str, list[Carried]], small
             f"{median(workers):.0f} µs: reads, writes, hashes, records and sends",
         ),
         Figure(
-            "WAL bytes per intent and outcome", send, None, "lower",
+            "WAL bytes per letter tried and its outcome", send, None, "lower",
             f"and {freeze:.0f} a notice while freezing: {send + freeze:.0f} a person told", 150,
         ),
         Figure(
