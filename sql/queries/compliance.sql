@@ -61,9 +61,16 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     SELECT i.at, 3, CASE split_part(i.purpose, '-', 1) WHEN 'reminder' THEN 'reminded' WHEN 'nudge' THEN 'nudged' ELSE 'tried'
            END, c.version_id, i.campaign_id, i.channel, i.attempt,
            jsonb_build_object('address', i.address, 'sha256', encode(i.sha256, 'hex'))
-    FROM attempt i
+    FROM intent i
     JOIN campaign c ON c.campaign_id = i.campaign_id
     WHERE i.lane = :lane AND i.person_id = :person_id
+    UNION ALL
+    SELECT w.at, 3, 'tried', c.version_id, w.campaign_id, w.channel, w.attempts[place],   -- out right now
+           jsonb_build_object('address', w.addresses[place], 'sha256', encode(w.digests[place], 'hex'))
+    FROM under_way w
+    JOIN campaign c ON c.campaign_id = w.campaign_id
+    CROSS JOIN LATERAL (SELECT array_position(w.people, :person_id) AS place) own
+    WHERE :person_id = ANY (w.people)
     UNION ALL
     SELECT o.at, 4, o.kind::text, c.version_id, o.campaign_id, o.channel, o.attempt,
            jsonb_build_object('class', o.class, 'reply', o.reply, 'via', o.via)
