@@ -18,7 +18,7 @@ _PUT_OFF = frozenset({"greylisted", "mailbox_full"})  # policy pauses the relay:
 
 @dataclass(frozen=True)
 class Tally:
-    """So many outcomes of a kind and class on a channel."""
+    """So many outcomes of a kind and class on a channel; or so many letters that are ``under_way``."""
 
     channel: str
     kind: str
@@ -29,6 +29,11 @@ class Tally:
     def taken(self) -> bool:
         """A letter that the other side took over."""
         return self.kind in ("accepted_by_relay", "placed")
+
+    @property
+    def out(self) -> bool:
+        """A letter that may come back: taken over, or under way, which may have been taken over a moment ago."""
+        return self.taken or self.kind == "under_way"
 
     @property
     def dead(self) -> bool:
@@ -65,8 +70,8 @@ _RATES: dict[str, tuple[Callable[[Tally], bool], Callable[[Tally], bool]]] = {
         lambda t: t.kind == "deferred" and t.class_ == "content",
         lambda t: t.taken or t.dead or (t.kind == "deferred" and t.class_ == "content"),
     ),
-    "bounces": (lambda t: t.dead or (t.kind == "bounced" and t.class_ in _LIST), lambda t: t.taken or t.dead),
-    "complaints": (lambda t: t.kind == "complained", lambda t: t.taken),
+    "bounces": (lambda t: t.dead or (t.kind == "bounced" and t.class_ in _LIST), lambda t: t.out or t.dead),
+    "complaints": (lambda t: t.kind == "complained", lambda t: t.out),
     "deferrals": (
         lambda t: t.kind == "deferred" and t.class_ in _PUT_OFF,
         lambda t: t.taken or t.dead or (t.kind == "deferred" and t.class_ in _PUT_OFF),

@@ -604,9 +604,15 @@ FROM (
 
 -- name: watched
 -- lanes: none
--- Campaigns that are being sent (all, or one), with their counters now and at the last resume, and their site's limits.
+-- Campaigns that are being sent (all, or one), with their counters now and at the last resume, and their site's limits. A
+-- letter may bounce before we record that it was taken over: so those that are out are told as well.
 SELECT c.campaign_id, c.site, site.settings -> 'breaker' AS limits, c.tallied, (
     @tallies
+) || (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'kind', 'under_way', 'class_', '', 'count', total)), '[]')
+    FROM (
+        SELECT channel, sum(cardinality(lanes)) AS total FROM under_way w WHERE w.campaign_id = c.campaign_id GROUP BY channel
+    ) out
 ) AS tallies
 FROM campaign c
 JOIN site USING (site)

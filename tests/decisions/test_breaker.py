@@ -12,7 +12,7 @@ LIMITS = Breaker()
 
 def email(**counts: int) -> list[Tally]:
     """Counters of email: ``refused_bad_address=3`` is a kind and a class."""
-    kinds = ("accepted_by_relay", "deferred", "refused", "bounced", "complained", "unknown", "expired")
+    kinds = ("accepted_by_relay", "deferred", "refused", "bounced", "complained", "unknown", "expired", "under_way")
     found = []
     for name, count in counts.items():
         kind = next(kind for kind in kinds if name.startswith(kind))
@@ -45,6 +45,11 @@ def rate_of(trip: Trip | None) -> str | None:
             None,
         ),
         ({"accepted_by_relay": 94, "deferred_content": 6}, "content"),
+        ({"accepted_by_relay": 50, "under_way": 100, "bounced_bad_address": 6}, None),  # they may be of those out
+        ({"accepted_by_relay": 50, "under_way": 50, "bounced_bad_address": 6}, "bounces"),
+        ({"accepted_by_relay": 500, "under_way": 3000, "complained_complaint": 3}, None),
+        ({"accepted_by_relay": 10, "under_way": 500, "deferred_greylisted": 50}, None),  # too few were answered
+        ({"accepted_by_relay": 50, "under_way": 500, "deferred_greylisted": 60}, "deferrals"),
     ],
 )
 def test_only_what_speaks_of_the_list_or_the_content_is_a_reason(counts: dict[str, int], rate: str | None) -> None:
