@@ -2,6 +2,8 @@
 
 import base64
 import re
+import sys
+from dataclasses import replace
 
 import dkim
 import pytest
@@ -46,6 +48,12 @@ def test_letters_verify(signer, address, locale):
     signature = signer.sign(body)
     assert verifies(signature + body, signer)
     assert all(len(line) <= 100 for line in signature.split(b"\r\n"))
+
+
+def test_libsodium_and_openssl_sign_alike(monkeypatch):
+    by_libsodium = ED25519.sign(letter())
+    monkeypatch.setitem(sys.modules, "nacl.bindings", None)
+    assert replace(ED25519).sign(letter()) == by_libsodium
 
 
 @BOTH
