@@ -57,7 +57,7 @@ class Intake:
             raise Unavailable("too many activities wait to be recorded; this one was not, send it again in a second")
         now, loop = self._clock.now(), asyncio.get_running_loop()
         ignored = why_ignored(one, None, now)
-        use = None if ignored else not_after(one, now)
+        use = None if ignored else one._replace(occurred_at=not_after(one.occurred_at, now))
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Waiting(site, token, use, done))
         if self._commit is None:  # begins in the next turn: whatever else has just arrived comes along

@@ -5,10 +5,14 @@ are open, no other version takes effect between then and the use, and nothing wa
 acceptance, or the person): the ``Ground``, which is read anew for every batch, says all three.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple, TypeVar
+
+Shared = TypeVar("Shared", date, tuple[int, ...])
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST = 200_000  # people remembered per process: about 60 MB
@@ -33,8 +37,7 @@ class Ground:
         return self.epochs.get(lane, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """One person: no use of theirs at or after ``since`` can matter, and they are known to be seen on ``day``."""
 
     lane: int
@@ -45,12 +48,13 @@ class Settled:
 
     def covers(self, at: datetime, ground: Ground) -> bool:
         """Whether a use can be answered without asking: the database would find nothing open and nothing to note."""
+        lane, since, day, epoch, campaigns = self
         return (
-            self.since <= at
-            and at.date() <= self.day
-            and self.epoch == ground.epoch(self.lane)
-            and self.campaigns == ground.campaigns
-            and (self.since >= ground.last_effect or not any(self.since < one <= at for one in ground.effective))
+            since <= at
+            and at.date() <= day
+            and epoch == ground.epochs.get(lane, 0)
+            and campaigns == ground.campaigns
+            and (since >= ground.last_effect or not any(since < one <= at for one in ground.effective))
         )
 
 
@@ -59,33 +63,44 @@ class Memory:
 
     def __init__(self, most: int = MOST) -> None:
         self._half = max(1, most // 2)
-        self._young: dict[tuple[str, str], Settled] = {}
-        self._old: dict[tuple[str, str], Settled] = {}
-        self._campaigns: dict[str, tuple[int, ...]] = {}
+        self.forget()
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return sum(len(people) for half in (self._young, self._old) for people in half.values())
 
     def forget(self) -> None:
         """Forget everybody: what was found out was not committed."""
-        self._young, self._old = {}, {}
+        self._young, self._old = _half(), _half()
+        self._in_young = 0
 
-    def recall(self, site: str, external_id: str) -> Settled | None:
-        """What is remembered of a person; whether it still holds is for :meth:`Settled.covers` to say."""
-        found = self._young.get((site, external_id))
-        if found is None and (found := self._old.pop((site, external_id), None)) is not None:
-            self._put((site, external_id), found)
+    def recall(self, site: str, people: Sequence[str]) -> list[Settled | None]:
+        """What is remembered of some people; whether it still holds is for :meth:`Settled.covers` to say."""
+        found = list(map(self._young[site].get, people))
+        if old := self._old[site]:
+            for place, who in enumerate(people):
+                if found[place] is None and (settled := old.pop(who, None)) is not None:
+                    found[place] = settled
+                    self._put(site, who, settled)
         return found
 
     def settle(self, site: str, external_id: str, lane: int, since: datetime, day: date, ground: Ground) -> None:
         """Remember that the database found nothing open at ``since``, on ground that was read before it was asked."""
-        campaigns = self._campaigns.get(site)
-        if campaigns != ground.campaigns:  # one tuple for all its people
-            campaigns = self._campaigns[site] = ground.campaigns
-        self._old.pop((site, external_id), None)
-        self._put((site, external_id), Settled(lane, since, day, ground.epoch(lane), campaigns))
+        self._old[site].pop(external_id, None)
+        self._put(site, external_id, Settled(lane, since, _one(day), ground.epoch(lane), _one(ground.campaigns)))
 
-    def _put(self, key: tuple[str, str], settled: Settled) -> None:
-        if len(self._young) >= self._half and key not in self._young:
-            self._old, self._young = self._young, {}
-        self._young[key] = settled
+    def _put(self, site: str, external_id: str, settled: Settled) -> None:
+        if external_id not in self._young[site]:
+            if self._in_young >= self._half:
+                self._old, self._young, self._in_young = self._young, _half(), 0
+            self._in_young += 1
+        self._young[site][external_id] = settled
+
+
+@lru_cache(256)
+def _one(value: Shared) -> Shared:
+    """One object for everybody who has the same: less memory, and it is at hand when they are looked at."""
+    return value
+
+
+def _half() -> defaultdict[str, dict[str, Settled]]:
+    return defaultdict(dict)

@@ -6,14 +6,14 @@ them there. Of everybody else only the day on which they were last seen is kept.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
 
-from notifier.activity.activity import Activity, Day, first_of_each_day, not_after, read_activity, why_ignored
+from notifier.activity.activity import Activity, not_after, read_quickly, read_slowly, why_ignored
 from notifier.activity.memory import Ground, Memory
 from notifier.db import Db
 from notifier.errors import Fault, Invalid, NotFound
@@ -22,6 +22,8 @@ from notifier.lanes import lane_of
 BATCH = 4000  # lines per statement; others wait while they are read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
 TRIES = 5  # of a batch that waited for another one in a circle
+# Stands in no word of an activity. One text of many words is written and read faster than an array of them.
+_LINE_END = "\n"
 KEPT, WAITING = "kept", "waiting"
 _BY_LETTER = {"u": "unknown_person", "n": "nothing_open", "s": "same_day", "k": KEPT}
 
@@ -42,6 +44,7 @@ class RecordReport:
 
     def add(self, fates: Sequence[str]) -> None:
         """Count what became of some."""
+        self.read += len(fates)
         for fate, count in Counter(fates).items():
             if fate == KEPT:
                 self.kept += count
@@ -68,9 +71,11 @@ async def record(
     try:
         async for line in lines:
             number += 1
-            if line.strip() and (activity := _read(line, number, report)) is not None:
-                batch.append(activity)
-            if len(batch) >= BATCH:
+            one = read_quickly(line) or _read_slowly(line, number, report)
+            if one is None:
+                continue
+            batch.append(one)
+            if len(batch) == BATCH:
                 if under_way is not None:
                     report.add(await under_way)
                 under_way, batch = asyncio.create_task(take(db, memory, site, batch, now), name="take"), []
@@ -83,11 +88,14 @@ async def record(
     return report
 
 
-def _read(line: bytes, number: int, report: RecordReport) -> Activity | None:
-    report.read += 1
+def _read_slowly(line: bytes, number: int, report: RecordReport) -> Activity | None:
+    """What the model makes of a line; None for a blank one and for one that cannot be read, which is reported."""
+    if not line.strip():
+        return None
     try:
-        return read_activity(line)
+        return read_slowly(line).activity
     except Invalid as error:
+        report.read += 1
         report.faulty += 1
         room = MOST_FAULTS - len(report.faults)
         report.faults.extend(Fault(f"line {number}", f"{f.pointer} {f.detail}".strip()) for f in error.faults[:room])
@@ -118,73 +126,79 @@ async def take(
     """
     if not given:
         return []
-    remembered = [memory.recall(site, one.external_id) for one in given]
+    remembered = memory.recall(site, [one.external_id for one in given])
     lanes = [
         lane_of(site, one.external_id) if known is None else known.lane
         for one, known in zip(given, remembered, strict=True)
     ]
     ground = await look(db, site, list(set(lanes)))
     fates: list[str] = []
-    asked: list[tuple[int, Activity]] = []
-    for place, one in enumerate(given):
-        if (fate := why_ignored(one, ground.kinds, now)) is None:
-            use = not_after(one, now)
-            if (known := remembered[place]) is not None and known.covers(use.occurred_at, ground):
+    asked: list[Asked] = []
+    for place, (one, known) in enumerate(zip(given, remembered, strict=True)):
+        fate = why_ignored(one, ground.kinds, now)
+        if fate is None:
+            at = not_after(one.occurred_at, now)
+            if known is not None and known.covers(at, ground):
                 fate = "nothing_open"
             else:
-                asked.append((place, use))
+                asked.append((lanes[place], one.external_id, at.date(), at, place))
         fates.append(fate or "unknown_person")
     if asked:
-        keyed = sorted((lanes[day.places[0]], day.first.external_id, day.day, day) for day in first_of_each_day(asked))
-        letters = await _keep(db, site, keyed, now, received)
-        for (lane, external_id, day, (first, *_)), letter in zip(keyed, letters, strict=True):
+        firsts, others = first_of_each_day(asked)
+        letters = await _keep(db, site, now, _columns(given, firsts, received))
+        for (lane, external_id, day, at, place), letter in zip(firsts, letters, strict=True):
+            fates[place] = _BY_LETTER[letter]
             if letter == "n":
-                memory.settle(site, external_id, lane, first.occurred_at, day, ground)
-        for place, fate in _fates(keyed, letters):
-            fates[place] = fate
+                memory.settle(site, external_id, lane, at, day, ground)
+        for place, number in others:
+            fate = _BY_LETTER[letters[number]]
+            fates[place] = "same_day" if fate == KEPT else fate
     return fates
 
 
-_Keyed = tuple[int, str, Any, Day]  # in the order of the rows' keys
+# Lane, person, day, when, and the place in what was given: as they sort, so do the keys of the rows.
+Asked = tuple[int, str, date, datetime, int]
 
 
-async def _keep(db: Db, site: str, keyed: Sequence[_Keyed], now: datetime, received: Sequence[datetime]) -> str:
+def first_of_each_day(asked: Sequence[Asked]) -> tuple[list[Asked], list[tuple[int, int]]]:
+    """The first use of each person's day, in the order of the rows' keys; and of every other its place and the number
+    of that first, whatever order they came in. Pure."""
+    firsts: list[Asked] = []
+    others: list[tuple[int, int]] = []
+    before = None
+    for one in sorted(asked):
+        _, external_id, day, _, place = one
+        if before == (external_id, day):
+            others.append((place, len(firsts) - 1))
+        else:
+            firsts.append(one)
+            before = external_id, day
+    return firsts, others
+
+
+def _columns(given: Sequence[Activity], firsts: Sequence[Asked], received: Sequence[datetime]) -> dict[str, Any]:
+    lanes, people, days, times, places = zip(*firsts, strict=True)
+    _, _, *words = zip(*[given[place] for place in places], strict=True)
+    return {
+        "lanes": lanes,
+        "people": _LINE_END.join(people),
+        "days": days,
+        "last": [name != after for name, after in zip(people, (*people[1:], None), strict=True)],
+        "times": times,
+        "received": [received[place] for place in places] if received else [],
+        **dict(zip(("kinds", "paths", "prefixes", "agents"), map(_LINE_END.join, words), strict=True)),
+    }
+
+
+async def _keep(db: Db, site: str, now: datetime, columns: Mapping[str, Any]) -> str:
     """A letter for each. Two batches that wait for each other in a circle are done after one another."""
-    columns = _columns(keyed)
-    came = [received[day.places[0]] for *_, day in keyed] if received else [now] * len(keyed)
     for left in reversed(range(TRIES)):
         try:
             async with db.transaction() as tx:  # a savepoint, where one is open: it can be tried again
-                letters: str = await tx.value("activity.keep", site=site, now=now, received=came, **columns)
+                letters: str = await tx.value("activity.keep", site=site, now=now, **columns)
         except asyncpg.DeadlockDetectedError:
             if not left:
                 raise
         else:
             return letters
     raise AssertionError("the last try returns or raises")
-
-
-def _fates(keyed: Sequence[_Keyed], letters: str) -> Iterator[tuple[int, str]]:
-    for (*_, day), letter in zip(keyed, letters, strict=True):
-        fate = _BY_LETTER[letter]
-        first, *others = day.places
-        yield first, fate
-        for place in others:
-            yield place, "same_day" if fate == KEPT else fate
-
-
-def _columns(keyed: Sequence[_Keyed]) -> dict[str, Any]:
-    lanes, people, days, _ = zip(*keyed, strict=True)
-    _, times, kinds, paths, prefixes, agents = zip(*(day.first for *_, day in keyed), strict=True)
-    last = [name != after for name, after in zip(people, (*people[1:], None), strict=True)]
-    return {
-        "lanes": lanes,
-        "people": people,
-        "days": days,
-        "last": last,
-        "times": times,
-        "kinds": kinds,
-        "paths": paths,
-        "prefixes": prefixes,
-        "agents": agents,
-    }

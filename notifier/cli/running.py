@@ -30,7 +30,7 @@ def run(command: Coroutine[Any, Any, int | None]) -> int:
     """Run a command to its end and return its exit status. Ctrl-C and SIGTERM cancel it; it closes what it opened."""
     # What is loaded stays, and letters make no cycles: looking for some took a worker 6 % of its time (perf).
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 10, 10)
     _keep_memory()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_until_cancelled(command))

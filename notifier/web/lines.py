@@ -16,9 +16,12 @@ async def lines_of(content: StreamReader) -> AsyncIterator[bytes]:
     """The lines without their ends. One over LINE_LIMIT bytes comes cut; never more than that is held of it."""
     rest = b""
     async for chunk in _chunks(content):
-        *whole, rest = (rest + chunk).split(b"\n")
+        piece = rest + chunk
+        *whole, rest = piece.split(b"\n")
+        if b"\r" in piece or len(piece) > LINE_LIMIT:
+            whole = [line[:LINE_LIMIT].removesuffix(b"\r") for line in whole]
         for line in whole:
-            yield line[:LINE_LIMIT].removesuffix(b"\r")
+            yield line
         rest = rest[:LINE_LIMIT]
     if rest:
         yield rest

@@ -31,10 +31,12 @@ WHERE s.site = :site
 -- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
 -- earlier use of that day is known.
 WITH arrived AS MATERIALIZED (
-    SELECT *
+    SELECT lane, external_id, day, last, occurred_at, coalesce(received_at, :now) AS received_at, kind,
+           coalesce(url_path, '') AS url_path, coalesce(ip_prefix, '') AS ip_prefix, coalesce(user_agent, '') AS user_agent, place
     FROM unnest(
-        :lanes::smallint[], :people::text[], :days::date[], :last::boolean[], :times::timestamptz[], :received::timestamptz[],
-        :kinds::text[], :paths::text[], :prefixes::text[], :agents::text[]
+        :lanes::smallint[], string_to_array(:people, E'\n'), :days::date[], :last::boolean[], :times::timestamptz[],
+        :received::timestamptz[], string_to_array(:kinds, E'\n'), string_to_array(:paths, E'\n'),
+        string_to_array(:prefixes, E'\n'), string_to_array(:agents, E'\n')
     ) WITH ORDINALITY
       AS a (lane, external_id, day, last, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, place)
 ), seen AS MATERIALIZED (

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from notifier.activity.activity import (
     Activity,
     ActivityInput,
-    first_of_each_day,
     is_use,
     not_after,
     pack,
@@ -21,6 +20,7 @@ from notifier.activity.activity import (
     unpack,
     why_ignored,
 )
+from notifier.activity.record import first_of_each_day
 from notifier.campaigns.rule import NEVER_USE
 from notifier.errors import Invalid
 from notifier.web.reading import read_json
@@ -119,7 +119,7 @@ def test_a_robot_is_nobodys_use() -> None:
 def test_a_time_ahead_of_ours_is_ours_within_five_minutes_and_ignored_beyond() -> None:
     soon = read_activity(line(occurred_at="2026-03-01T09:05:00Z"))
     assert why_ignored(soon, None, NOW) is None
-    assert not_after(soon, NOW).occurred_at == NOW
+    assert not_after(soon.occurred_at, NOW) == NOW
     late = read_activity(line(occurred_at="2026-03-01T09:05:01Z"))
     assert why_ignored(late, None, NOW) == "in_the_future"
 
@@ -135,10 +135,11 @@ def test_what_is_packed_is_unpacked_as_it_was() -> None:
 
 
 def test_the_first_use_of_a_day_stands_for_the_day_whatever_the_order() -> None:
-    uses = [(place, Activity("u1", NOW + timedelta(hours=h), "login")) for place, h in enumerate((5, -3, 2, 20))]
-    days = first_of_each_day(uses)
-    assert [(day.first.occurred_at.hour, day.places) for day in days] == [(6, [1, 0, 2]), (5, [3])]
-    assert {day.first for day in days} == {day.first for day in first_of_each_day(reversed(uses))}
+    asked = [(5, "u1", (at := NOW + timedelta(hours=h)).date(), at, place) for place, h in enumerate((5, -3, 2, 20))]
+    firsts, others = first_of_each_day([*asked, (5, "u2", NOW.date(), NOW, 4)])
+    assert [(who, at.hour, place) for _, who, _, at, place in firsts] == [("u1", 6, 1), ("u1", 5, 3), ("u2", 9, 4)]
+    assert others == [(2, 0), (0, 0)]
+    assert first_of_each_day(asked[::-1]) == (firsts[:2], others)
 
 
 ODD = st.sampled_from([

@@ -16,7 +16,7 @@ def covers(at: datetime, ground: Ground = GROUND, before: Ground = GROUND) -> bo
     """Whether a use at ``at`` is answered from memory, settled at THEN."""
     memory = Memory()
     memory.settle("kumo", "ann", 5, THEN, THEN.date(), before)
-    known = memory.recall("kumo", "ann")
+    known = memory.recall("kumo", ["ann"])[0]
     assert known is not None
     return known.covers(at, ground)
 
@@ -58,7 +58,7 @@ def test_no_more_than_so_many_are_remembered_and_those_asked_about_stay() -> Non
     memory = Memory(100)
     for number in range(10_000):
         memory.settle("kumo", f"p{number}", 1, THEN, THEN.date(), GROUND)
-        assert memory.recall("kumo", "p0") is not None
+        assert memory.recall("kumo", ["p0"])[0] is not None
         assert len(memory) <= 100
-    assert memory.recall("kumo", "p5") is None
-    assert memory.recall("other", "p0") is None
+    assert memory.recall("kumo", ["p5"])[0] is None
+    assert memory.recall("other", ["p0"])[0] is None

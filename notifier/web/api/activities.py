@@ -39,7 +39,7 @@ async def report_activities(
 
 
 def _report(fate: str) -> RecordReport:
-    report = RecordReport(read=1)
+    report = RecordReport()
     report.add([fate])
     return report
 
