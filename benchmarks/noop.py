@@ -1,11 +1,10 @@
 """The peer of ``using`` and ``showing``: an aiohttp server that reads a POST and answers it, or sends so many bytes.
 
-On uvloop as ours is, or with the argument ``asyncio`` on asyncio's own loop, as aiohttp comes. Prints its port.
+Prints its port.
 """
 
 import asyncio
 import importlib
-import sys
 from functools import cache
 
 from aiohttp import web
@@ -37,6 +36,5 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    factory = None if sys.argv[1:] == ["asyncio"] else importlib.import_module("uvloop").new_event_loop
-    with asyncio.Runner(loop_factory=factory) as loop:
+    with asyncio.Runner(loop_factory=importlib.import_module("uvloop").new_event_loop) as loop:  # as ours has it
         loop.run(_serve())

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from statistics import median
 
 import orjson
 
@@ -52,8 +51,8 @@ async def measure(bench: Bench) -> list[Figure]:
     """Interleaved rounds against one process of the service, told people all of whom may still accept."""
     async with ground(bench.server, PEOPLE, described()) as g:
         await tell_everybody(g)
-        async with noop_server() as noop, noop_server("asyncio") as plain, service(g) as ours:
-            return await _rounds(bench, g, noop, plain, ours)
+        async with noop_server() as noop, service(g) as ours:
+            return await _rounds(bench, g, noop, ours)
 
 
 @dataclass
@@ -70,15 +69,15 @@ class Race:
         self.burnt.append((server.cpu_seconds() - before) / many)
 
 
-async def _rounds(bench: Bench, g: Ground, noop: Server, plain: Server, ours: Server) -> list[Figure]:
-    races = {name: Race() for name in ("noop", "noop on asyncio", "single", "unfolded", "first", "repeat")}
+async def _rounds(bench: Bench, g: Ground, noop: Server, ours: Server) -> list[Figure]:
+    races = {name: Race() for name in ("noop", "single", "unfolded", "first", "repeat")}
     names = [f"u{number}" for number in range(PEOPLE)]
     random.Random(7).shuffle(names)
     for number in range(ROUNDS):
         own = names[number * (SINGLE + LINES) : (number + 1) * (SINGLE + LINES)]
         people = own[SINGLE:]
         bodies = [_line(name, timedelta()) for name in own[:SINGLE]]
-        for name, server in (("noop", noop), ("noop on asyncio", plain), ("single", ours)):
+        for name, server in (("noop", noop), ("single", ours)):
             await races[name].run(server, SINGLE, _post_each(server, bodies))
         await _unfold(g, races["unfolded"])
         await races["first"].run(ours, LINES, _post_lines(ours, people))
@@ -90,23 +89,17 @@ async def _rounds(bench: Bench, g: Ground, noop: Server, plain: Server, ours: Se
             + ", ".join(f"{name} {r.rates[-1]:,.0f}/s {r.burnt[-1] * 1e6:.0f} µs" for name, r in races.items())
         )
     return [
-        _figure("single durable events", races, "single", 0.6),
-        _figure("… unfolded by one worker", races, "unfolded", None),
-        _figure("NDJSON, first uses", races, "first", 3),
-        _figure("NDJSON, repeats", races, "repeat", 8),
+        _figure("single durable events ÷ no-op POST", races["single"], races["noop"], 0.6),
+        _figure("… unfolded by one worker ÷ no-op POST", races["unfolded"], races["noop"], None),
+        _figure("NDJSON, first uses ÷ no-op POST", races["first"], races["noop"], 3),
+        _figure("NDJSON, repeats ÷ no-op POST", races["repeat"], races["noop"], 8),
     ]
 
 
-def _figure(name: str, races: dict[str, Race], ours: str, bar: float | None) -> Figure:
-    (rates, burnt), (noop, noop_burnt), (plain, _) = (
-        (races[one].rates, races[one].burnt) for one in (ours, "noop", "noop on asyncio")
-    )
-    how = (
-        f"{median(rates):,.0f}/s against {median(noop):,.0f}/s, {CONNECTIONS} connections, {ROUNDS} rounds; by the "
-        f"server's own CPU time {median_ratio(noop_burnt, burnt):.2f}; against a no-op on asyncio's own loop, as "
-        f"aiohttp comes, {median_ratio(rates, plain):.2f}"
-    )
-    return Figure(f"{name} ÷ no-op POST", median_ratio(rates, noop), bar, "higher", how)
+def _figure(name: str, ours: Race, noop: Race, bar: float | None) -> Figure:
+    cpu = median_ratio(noop.burnt, ours.burnt)
+    how = f"{CONNECTIONS} connections, {ROUNDS} rounds; by the server's own CPU time {cpu:.2f}"
+    return Figure(name, median_ratio(ours.rates, noop.rates), bar, "higher", how)
 
 
 async def tell_everybody(g: Ground) -> int:
@@ -218,9 +211,9 @@ async def _post_lines(server: Server, people: Sequence[str], later: int = 0) -> 
 
 
 @asynccontextmanager
-async def noop_server(loop: str = "uvloop") -> AsyncIterator[Server]:
+async def noop_server() -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.noop", loop, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "benchmarks.noop", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
