@@ -35,6 +35,11 @@ def _from_jsonb(value: bytes) -> Any:
     return orjson.loads(value[1:])
 
 
+# What the driver says when the server went away, or takes no connection: the same may work in a moment.
+GONE = (
+    asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionRefusedError,
+)  # fmt: skip
 # What a server answers, or does not, that is starting or recovers from a crash: the same may work in a moment.
 _NOT_YET = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
 _LOOK_AGAIN = 0.5  # seconds

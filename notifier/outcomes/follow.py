@@ -7,27 +7,45 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
+import asyncpg
+
 from notifier.channels.postfix_log import PostfixLog
 from notifier.clock import Clock
-from notifier.db import Db
+from notifier.db import GONE, Db
+from notifier.log import log, where
 from notifier.outcomes.hear import hear
 
 CHUNK = 256 * 1024
 LOOK_AGAIN_SECONDS = 1.0
+AWAY = (*GONE, OSError, asyncpg.InterfaceError)
 
 
-async def record_log(db: Db, clock: Clock, log: PostfixLog, chunks: AsyncIterator[bytes]) -> int:
-    """Record what a log says, chunk by chunk, as it comes. The same log again changes nothing. Returns the news."""
+async def record_log(db: Db, clock: Clock, postfix: PostfixLog, chunks: AsyncIterator[bytes]) -> int:
+    """Record what a log says, chunk by chunk, as it comes. The same log again changes nothing. Returns the news.
+
+    While the database is away it waits with what it has read: a line that was read is nowhere else.
+    """
     news, rest = 0, b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        news += await _record(db, clock, log, lines)
-    return news + await _record(db, clock, log, [rest])
+        news += await _record(db, clock, postfix, lines)
+    return news + await _record(db, clock, postfix, [rest])
 
 
-async def _record(db: Db, clock: Clock, log: PostfixLog, lines: Iterable[bytes]) -> int:
-    found = [one for line in lines if (one := log.read(line.decode("utf-8", "replace"))) is not None]
-    return await hear(db, found, clock.now()) if found else 0
+async def _record(db: Db, clock: Clock, postfix: PostfixLog, lines: Iterable[bytes]) -> int:
+    found = [one for line in lines if (one := postfix.read(line.decode("utf-8", "replace"))) is not None]
+    said = False
+    while found:
+        try:
+            return await hear(db, found, clock.now())
+        except AWAY as error:
+            if isinstance(error, asyncpg.DataError):
+                raise  # of what we asked, not of the server
+            if not said:
+                log.warning("waiting for the database", count=len(found), error=where(error))
+            said = True
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    return 0
 
 
 async def standard_input() -> AsyncIterator[bytes]:

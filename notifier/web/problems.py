@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-import asyncpg
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field
 
+from notifier.db import GONE
 from notifier.errors import Fault, Malformed, NotFound, NotifierError, Unavailable
 from notifier.log import log, where
 from notifier.web import public
@@ -16,10 +16,6 @@ from notifier.web.context import SERVICE, Quick, is_api, request_id
 
 # Set once the head of the answer is on its way: from then on it cannot become a problem.
 STARTED = web.RequestKey("started", bool)
-_DATABASE_GONE = (
-    asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionRefusedError,
-)  # fmt: skip
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -67,7 +63,7 @@ async def answer_or_explain(request: web.Request, handler: Handler, quick: Quick
 def _explain(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(request, error)
-    if isinstance(error, _DATABASE_GONE):
+    if isinstance(error, GONE):
         log.error("database unavailable", error=where(error), request=request_id(request))
         error = Unavailable("the database does not answer; nothing was changed, try again")
     if isinstance(error, web.RequestPayloadError):

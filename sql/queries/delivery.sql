@@ -358,7 +358,8 @@ FOR UPDATE
 
 -- name: suppress
 -- lanes: all
--- Write no more to the addresses that these people were written to, if they still have them.
+-- Write no more to the addresses that these people were written to, if they still have them. What holds for longer already
+-- stays as it is: a complaint, or somebody's order.
 WITH added AS (
     INSERT INTO suppression (site, email_mac, reason, since, until)
     SELECT DISTINCT ON (p.site, p.email_mac) p.site, p.email_mac, s.reason, :now, coalesce(s.until, 'infinity')
@@ -370,6 +371,7 @@ WITH added AS (
     WHERE p.email_mac IS NOT NULL
     ON CONFLICT (site, email_mac)
     DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until
+    WHERE suppression.until < excluded.until
     RETURNING site, email_mac, reason, since, until
 )
 INSERT INTO suppression_event (site, email_mac, at, action, actor, reason, until)

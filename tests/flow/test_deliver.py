@@ -18,6 +18,7 @@ from notifier.delivery.lease import claim
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
+from notifier.outcomes.suppressions import add_suppression
 from notifier.people.erase import erase_person
 from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE
 from tests.office import NO_STOP, Office, open_office
@@ -109,6 +110,25 @@ async def test_a_bounce_after_the_relay_took_the_letter_voids_the_telling_and_co
         ("late", "email", 1, "bounced"),
         ("late", "inbox", 1, "placed"),
     ]
+
+
+async def test_a_report_never_shortens_what_holds_for_longer(office: Office) -> None:
+    for name in ("ordered", "other"):
+        await office.person(name)
+    await office.open()
+    await office.deliver()
+    await add_suppression(
+        office.db, office.keys, "kumo", "ordered@people.example", "asked us to", None, "kei", office.clock.now()
+    )
+    for name in ("ordered", "other"):
+        await hear(office.db, [await office.feedback(name, "bounced", "mailbox_disabled")], office.clock.now())
+    assert await office.rows("SELECT reason, isfinite(until) FROM suppression ORDER BY 1") == [
+        ("asked us to", False), ("mailbox_disabled", True),
+    ]  # fmt: skip
+    await hear(office.db, [await office.feedback("other", "complained", "complaint")], office.clock.now())
+    assert await office.rows("SELECT reason, isfinite(until) FROM suppression ORDER BY 1") == [
+        ("asked us to", False), ("complaint", False),
+    ]  # fmt: skip
 
 
 async def test_a_late_bounce_never_touches_the_persons_newer_address(office: Office) -> None:

@@ -91,3 +91,18 @@ async def until_told(story: Story, count: int) -> None:
     async with asyncio.timeout(10):
         while len([kind for _, kind in await kinds(story) if kind == "accepted_by_recipient"]) < count:
             await asyncio.sleep(0.02)
+
+
+async def test_what_was_read_waits_while_the_database_is_away(db: Db, keys: Keys, clock: MovableClock) -> None:
+    story = await begin(db)
+    aoi = await story.person("aoi")
+    await story.told(aoi)
+    await db.execute(
+        "CREATE SEQUENCE tries; CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('tries') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER cut BEFORE INSERT ON outcome FOR EACH ROW EXECUTE FUNCTION cut()"
+    )
+    lines = begins(sender_of(story, aoi, keys), "AAAAAA1") + syslog("smtp", tried("sent", "250 2.0.0 Ok"), "AAAAAA1")
+    postfix = PostfixLog(return_path_key(keys), "email")
+    assert await record_log(db, clock, postfix, given([lines.encode()])) == 1
+    assert ("aoi", "accepted_by_recipient") in await kinds(story)
