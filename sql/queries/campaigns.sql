@@ -433,6 +433,13 @@ FROM campaign c
 WHERE c.state = 'approved' AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
   AND NOT EXISTS (SELECT FROM campaign sent WHERE sent.campaign_id = c.corrects AND sent.state = 'sending')
   AND NOT EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.corrects AND s.leased_until IS NOT NULL)
+  AND NOT EXISTS (   -- accounts of a mailbox whose letter's fate is known and not yet on their own record
+      SELECT
+      FROM companion m
+      JOIN outcome o ON o.lane = m.lead_lane AND o.person_id = m.lead_person AND o.campaign_id = m.campaign_id
+      WHERE m.campaign_id = c.corrects AND m.settled_at IS NULL
+        AND o.channel = 'email' AND o.kind NOT IN ('deferred', 'unknown')
+  )
 ORDER BY c.campaign_id
 FOR UPDATE OF c SKIP LOCKED
 LIMIT 1

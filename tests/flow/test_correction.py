@@ -21,6 +21,7 @@ from notifier.compliance.explain import explain
 from notifier.compliance.report import campaign_report
 from notifier.compliance.search import notices, timeline, told_before
 from notifier.db import Db
+from notifier.delivery.companions import tell_companions
 from notifier.delivery.hand import Hand, Row
 from notifier.errors import Conflict, Invalid
 from notifier.keys import Keys
@@ -355,6 +356,25 @@ async def test_a_correction_waits_until_what_a_dead_worker_had_in_hand_is_on_rec
     assert await office.rows("SELECT count(*)::int FROM outcome WHERE kind = 'unknown'") == [(10,)]
     assert await freeze_next(office.db, 1000, office.clock.now()) == 1
     assert list((await reasons(office, planned.campaign_id)).values()).count("in_scope") == 10
+
+
+async def test_a_correction_waits_until_all_accounts_of_a_mailbox_have_its_letter_on_record(
+    db: Db, keys: Keys
+) -> None:
+    rule = {"preset": "imacocokara", "notice_days": 0, "one_letter_per_mailbox": True, "reason": "as posted"}
+    async with open_office(db, keys, a_site(rule=rule)) as office:
+        for name in ("one", "two"):
+            await office.person(name, email="both@people.example")
+        await office.open()
+        await office.deliver()
+        assert office.server.addresses == ["both@people.example"]
+        await steer(db, "kumo", office.campaign_id, "pause", "test", "the wrong month", office.clock.now())
+        planned = await correct(db, "kumo", office.campaign_id, WORDS, "test", "a mistake", office.clock.now())
+        await steer(db, "kumo", planned.campaign_id, "approve", "test", "", office.clock.now())
+        assert await freeze_next(db, 1000, office.clock.now()) == 0
+        assert await tell_companions(db, office.clock.now()) == 1
+        assert await freeze_next(db, 1000, office.clock.now()) == 1
+        assert await reasons(office, planned.campaign_id) == {"one": "in_scope", "two": "in_scope"}
 
 
 async def test_a_crash_before_a_correction_is_open_leaves_everything_as_it_was(
