@@ -5,7 +5,7 @@ waited out. What each rate is measured over is said in docs/delivery.md.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from notifier.sites.site import Breaker, share_of
@@ -36,6 +36,11 @@ class Tally:
         return self.taken or self.kind == "under_way"
 
     @property
+    def tried(self) -> bool:
+        """What a try of ours came to: no report of a letter that left long ago."""
+        return self.kind in ("accepted_by_relay", "placed", "refused", "deferred")
+
+    @property
     def dead(self) -> bool:
         """A letter refused at once because there is no such mailbox."""
         return self.kind == "refused" and self.class_ in _LIST
@@ -43,19 +48,18 @@ class Tally:
 
 @dataclass(frozen=True)
 class Trip:
-    """A rate that is over its limit: ``count`` of ``of`` on a channel. ``limit`` from 0 to 1."""
+    """A rate over its limit: ``count`` of ``of`` on a channel. ``limit`` from 0 to 1. ``lately``: of the last."""
 
     rate: str
     channel: str
     count: int
     of: int
     limit: Decimal
+    lately: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"paused by the breaker: {_percent(Decimal(self.count) / self.of)} of {self.of:,} letters "
-            f"{_WORDS[self.rate]}; limit {_percent(self.limit)}"
-        )
+        share, of = _percent(Decimal(self.count) / self.of), f"{'the last ' * self.lately}{self.of:,} letters"
+        return f"paused by the breaker: {share} of {of} {_WORDS[self.rate]}; limit {_percent(self.limit)}"
 
 
 _WORDS = {
@@ -79,12 +83,16 @@ _RATES: dict[str, tuple[Callable[[Tally], bool], Callable[[Tally], bool]]] = {
 }
 
 
+# How many tries are lately: what turns bad in the middle of a million is seen by the last ones, not by all.
+LATELY = 10_000
+
+
 def judge(tallies: Sequence[Tally], before: Sequence[Tally], limits: Breaker, after: int) -> Trip | None:
     """The first rate that is over its limit on a channel since the counters stood at ``before``; None when none is.
 
     ``after``: how many letters there must be before a rate means anything.
     """
-    since = [*tallies, *(Tally(t.channel, t.kind, t.class_, -t.count) for t in before)]
+    since = since_then(tallies, before)
     for channel in sorted({tally.channel for tally in since}):
         mine = [tally for tally in since if tally.channel == channel]
         for rate, (counts, of) in _RATES.items():
@@ -93,6 +101,22 @@ def judge(tallies: Sequence[Tally], before: Sequence[Tally], limits: Breaker, af
             if part >= _FEWEST and whole >= after and part > limit * whole:
                 return Trip(rate, channel, part, whole, limit)
     return None
+
+
+def judge_lately(tallies: Sequence[Tally], before: Sequence[Tally], limits: Breaker, after: int) -> Trip | None:
+    """The same of what our own tries came to since: reports come for letters of any age, not of the last."""
+    trip = judge([t for t in tallies if t.tried], [t for t in before if t.tried], limits, after)
+    return trip and replace(trip, lately=True)
+
+
+def moves_on(tallies: Sequence[Tally], lately: Sequence[Tally]) -> bool:
+    """Whether there were so many tries since ``lately`` that the next ones are to be looked at by themselves."""
+    return sum(tally.count for tally in since_then(tallies, lately) if tally.tried) >= LATELY
+
+
+def since_then(tallies: Sequence[Tally], before: Sequence[Tally]) -> list[Tally]:
+    """What was counted since the counters stood at ``before``."""
+    return [*tallies, *(Tally(t.channel, t.kind, t.class_, -t.count) for t in before)]
 
 
 def _percent(share: Decimal) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from notifier.campaigns.announce import look_later
-from notifier.campaigns.breaker import Tally, Trip, judge
+from notifier.campaigns.breaker import Tally, Trip, judge, judge_lately, moves_on
 from notifier.campaigns.campaign import Campaign, load_campaign, lock_campaign, record_event
 from notifier.db import Db
 from notifier.log import log
@@ -25,6 +25,9 @@ async def trip_breakers(db: Db, now: datetime) -> int:
                 campaign = await lock_campaign(tx, None, row["campaign_id"])
                 trip = await pause_if_over(tx, campaign, now)
             tripped += trip is not None
+        elif (lately := _moved_on(row)) is not None:
+            was = row["lately"]
+            await db.run("campaigns.look_on", campaign_id=row["campaign_id"], lately=lately, was=was)
     return tripped
 
 
@@ -44,8 +47,18 @@ async def pause_if_over(tx: Db, campaign: Campaign, now: datetime, after: int | 
 
 
 def _judged(row: dict[str, Any], after: int | None = None) -> Trip | None:
-    limits = Breaker.model_validate(row["limits"] or {})
-    return judge(_read(row["tallies"]), _read(row["tallied"]), limits, after or limits.after)
+    limits, tallies = Breaker.model_validate(row["limits"] or {}), _read(row["tallies"])
+    enough = after or limits.after
+    earlier, _ = row["lately"]
+    return judge(tallies, _read(row["tallied"]), limits, enough) or judge_lately(
+        tallies, _read(earlier), limits, enough
+    )
+
+
+def _moved_on(row: dict[str, Any]) -> list[Any] | None:
+    """What stands in the place of ``lately`` from now on, if that is to move."""
+    _, lately = row["lately"]
+    return [lately, row["tallies"]] if moves_on(_read(row["tallies"]), _read(lately)) else None
 
 
 def _read(tallies: Sequence[dict[str, Any]]) -> list[Tally]:

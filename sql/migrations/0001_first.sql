@@ -349,6 +349,7 @@ CREATE TABLE campaign (
     held_at     timestamptz,                    -- the stage was handed over, and the next one waits; NULL: it is not yet
     inbox_at    timestamptz,                    -- the last stage began; private messages of the plan are visible from here
     tallied     jsonb NOT NULL DEFAULT '[]',    -- the counters when it was last resumed: the breaker looks at what came since
+    lately      jsonb NOT NULL DEFAULT '[[], []]',  -- the counters some thousand tries ago, and as many before: it looks at these too
     closed_at   timestamptz,
     frozen      jsonb,                          -- counts by reason and by channel, as frozen
     reconcile_at timestamptz,                   -- when all people are next compared with the audience; NULL: no more

@@ -474,11 +474,11 @@ SELECT min(campaign_id) FROM campaign WHERE corrects = :campaign_id AND state IN
 -- lanes: none
 -- What a correction that opens corrects was held for it: it goes on, and tells the rest with the right words.
 WITH corrected AS (
-    UPDATE campaign c SET state = 'sending', tallied = (
+    UPDATE campaign c SET state = 'sending', tallied = now.tallies, lately = jsonb_build_array(now.tallies, now.tallies)
+    FROM (SELECT c.campaign_id, (
         @tallies
-    )
-    FROM campaign this
-    WHERE this.campaign_id = :campaign_id AND c.campaign_id = this.corrects AND c.state = 'paused'
+    ) AS tallies FROM campaign c JOIN campaign this ON this.corrects = c.campaign_id WHERE this.campaign_id = :campaign_id) now
+    WHERE c.campaign_id = now.campaign_id AND c.state = 'paused'
     RETURNING c.campaign_id
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action, detail)
@@ -613,7 +613,7 @@ FROM (
 -- lanes: none
 -- Campaigns that are being sent (all, or one), with their counters now and at the last resume, and their site's limits. A
 -- letter may bounce before we record that it was taken over: so those that are out are told as well.
-SELECT c.campaign_id, c.site, site.settings -> 'breaker' AS limits, c.tallied, (
+SELECT c.campaign_id, c.site, site.settings -> 'breaker' AS limits, c.tallied, c.lately, (
     @tallies
 ) || (
     SELECT coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'kind', 'under_way', 'class_', '', 'count', total)), '[]')
@@ -629,10 +629,16 @@ WHERE c.state = 'sending' AND (:campaign_id::integer IS NULL OR c.campaign_id = 
 -- name: tally_from_here
 -- lanes: none
 -- What is counted by now is no concern of the breaker any more.
-UPDATE campaign c SET tallied = (
+UPDATE campaign c SET tallied = now.tallies, lately = jsonb_build_array(now.tallies, now.tallies)
+FROM (SELECT (
     @tallies
-)
+) AS tallies FROM campaign c WHERE c.campaign_id = :campaign_id) now
 WHERE c.campaign_id = :campaign_id
+
+-- name: look_on
+-- lanes: none
+-- From here on is lately, and what was lately before is kept beside it. Of two who say so at once, one does.
+UPDATE campaign SET lately = :lately WHERE campaign_id = :campaign_id AND lately = :was
 
 -- name: arrivals
 -- lanes: all

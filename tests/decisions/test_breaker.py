@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from notifier.campaigns.breaker import Tally, Trip, judge
+from notifier.campaigns.breaker import LATELY, Tally, Trip, judge, judge_lately, moves_on
 from notifier.sites.site import Breaker
 
 LIMITS = Breaker()
@@ -62,6 +62,29 @@ def test_what_was_counted_before_the_last_resume_is_no_reason_any_more() -> None
     more = email(accepted_by_relay=188, refused_bad_address=12)
     trip = judge(more, before, LIMITS, 100)
     assert trip == Trip("bounces", "email", 6, 100, Decimal("0.05"))
+
+
+def test_what_turns_bad_in_the_middle_is_seen_by_the_last_tries() -> None:
+    earlier = email(accepted_by_relay=500_000)
+    now = email(accepted_by_relay=509_000, deferred_content=1_000)
+    assert judge(now, [], LIMITS, 100) is None, "a five-hundredth of all"
+    trip = judge_lately(now, earlier, LIMITS, 100)
+    assert trip is not None
+    assert (
+        str(trip) == "paused by the breaker: 10 % of the last 10,000 letters were refused for their content; limit 5 %"
+    )
+
+
+def test_reports_of_letters_that_left_long_ago_say_nothing_of_the_last_tries() -> None:
+    earlier, now = email(accepted_by_relay=500_000), email(accepted_by_relay=500_200, bounced_bad_address=100)
+    assert judge_lately(now, earlier, LIMITS, 100) is None
+    assert rate_of(judge_lately(email(accepted_by_relay=500_200, refused_bad_address=100), earlier, LIMITS, 100))
+
+
+def test_what_is_lately_moves_on_with_enough_tries() -> None:
+    lately = email(accepted_by_relay=50_000, bounced_bad_address=100)
+    assert not moves_on(email(accepted_by_relay=50_000 + LATELY - 1, bounced_bad_address=9_000), lately)
+    assert moves_on(email(accepted_by_relay=50_000 + LATELY // 2, deferred_greylisted=LATELY // 2), lately)
 
 
 def test_channels_are_judged_apart() -> None:

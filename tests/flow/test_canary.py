@@ -340,6 +340,27 @@ async def test_a_bounce_that_is_heard_before_its_batch_is_recorded_counts_with_i
     assert await trip(office) == 1, "five of twenty"
 
 
+@site(canary=None, breaker={"content": "20%", "after": 5})
+async def test_what_turns_bad_in_the_middle_pauses_though_most_went_well(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.campaigns.breaker.LATELY", 10)
+    await people(office, 60)
+    await office.open(slice_size=10)
+    for number in range(6):
+        if number == 5:
+            office.server.say("dot", *["554 5.6.0 not this content"] * 10)
+        await office.delivery.deliver_next(NO_STOP)
+        tripped = await trip(office)
+        assert tripped == (number == 5), number
+    last = (await history(office.db, office.campaign_id))[-1]
+    assert (
+        last.reason == "paused by the breaker: 50 % of the last 20 letters were refused for their content; limit 20 %"
+    )
+    await steer(office.db, "kumo", office.campaign_id, "resume", "kei", "", office.clock.now())
+    assert await trip(office) == 0
+
+
 @site(canary=None, breaker=LIMITS)
 async def test_a_worker_notices_by_itself_before_many_more_are_written_to(office: Office) -> None:
     await people(office, 1000)

@@ -358,9 +358,7 @@ async def test_a_correction_waits_until_what_a_dead_worker_had_in_hand_is_on_rec
     assert list((await reasons(office, planned.campaign_id)).values()).count("in_scope") == 10
 
 
-async def test_a_correction_waits_until_all_accounts_of_a_mailbox_have_its_letter_on_record(
-    db: Db, keys: Keys
-) -> None:
+async def test_a_correction_waits_until_all_accounts_of_a_mailbox_have_its_letter_on_record(db: Db, keys: Keys) -> None:
     rule = {"preset": "imacocokara", "notice_days": 0, "one_letter_per_mailbox": True, "reason": "as posted"}
     async with open_office(db, keys, a_site(rule=rule)) as office:
         for name in ("one", "two"):
