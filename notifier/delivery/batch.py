@@ -30,6 +30,7 @@ from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward
 from notifier.delivery.take import slow_down
 from notifier.letters.letter import Letter
 from notifier.letters.rebuild import Sheets
+from notifier.letters.sheet import Sheet
 from notifier.log import log
 from notifier.settings import Settings
 from notifier.sites.site import Site
@@ -67,7 +68,8 @@ class Batches:
 
         Returns whether to go on: False when the campaign no longer sends, or the lease is lost.
         """
-        tried, rows, letters = _write(hand, batch, gone)
+        again = await self._sheets.of([row.sheet for row in batch])
+        tried, rows, letters = _write(hand, batch, again, gone)
         now, sheets = self.clock.now(), await self._sheets.numbers(letters)
         if letters and not await self._set_out(hand, letters, sheets, now):
             return False
@@ -149,16 +151,20 @@ class Batches:
         return state in SENDING
 
 
-def _write(hand: Hand, batch: Sequence[Row], gone: datetime | None) -> tuple[list[Tried], list[Row], list[Letter]]:
-    """What is not tried, and why; and the rows that are, with the letter of each."""
-    untried, rows = [], []
-    for row in batch:
+def _write(
+    hand: Hand, batch: Sequence[Row], again: Sequence[Sheet | None], gone: datetime | None
+) -> tuple[list[Tried], list[Row], list[Letter]]:
+    """What is not tried, and why; and the rows that are, with the letter of each. ``again``: what a copy that may have
+    arrived was filled into: the next is the same."""
+    untried, rows, sheets = [], [], []
+    for row, sheet in zip(batch, again, strict=True):
         if why_not := not_written_to(row, gone):
             untried.append(why_not)
         else:
             rows.append(row)
+            sheets.append(sheet)
     written, letters = [], []
-    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows), strict=True):
+    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows, sheets), strict=True):
         if isinstance(letter, Letter):
             written.append(row)
             letters.append(letter)

@@ -32,6 +32,7 @@ class Row(NamedTuple):
     since: datetime | None  # the first try by this channel
     suppressed: bool
     purpose: str  # notice, reminder-N or nudge-N: see notifier/delivery/remind.py
+    sheet: int | None = None  # what a copy that may have arrived was filled into
 
 
 @dataclass(frozen=True)

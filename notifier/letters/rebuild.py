@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from notifier.db import Db
@@ -17,12 +17,30 @@ MEDIA_TYPES = {"email": "message/rfc822", "webhook": "application/json"}
 _FRAGMENT = "text/html; charset=utf-8"
 
 
+class _Kept(NamedTuple):
+    sheet: int
+    campaign_id: int
+    channel: str
+    locale: str
+    time_zone: str
+    content: dict[str, Any]
+
+
 @dataclass
 class Sheets:
     """The numbers of the sheets that one worker has kept: each is written once, before the first letter from it."""
 
     db: Db
     _numbers: dict[Sheet, int] = field(default_factory=dict)
+    _by_number: dict[int, Sheet] = field(default_factory=dict)
+
+    async def of(self, numbers: Sequence[int | None]) -> list[Sheet | None]:
+        """The sheet of each number."""
+        if missing := {number for number in numbers if number is not None} - self._by_number.keys():
+            for kept in await self.db.many(_Kept, "letters.sheets", sheets=list(missing)):
+                sheet = self._by_number[kept.sheet] = sheet_of(*kept[1:])
+                self._numbers[sheet] = kept.sheet
+        return [None if number is None else self._by_number[number] for number in numbers]
 
     async def numbers(self, letters: Sequence[Letter]) -> list[int]:
         """The number of each letter's sheet."""

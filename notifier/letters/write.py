@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from html import escape
+from itertools import zip_longest
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -57,16 +58,18 @@ class Writer:
         self._of_reminders: dict[str, Writer] = {}
         self._keys = keys
 
-    def write(self, channel: str, recipients: Sequence[Addressee]) -> list[Letter | Undeliverable]:
-        """One letter per recipient, in their order.
+    def write(
+        self, channel: str, recipients: Sequence[Addressee], sheets: Sequence[Sheet | None] = ()
+    ) -> list[Letter | Undeliverable]:
+        """One letter per recipient, in their order. ``sheets``: what theirs is filled into again, word for word.
 
         A letter that cannot be written stands there as the Undeliverable (not raised) that says why, and costs nobody
         else theirs: no address, an address that is none, or a locale that the version has no text in.
         """
         letters: list[Letter | Undeliverable] = []
-        for recipient in recipients:
+        for recipient, sheet in zip_longest(recipients, sheets):
             try:
-                letters.append(self._letter(channel, recipient))
+                letters.append(self._letter(channel, recipient, sheet))
             except Undeliverable as problem:
                 letters.append(problem)
         return letters
@@ -116,11 +119,14 @@ class Writer:
             page.message,
         )
 
-    def _letter(self, channel: str, to: Addressee) -> Letter:
+    def _letter(self, channel: str, to: Addressee, again: Sheet | None = None) -> Letter:
         if to.purpose != "notice" and self.telling.reminder is None:
-            return self.reminding(to.purpose)._letter(channel, to)
+            return self.reminding(to.purpose)._letter(channel, to, again)
         key = channel, to.locale, to.time_zone, to.knew, to.overlays
-        sheet = self._sheets.get(key) or self._sheet(channel, to)
+        if again is not None and again.edition == (self.telling.amended_by or 0):  # else it has other words now
+            sheet = again
+        else:
+            sheet = self._sheets.get(key) or self._sheet(channel, to)
         address, return_path, plain = "", "", False
         if channel == "email":
             address = to.address or ""

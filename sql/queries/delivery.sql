@@ -174,7 +174,7 @@ WITH next AS MATERIALIZED (
 )
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
        p.status::text AS status, 1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
-       s.email_mac IS NOT NULL AS suppressed, 'notice' AS purpose
+       s.email_mac IS NOT NULL AS suppressed, 'notice' AS purpose, NULL::integer AS sheet
 FROM next n
 JOIN plan pl ON pl.campaign_id = :campaign_id AND pl.plan = n.plan
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
@@ -196,7 +196,13 @@ SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.extern
                    AND o.channel = i.channel AND o.attempt = i.attempt AND o.kind = 'deferred' AND o.class = 'held'
              )
            ORDER BY i.attempt LIMIT 1
-       ) AS since, s.email_mac IS NOT NULL AS suppressed, r.purpose
+       ) AS since, s.email_mac IS NOT NULL AS suppressed, r.purpose, CASE WHEN r.unsure THEN (   -- it may have arrived
+           SELECT i.sheet
+           FROM intent i
+           WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
+             AND i.channel = r.channel AND i.purpose = r.purpose AND i.attempt < r.attempt
+           ORDER BY i.attempt DESC LIMIT 1
+       ) END AS sheet
 FROM retry r
 JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
 JOIN plan pl ON pl.campaign_id = n.campaign_id AND pl.plan = n.plan

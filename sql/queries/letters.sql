@@ -8,6 +8,11 @@ VALUES (:campaign_id, :channel, :locale, :time_zone, :sha256, :content)
 ON CONFLICT (campaign_id, channel, locale, time_zone, sha256) DO UPDATE SET sha256 = excluded.sha256
 RETURNING sheet
 
+-- name: sheets
+-- lanes: none
+-- Sheets that were kept.
+SELECT sheet, campaign_id, channel, locale, time_zone, content FROM sheet WHERE sheet = ANY (:sheets::integer[])
+
 -- name: attempt
 -- lanes: one
 -- One attempt to reach a person, the last of those that fit, with the sheet that its letter was filled into, and whom it

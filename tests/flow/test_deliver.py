@@ -14,12 +14,14 @@ import pytest
 from notifier.campaigns.campaign import load_campaign
 from notifier.campaigns.steer import steer
 from notifier.db import Db
+from notifier.delivery.deliver import Delivery
 from notifier.delivery.lease import claim
 from notifier.errors import Unauthenticated
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
 from notifier.outcomes.suppressions import add_suppression
 from notifier.people.erase import erase_person
+from notifier.sites.apply import apply
 from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE
 from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
@@ -245,6 +247,31 @@ async def test_what_was_under_way_at_a_death_becomes_unknown_and_the_same_bytes_
     assert await office.rows(
         "SELECT count(*) FROM (SELECT FROM intent GROUP BY person_id HAVING count(DISTINCT sha256) > 1) differing"
     ) == [(0,)]
+
+
+async def test_a_second_copy_is_the_same_letter_though_site_and_person_have_changed_since(office: Office) -> None:
+    for name in ("doubtful", "late"):
+        await office.person(name)
+    office.server.say("dot", KEEP_AND_DROP, "", to="doubtful@people.example")
+    office.server.say("rcpt", "451 4.7.1 later", "", to="late@people.example")
+    await office.open()
+    await office.deliver()
+    senders = {name: one.model_copy(update={"name": "Kumo Renamed"}) for name, one in office.site.senders.items()}
+    changed = office.site.model_copy(update={"senders": senders})
+    await apply(office.db, changed, office.clock.now())
+    await office.person("doubtful", locale="ja", time_zone="Asia/Tokyo")
+    new = office.delivery  # another worker, which knows nothing of the letters before
+    office.delivery = Delivery(new.db, new.clock, new.keys, new.channels, new.settings, "another")
+    office.clock.move(timedelta(minutes=31))
+    await office.deliver()
+    copies = {got.address.partition("@")[0]: [] for got in office.server.got}
+    for got in office.server.got:
+        copies[got.address.partition("@")[0]].append(got.content)
+    assert len(copies["doubtful"]) == 2
+    assert len(set(copies["doubtful"])) == 1
+    assert len(copies["late"]) == 1
+    assert b"Kumo Renamed" in copies["late"][0], "nothing had left for them"
+    assert b"Kumo Renamed" not in copies["doubtful"][1]
 
 
 async def test_a_letter_of_unknown_fate_is_not_sent_again_when_the_recipients_server_said_it_has_it(
