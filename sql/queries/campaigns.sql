@@ -545,16 +545,56 @@ INSERT INTO campaign_event (campaign_id, at, actor, action)
 SELECT campaign_id, :now, 'notifier', 'done' FROM finished
 
 -- name: hold_stages
--- lanes: none
--- Stages of which every planned letter was tried are held, with the next one waiting.
-WITH held AS (
-    UPDATE campaign c SET held_at = :now
+-- lanes: all
+-- Stages that were handed over are held, with the next one waiting: every planned letter was tried, and one at least says
+-- something of the list or of the content, unless nobody is left to try. Who is queued without a try (asleep, behind a
+-- limit, held back as no relay took letters) is waited for; whose fate is unknown, or who fell back, was tried.
+WITH walked AS MATERIALIZED (
+    SELECT c.campaign_id, c.stage
+    FROM campaign c
     WHERE c.state = 'sending' AND c.stage < c.stages AND c.held_at IS NULL
       AND NOT EXISTS (SELECT FROM stopped WHERE stopped.site = c.site)
       AND NOT EXISTS (
           SELECT FROM slice s
           WHERE s.campaign_id = c.campaign_id AND s.stage <= c.stage
             AND (s.cursor_lane, s.cursor_person) < (s.to_lane, s.to_person)
+      )
+), tried AS MATERIALIZED (
+    SELECT w.campaign_id, w.stage
+    FROM walked w
+    WHERE NOT EXISTS (
+        SELECT FROM slice s
+        JOIN retry r ON r.campaign_id = s.campaign_id AND r.channel = s.channel AND r.failures = 0
+            AND (r.lane, r.person_id) > (s.from_lane, s.from_person) AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
+        JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
+        JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND r.channel = ANY (p.channels) AND NOT p.late
+        WHERE s.campaign_id = w.campaign_id AND s.stage <= w.stage
+          AND NOT EXISTS (
+              SELECT FROM outcome o
+              WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
+                AND o.channel = r.channel AND NOT (o.kind = 'deferred' AND o.class = 'held')
+          )
+    )
+), held AS (
+    UPDATE campaign c SET held_at = :now
+    FROM tried t
+    WHERE c.campaign_id = t.campaign_id AND c.stage = t.stage AND c.state = 'sending' AND c.held_at IS NULL
+      AND (
+        EXISTS (    -- what the breaker counts (notifier/campaigns/breaker.py)
+            SELECT FROM slice s
+            JOIN outcome o ON o.campaign_id = s.campaign_id AND o.channel = s.channel
+                AND (o.lane, o.person_id) > (s.from_lane, s.from_person)
+                AND (o.lane, o.person_id) <= (s.to_lane, s.to_person)
+            WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
+              AND CASE o.kind WHEN 'deferred' THEN o.class IN ('greylisted', 'mailbox_full', 'content')
+                  ELSE o.kind NOT IN ('unknown', 'withheld') END
+        ) OR NOT EXISTS (
+            SELECT FROM slice s
+            JOIN retry r ON r.campaign_id = s.campaign_id AND r.channel = s.channel
+                AND (r.lane, r.person_id) > (s.from_lane, s.from_person)
+                AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
+            WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
+        )
       )
     RETURNING c.campaign_id, c.stage, c.stages
 )

@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,8 +14,10 @@ from notifier.campaigns.campaign import Campaign, history, load_campaign
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.campaigns.steer import steer
 from notifier.campaigns.stop import go, stop
+from notifier.channels import email
 from notifier.compose import Service
 from notifier.db import Db
+from notifier.delivery.unknown import resolve_unknown
 from notifier.errors import Conflict
 from notifier.keys import Keys
 from notifier.outcomes.hear import hear
@@ -22,6 +25,7 @@ from notifier.outcomes.inbox import list_messages
 from notifier.people.roster import get_person
 from notifier.presenting.pending import load_pending
 from notifier.worker import work
+from tests.channels.smtp_server import DROP, KEEP_AND_DROP
 from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
 
@@ -96,6 +100,94 @@ async def test_a_stage_is_handed_over_though_a_letter_of_it_was_put_off(office: 
     await move(office)
     assert (await campaign(office)).held_at is not None
     assert len(office.server.addresses) == 4
+
+
+async def untested(office: Office) -> None:
+    """However long it takes, the stage is not held and the next one does not open."""
+    for _ in range(2):
+        assert await move(office) == 0
+        found = await campaign(office)
+        assert (found.stage, found.held_at) == (1, None)
+        office.clock.move(HOLD)
+
+
+async def judged(office: Office) -> None:
+    """The stage is held, and the next one opens after it."""
+    await office.deliver()
+    assert await move(office) == 0
+    assert (await campaign(office)).held_at is not None
+    office.clock.move(HOLD)
+    assert await move(office) == 1
+
+
+async def test_a_stage_that_was_only_queued_as_its_relay_went_away_is_not_held(office: Office) -> None:
+    await people(office, 30)
+    await office.open()
+    office.server.say("banner", "220 test.example ESMTP", *["421 4.3.2 closing for today"] * 50)
+    office.server.say("mail", DROP, "")
+    await office.delivery.deliver_next(NO_STOP)
+    assert await office.rows("SELECT DISTINCT class FROM outcome") == [("held",)]
+    assert await office.rows("SELECT count(*)::int FROM retry") == [(5,)], "the cursor is behind all of them"
+    await untested(office)
+    office.server.say("banner", "")
+    await asyncio.sleep(1.1)  # a relay that is out of reach is left alone for a second
+    await judged(office)
+    assert len(office.server.addresses) == 5
+
+
+@site(pace={"quiet_hours": "21:00-08:00", "slow_start": False})
+async def test_a_stage_of_which_some_are_asleep_waits_for_them(office: Office) -> None:
+    await people(office, 30)
+    midnight = datetime(2030, 3, 1, 15, tzinfo=UTC)  # in Tokyo
+    office.clock.move(midnight - office.clock.now())
+    await office.open()
+    awake = (await in_key_order(office))[4]
+    await office.person(awake.partition("@")[0], time_zone="Europe/Berlin")
+    await office.deliver()
+    assert office.server.addresses == [awake]
+    await untested(office)
+    office.clock.move(timedelta(hours=7))
+    await judged(office)
+    assert len(office.server.addresses) == 5
+
+
+async def test_a_stage_that_nobody_answered_anything_about_its_letters_taught_nothing(office: Office) -> None:
+    await people(office, 30)
+    office.server.say("rcpt", "421 4.7.0 too many connections", "")
+    await office.open()
+    await office.delivery.deliver_next(NO_STOP)
+    assert await office.rows("SELECT class, count(*)::int FROM outcome GROUP BY class") == [("throttled", 5)]
+    await untested(office)
+    assert await office.rows("SELECT count(*)::int FROM outcome") == [(5,)]
+    channel = email.Email(office.keys)  # a relay that asked for less speed is left alone for half a minute
+    office.delivery = replace(office.delivery, channels={"email": channel})
+    await judged(office)
+    assert len(office.server.addresses) == 5
+    await channel.relays.close()
+
+
+@site(unknown={"then": "hold"})
+async def test_a_stage_whose_letters_are_all_of_unknown_fate_waits_for_somebodys_word(office: Office) -> None:
+    await people(office, 30)
+    office.server.say("dot", KEEP_AND_DROP)
+    await office.open()
+    await office.deliver()
+    await asyncio.sleep(1.1)  # a relay that breaks three sessions in a row is left alone for a second
+    office.clock.move(timedelta(seconds=5))
+    await office.deliver()
+    await untested(office)
+    now = office.clock.now()
+    assert await resolve_unknown(office.db, "kumo", office.campaign_id, "give_up", "kei", "", now) == 5
+    await judged(office)
+
+
+async def test_a_stage_of_people_who_all_left_opens_the_next(office: Office) -> None:
+    await people(office, 30)
+    await office.open()
+    for address in (await in_key_order(office))[:5]:
+        await office.person(address.partition("@")[0], status="closed")
+    await judged(office)
+    assert office.server.addresses == []
 
 
 async def test_a_stage_that_is_being_sent_is_not_held(office: Office) -> None:

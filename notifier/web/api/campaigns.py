@@ -33,7 +33,7 @@ class Stage(BaseModel):
 
     stage: int = Field(description="Which stage is being sent, from 1.")
     of: int = Field(description="How many there are; the last is everybody else. 1: no canary.")
-    held_at: datetime | None = Field(description="When it was handed over; the next one waits since.")
+    held_at: datetime | None = Field(description="When everybody in it had been written to; the next one waits since.")
     goes_on_at: datetime | None = Field(description="When the next one opens; null: when somebody says go_on.")
 
 
