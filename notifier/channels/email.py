@@ -106,7 +106,7 @@ class Email:
             try:
                 async with self.relays.session(allowed) as session:
                     taking = _Granted(waiting, permit, session.via) if permit.limits(session.via) else waiting
-                    back = await session.carry(taking, report, sign)
+                    back = await session.carry(taking, report, sign, permit)
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:

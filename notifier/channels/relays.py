@@ -51,6 +51,8 @@ class _Pool:
     async def put(self, session: Session) -> None:
         """A session comes back. Trouble that others would have too pauses the relay."""
         trouble = session.trouble
+        if trouble and trouble.class_ == "held":
+            return  # we broke it off ourselves
         if trouble is None and not session.usable:
             trouble = Trouble("network", "connection closed by the server", session.via)
         self.broken = self.broken + 1 if trouble and not session.accepted else 0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from notifier.channels.channel import Sent, SentKind
+from notifier.channels.channel import Permit, Sent, SentKind
 from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
 from notifier.channels.envelope import chunk, content, envelope, unsupported
 from notifier.letters.letter import Letter
@@ -111,6 +111,7 @@ class Session(asyncio.Protocol):
         self._ending: Letter | None = None
         self._refusal: tuple[Phase, int, str] | None = None
         self._waiting: Waiting = deque[Letter]()
+        self._permit = Permit()
         self._sign: Callable[[Letter], bytes] = unsigned
         self._report: Callable[[Sent], None] = lambda sent: None
         self._done: asyncio.Future[Letter | None] | None = None
@@ -149,10 +150,12 @@ class Session(asyncio.Protocol):
         waiting: Waiting,
         report: Callable[[Sent], None],
         sign: Callable[[Letter], bytes] = unsigned,
+        permit: Permit | None = None,
     ) -> Letter | None:
         """Take letters from ``waiting`` until there are none, or until worn, and report what came of each.
 
-        ``sign``: makes the headers that stand before a letter, as its turn comes.
+        ``sign``: makes the headers that stand before a letter, as its turn comes. ``permit``: once it is withdrawn no
+        more content goes, whatever the server was told before; the connection is destroyed instead.
 
         Returns the letter that was started when the connection was lost, if any: nothing of it was handed over, and it
         is not reported. ``trouble`` then says why. When cancelled, the connection is destroyed and reports end.
@@ -160,7 +163,7 @@ class Session(asyncio.Protocol):
         if not self.usable:
             return None
         self._done = self._loop.create_future()
-        self._waiting, self._report, self._sign = waiting, report, sign
+        self._waiting, self._report, self._sign, self._permit = waiting, report, sign, permit or Permit()
         self._start_next()
         self._go_on()
         try:
@@ -272,12 +275,15 @@ class Session(asyncio.Protocol):
         """Somebody is there to receive it: the content follows, and with it what begins the next letter."""
         letter = self._starting
         assert letter is not None
+        if self._permit.withdrawn:  # after 354 there is no other way to leave it at that
+            return self._lose(Trouble("held", self._permit.withdrawn, self.via))
         self._starting, self._ending = None, letter
         headers = self._sign(letter)
         if self._reference:
             headers = self._reference(letter) + headers
         self._unsent.append(("dot", chunk(letter, headers) if self._chunking else content(letter, headers)))
         self._start_next()
+        return None
 
     def _refused(self, phase: Phase, code: int, text: str) -> None:
         """MAIL or RCPT was refused. What was sent along must be heard first: RCPT, and DATA where that is used."""

@@ -60,6 +60,7 @@ class SmtpServer:
     got: list[Got] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     mails: list[float] = field(default_factory=list)  # when each MAIL came, on the loop's clock
+    contents: list[float] = field(default_factory=list)  # when the content of each letter had come
     connections: int = 0
     open_now: int = 0
     most_open: int = 0
@@ -292,6 +293,7 @@ class _Conversation:
 
     async def end(self, got: Got) -> None:
         """What becomes of a letter that is there."""
+        self.server.contents.append(asyncio.get_running_loop().time())
         self.mail = self.rcpt = ""
         answer = self.server.answer("dot", f"250 2.0.0 queued for {got.address}", got.address)
         if answer == KEEP_AND_DROP or answer.removeprefix(SLOWLY).startswith("2"):

@@ -51,12 +51,12 @@ async def test_after_a_pause_nothing_begins_later_than_a_second_and_after_resumi
     await working
     sent = len(office.server.got)
     assert 4 <= sent < 40
-    assert max(office.server.mails) < paused + 1
+    assert max(office.server.mails + office.server.contents) < paused + 1
     assert await office.rows(KINDS) == [("accepted_by_relay", None, sent), ("deferred", "held", 80 - sent)]
     assert await office.rows("SELECT DISTINCT attempt, failures FROM retry") == [(2, 0)]
     await asyncio.sleep(0.5)
     assert await office.deliver() == 0
-    assert len(office.server.mails) == sent
+    assert len(office.server.contents) == sent
     office.server.delay = 0
     await step(office, "resume")
     await office.deliver()
@@ -65,11 +65,45 @@ async def test_after_a_pause_nothing_begins_later_than_a_second_and_after_resumi
     assert await office.rows("SELECT count(*) FROM retry") == [(0,)]
 
 
+SAID = {
+    "DATA": ("PIPELINING", "8BITMIME"),
+    "BDAT": ("PIPELINING", "8BITMIME", "CHUNKING"),
+    "one command at a time": ("8BITMIME",),
+}
+
+
+@pytest.mark.parametrize("extensions", SAID.values(), ids=SAID.keys())
+async def test_after_a_pause_no_content_goes_however_late_a_slow_relay_asks_for_it(
+    office: Office, extensions: tuple[str, ...]
+) -> None:
+    office.server.extensions = extensions
+    for number in range(60):
+        await office.person(f"p{number:03}")
+    await office.open()
+    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while len(office.server.got) < 4:
+        await asyncio.sleep(0.001)
+    office.server.delay = 1.5
+    begun = len(office.server.mails)
+    while len(office.server.mails) < begun + 2:
+        await asyncio.sleep(0.01)
+    paused = await step(office, "pause")
+    await working
+    assert max(office.server.contents) < paused + 1
+    sent = len(office.server.got)
+    assert await office.rows(KINDS) == [("accepted_by_relay", None, sent), ("deferred", "held", 60 - sent)]
+    office.server.delay = 0
+    await step(office, "resume")
+    await office.deliver()
+    assert sorted(office.server.addresses) == [f"p{n:03}@people.example" for n in range(60)]
+    assert "PIPELINING" not in extensions or office.server.pipelined, "what we broke off ourselves casts no doubt on it"
+
+
 async def test_after_a_cancel_what_was_not_on_the_wire_never_leaves(office: Office) -> None:
     working = await in_the_relay(office, 60)
     cancelled = await step(office, "cancel")
     await working
-    assert max(office.server.mails) < cancelled + 1
+    assert max(office.server.mails + office.server.contents) < cancelled + 1
     assert await office.deliver() == 0
     sent = len(office.server.got)
     assert await office.rows(KINDS) == [("accepted_by_relay", None, sent), ("deferred", "held", 60 - sent)]
@@ -80,7 +114,7 @@ async def test_a_worker_that_lost_its_slice_begins_no_more_letters(office: Offic
     await office.db.execute("UPDATE slice SET epoch = epoch + 1")
     lost = asyncio.get_running_loop().time()
     await working
-    assert max(office.server.mails) < lost + 1
+    assert max(office.server.mails + office.server.contents) < lost + 1
     assert len(await office.outcomes()) == 60
 
 
