@@ -40,6 +40,9 @@ GONE = (
     asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionRefusedError,
 )  # fmt: skip
+# The same, and what a connection says that broke in the midst of a question. asyncpg.DataError, which is among these,
+# speaks of what was asked.
+AWAY = (*GONE, OSError, asyncpg.InterfaceError)
 # What a server answers, or does not, that is starting or recovers from a crash: the same may work in a moment.
 _NOT_YET = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
 _LOOK_AGAIN = 0.5  # seconds

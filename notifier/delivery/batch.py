@@ -19,26 +19,28 @@ import asyncpg
 
 from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
-from notifier.db import Db
+from notifier.db import AWAY, Db
 from notifier.delivery.hand import Hand, Later, Row, queue
 from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice
 from notifier.delivery.pace import asked_to_slow
-from notifier.delivery.relays import Refusing, elsewhere
+from notifier.delivery.relays import Refusing
 from notifier.delivery.retry import after_unknown
 from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import slow_down
 from notifier.letters.letter import Letter
 from notifier.letters.rebuild import Sheets
 from notifier.letters.sheet import Sheet
-from notifier.log import log
+from notifier.log import log, where
 from notifier.settings import Settings
 from notifier.sites.site import Site
 
 # Nothing is handed over for a person who left or was shut out since the audience was frozen.
 NOT_TOLD = frozenset({"closed", "erased", "suspended"})
-# A worker stops well before its lease ends, whatever a slow server does.
-SHARE_OF_LEASE = 0.8
+# A worker stops well before its lease ends, whatever a slow server does; before that it begins no more letters.
+SHARE_OF_LEASE, SHARE_BEGUN = 0.8, 0.6
+# Seconds between two tries to record outcomes while the database is away.
+RECORD_AGAIN = 0.5
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Batches:
         again = await self._sheets.of([row.sheet for row in batch])
         tried, rows, letters = _write(hand, batch, again, gone)
         now, sheets = self.clock.now(), await self._sheets.numbers(letters)
+        lease_ends = asyncio.get_running_loop().time() + self.settings.lease_seconds
         if letters and not await self._set_out(hand, letters, sheets, now):
             return False
         sents = await self._send(hand.slice, hand.open, letters, Permit(granted)) if letters else []
@@ -82,18 +85,17 @@ class Batches:
             )
             for row, letter, sheet, sent in zip(rows, letters, sheets, sents, strict=True)
         ]  # fmt: skip
-        if hand.limits is not None and (slower := _too_fast(hand, sents)):
-            await slow_down(self.db, hand.limits, slower, self.clock.now())
-        paused = await self.refusing.note(hand.site, sents, self.clock.now())
-        others = paused if any(relay.name not in paused for relay in hand.open.relays) else frozenset[str]()
-        return await self._settle(hand, tried, later, others)
+        going = await self._settle(hand, tried, later, lease_ends)
+        await self._heed(hand, sents)
+        return going
 
     async def _set_out(self, hand: Hand, letters: Sequence[Letter], sheets: Sequence[int], now: datetime) -> bool:
         """Write down what is about to be tried, before a byte leaves. False: the slice or the campaign is not ours."""
         lane, person_id = hand.cursor
         found = await self.db.value(
             "delivery.set_out",
-            **hand.slice.key, epoch=hand.slice.epoch, now=now, cursor_lane=lane, cursor_person=person_id,
+            **hand.slice.key, epoch=hand.slice.epoch, now=now, until=self._lease_end(),
+            cursor_lane=lane, cursor_person=person_id,
             lanes=[one.lane for one in letters], people=[one.person_id for one in letters],
             attempts=[one.attempt for one in letters], addresses=[one.address for one in letters],
             digests=[one.sha256 for one in letters], sheets=sheets, purposes=[one.sheet.purpose for one in letters],
@@ -103,43 +105,52 @@ class Batches:
     async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
         """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
         answered: dict[tuple[int, UUID], Sent] = {}
+        lease = self.settings.lease_seconds
         try:
-            async with asyncio.timeout(self.settings.lease_seconds * SHARE_OF_LEASE), watched(self.db, slice_, permit):
+            async with (
+                asyncio.timeout(lease * SHARE_OF_LEASE),
+                watched(self.db, slice_, permit, lease * SHARE_BEGUN),
+            ):
                 async for sent in self.channels[slice_.channel].send(site, letters, permit):
                     answered[sent.letter.lane, sent.letter.person_id] = sent
         except TimeoutError:
             log.warning("no answer before the lease ends", channel=slice_.channel, count=len(letters) - len(answered))
-        endpoint = self.channels[slice_.channel].endpoint(site)
-        if endpoint and any(one.class_ == "gone" for one in answered.values()):
-            await self.db.run(
-                "delivery.add_gone", site=site.site, channel=slice_.channel, endpoint=endpoint, now=self.clock.now()
-            )
-            log.warning("the endpoint is gone for good", site=site.site, channel=slice_.channel)
         return [
             answered.get((one.lane, one.person_id))
             or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
             for one in letters
         ]
 
-    async def _settle(self, hand: Hand, tried: list[Tried], later: Sequence[Later], paused: frozenset[str]) -> bool:
-        """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile."""
+    async def _settle(self, hand: Hand, tried: list[Tried], later: Sequence[Later], lease_ends: float) -> bool:
+        """Outcomes and cursor in one transaction. Outcomes stay even when the lease was lost meanwhile.
+
+        What is known of letters that left is nowhere else: while the database is away it waits, as long as it has the
+        lease. What was committed although no answer came is found to be known, and changes nothing.
+        """
         unknown_after = after_unknown(hand.site.unknown, self.settings.unknown_retry_seconds)
         rows = settle(tried, self.clock.now(), unknown_after, random.random)
-        if paused:
-            rows.later = elsewhere(rows.later, paused, self.clock.now())
-        try:
-            return await self._record(hand, rows, later, new=True)
-        except asyncpg.UniqueViolationError:  # somebody has told of one of these already
-            return await self._record(hand, rows, later, new=False)
+        new, loop = True, asyncio.get_running_loop()
+        while True:
+            try:
+                return await self._record(hand, rows, later, new=new)
+            except asyncpg.UniqueViolationError:
+                if not new:
+                    raise
+            except AWAY as error:
+                if isinstance(error, asyncpg.DataError) or loop.time() + RECORD_AGAIN >= lease_ends:
+                    raise
+                log.warning("outcomes wait for the database", count=len(tried), error=where(error))
+                await asyncio.sleep(RECORD_AGAIN)
+            new = False  # somebody has told of one of these already
 
     async def _record(self, hand: Hand, rows: Settlement, later: Sequence[Later], *, new: bool) -> bool:
         now, slice_, (lane, person_id) = self.clock.now(), hand.slice, hand.cursor
-        until = self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
         async with self.db.transaction() as tx:
             await lock_onward(tx, slice_.campaign_id, slice_.channel, slice_.slice, rows.failed)
             state = await tx.value(
                 "delivery.come_back",
-                **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id, until=until,
+                **slice_.key, epoch=slice_.epoch, cursor_lane=lane, cursor_person=person_id,
+                until=self._lease_end(),
             )  # fmt: skip
             slot, held = slice_.slice % SLOTS, state is not None
             await record(
@@ -149,6 +160,27 @@ class Batches:
                 await queue(tx, slice_, later)
         self.settled()
         return state in SENDING
+
+    def _lease_end(self) -> datetime:
+        """When a lease ends that is renewed now."""
+        return self.clock.real() + timedelta(seconds=self.settings.lease_seconds)
+
+    async def _heed(self, hand: Hand, sents: Sequence[Sent]) -> None:
+        """What answers say of more than their letters: who wants us slower, refuses a relay, or is gone for good."""
+        now, slice_ = self.clock.now(), hand.slice
+        if hand.limits is not None and (slower := _too_fast(hand, sents)):
+            await slow_down(self.db, hand.limits, slower, now)
+        paused = await self.refusing.note(hand.site, sents, now)
+        if paused and any(relay.name not in paused for relay in hand.open.relays):
+            refused = [one.letter for one in sents if one.class_ == "policy" and one.via in paused]
+            people = {"lanes": [one.lane for one in refused], "people": [one.person_id for one in refused]}
+            await self.db.run("delivery_relays.elsewhere", **slice_.key, epoch=slice_.epoch, now=now, **people)
+        endpoint = self.channels[slice_.channel].endpoint(hand.open)
+        if endpoint and any(one.class_ == "gone" for one in sents):
+            await self.db.run(
+                "delivery.add_gone", site=hand.site.site, channel=slice_.channel, endpoint=endpoint, now=now
+            )
+            log.warning("the endpoint is gone for good", site=hand.site.site, channel=slice_.channel)
 
 
 def _write(

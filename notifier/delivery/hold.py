@@ -17,12 +17,17 @@ LOOK = 0.3
 
 
 @asynccontextmanager
-async def watched(db: Db, slice_: Slice, permit: Permit) -> AsyncIterator[None]:
-    """While letters are out: withdraw the permit as soon as the campaign no longer sends, or the slice is not ours."""
+async def watched(db: Db, slice_: Slice, permit: Permit, seconds: float) -> AsyncIterator[None]:
+    """While letters are out: withdraw the permit as soon as the campaign no longer sends, or the slice is not ours.
+
+    Or after so many ``seconds``: what was not begun by then is not begun within this lease.
+    """
+    late = asyncio.get_running_loop().call_later(seconds, permit.withdraw, "held back: those before took too long")
     looking = asyncio.create_task(_look(db, slice_, permit))
     try:
         yield
     finally:
+        late.cancel()
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
 

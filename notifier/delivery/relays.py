@@ -6,15 +6,13 @@ A relay that was never refused so costs nothing: no row is written, and the rows
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from notifier.channels.channel import Sent
 from notifier.channels.smtp import Trouble
 from notifier.db import Db
 from notifier.delivery.refusals import Refusals, counted
-from notifier.delivery.retry import Again
-from notifier.delivery.settle import Tried
 from notifier.errors import NotFound
 from notifier.log import log
 from notifier.sites.site import Site, load_site
@@ -86,14 +84,6 @@ def without(site: Site, paused: Sequence[Refusals]) -> Site:
     """The site with the relays that its letters may go by."""
     names = {one.relay for one in paused}
     return site.model_copy(update={"relays": [relay for relay in site.relays if relay.name not in names]})
-
-
-def elsewhere(later: Sequence[tuple[Tried, Again]], paused: frozenset[str], now: datetime) -> list[tuple[Tried, Again]]:
-    """Whom a relay that is paused now refused goes by another one at once; for while there is another one."""
-    return [
-        (tried, replace(again, due_at=now) if tried.class_ == "policy" and tried.via in paused else again)
-        for tried, again in later
-    ]
 
 
 @dataclass(frozen=True)

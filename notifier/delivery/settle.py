@@ -120,12 +120,16 @@ async def record(
     """
     where = {"campaign_id": campaign_id, "channel": channel}
     news = rows.outcomes if held else [one._replace(made=None) for one in rows.outcomes]
+    failed = rows.failed
     if new:
         await copy_outcomes(tx, campaign_id, channel, news, now)
     else:
         news = await add_outcomes(tx, campaign_id, channel, news, now)
+        told = {_key(one) for one in news}
+        # Whoever told of the others before has given the next channel its turn: it may be over by now.
+        failed = [one for one in failed if _key(one) in told]
     await count(tx, campaign_id, channel, slot, news)
-    await fail(tx, campaign_id, rows.failed, now)
+    await fail(tx, campaign_id, failed, now)
     if not held:
         return
     if rows.later:
@@ -179,7 +183,7 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         digests=[t.made and t.made.sha256 for t in tried],
         purposes=[_purpose(t) for t in tried],
     )
-    by_key = {OutcomeKey(t.lane, t.person_id, t.attempt, t.kind): t for t in tried}
+    by_key = {_key(t): t for t in tried}
     return [by_key[key] for key in known]
 
 
@@ -206,6 +210,10 @@ _NOT_MADE = (None, None, None, None)
 
 def _purpose(tried: Tried) -> str | None:
     return None if tried.made is None or tried.purpose == "notice" else tried.purpose
+
+
+def _key(tried: Tried) -> OutcomeKey:
+    return OutcomeKey(tried.lane, tried.person_id, tried.attempt, tried.kind)
 
 
 def _by_key(tried: Tried) -> tuple[int, bytes]:

@@ -11,13 +11,12 @@ import asyncpg
 
 from notifier.channels.postfix_log import PostfixLog
 from notifier.clock import Clock
-from notifier.db import GONE, Db
+from notifier.db import AWAY, Db
 from notifier.log import log, where
 from notifier.outcomes.hear import hear
 
 CHUNK = 256 * 1024
 LOOK_AGAIN_SECONDS = 1.0
-AWAY = (*GONE, OSError, asyncpg.InterfaceError)
 
 
 async def record_log(db: Db, clock: Clock, postfix: PostfixLog, chunks: AsyncIterator[bytes]) -> int:

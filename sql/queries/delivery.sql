@@ -30,16 +30,19 @@ RETURNING s.campaign_id, s.channel, s.slice, s.from_lane, s.from_person, s.to_la
 -- name: set_out
 -- lanes: none
 -- Write down what is about to be tried, while the slice is ours and its campaign sends; no row: one of the two is over.
--- Whoever takes the slice over waits for this, or comes before it.
+-- Whoever takes the slice over waits for this, or comes before it. The whole lease is there for sending it.
+WITH ours AS (
+    UPDATE slice s SET leased_until = :until
+    FROM steered c
+    WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+      AND c.campaign_id = s.campaign_id AND c.state IN ('sending', 'done')
+    RETURNING s.campaign_id, s.channel, s.slice
+)
 INSERT INTO under_way (campaign_id, channel, slice, at, cursor_lane, cursor_person,
                        lanes, people, attempts, addresses, digests, sheets, purposes)
-SELECT s.campaign_id, s.channel, s.slice, :now, :cursor_lane, :cursor_person,
+SELECT campaign_id, channel, slice, :now, :cursor_lane, :cursor_person,
        :lanes, :people, :attempts, :addresses, :digests, :sheets, :purposes
-FROM slice s
-JOIN steered c USING (campaign_id)
-WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
-  AND c.state IN ('sending', 'done')
-FOR SHARE OF s
+FROM ours
 RETURNING slice
 
 -- name: recover

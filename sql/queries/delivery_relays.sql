@@ -53,3 +53,11 @@ SELECT relay, at, action, actor, reason, until FROM relay_event WHERE site = :si
 SELECT site, relay, paused_at, paused_until, reason FROM relay_refusal
 WHERE paused_until > :now AND (:site::text IS NULL OR site = :site)
 ORDER BY site, relay
+
+-- name: elsewhere
+-- lanes: all
+-- Whom a relay refused that is paused now goes by another one at once, while the slice is still ours.
+UPDATE retry r SET due_at = :now
+FROM slice s, unnest(:lanes::smallint[], :people::uuid[]) AS e (lane, person_id)
+WHERE s.campaign_id = :campaign_id AND s.channel = :channel AND s.slice = :slice AND s.epoch = :epoch
+  AND r.campaign_id = s.campaign_id AND r.channel = s.channel AND r.lane = e.lane AND r.person_id = e.person_id

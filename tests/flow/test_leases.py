@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from notifier.campaigns.steer import steer
-from notifier.db import Db
+from notifier.db import AWAY, Db
 from notifier.delivery.batch import Batches
 from notifier.delivery.lease import claim, give_back, recover
 from notifier.delivery.settle import Settlement, Tried, record, settle
@@ -138,6 +139,113 @@ async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once
         await office.rows("SELECT count(*) FROM outcome") == await office.rows("SELECT count(*) FROM intent") == [(5,)]
     )
     assert await office.rows("SELECT count(*) FROM retry") == [(5,)]
+
+
+async def test_what_came_of_letters_is_kept_while_the_database_breaks_connections(office: Office) -> None:
+    for number in range(5):
+        await office.person(f"p{number}")
+    await office.open()
+    # The connection is cut where outcomes are written, when the letters have left.
+    await office.db.execute(
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+        " CREATE TRIGGER cut BEFORE INSERT ON outcome FOR EACH STATEMENT EXECUTE FUNCTION cut()"
+    )
+    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while len(office.server.got) < 5:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(1.2)
+    assert not working.done(), "it keeps what it knows"
+    assert await office.outcomes() == []
+    await office.db.execute("DROP TRIGGER cut ON outcome")
+    assert await working == 1
+    assert await office.outcomes() == [(f"p{n}", "email", 1, "accepted_by_relay") for n in range(5)]
+    await office.deliver()
+    assert len(office.server.got) == 5
+    assert await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind") == [
+        ("accepted_by_relay", 5)
+    ]
+
+
+async def test_a_database_that_stays_away_is_waited_for_no_longer_than_the_lease_lasts(office: Office) -> None:
+    await office.person("ann")
+    await office.open()
+    office.delivery.settings.lease_seconds = 1.5
+    await office.db.execute(
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+        " CREATE TRIGGER cut BEFORE INSERT ON outcome FOR EACH STATEMENT EXECUTE FUNCTION cut()"
+    )
+    begun_at = asyncio.get_running_loop().time()
+    with pytest.raises(AWAY):
+        await office.delivery.deliver_next(NO_STOP)
+    assert asyncio.get_running_loop().time() - begun_at < 3
+    await office.db.execute("DROP TRIGGER cut ON outcome")
+    await office.deliver()
+    assert await office.outcomes() == [("ann", "email", 1, "unknown")]
+
+
+async def test_what_was_recorded_although_no_answer_came_is_recorded_once(office: Office) -> None:
+    await office.person("gone")
+    await office.person("here")
+    office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")
+    await office.open()
+    await office.db.execute("UPDATE plan SET fallback = '{inbox,webhook}'")
+    record_ = Batches._record
+    other = replace(office.delivery, worker="another")
+    answers = []
+
+    async def unheard(batches: Batches, *what: Any, **how: Any) -> bool:
+        answers.append(await record_(batches, *what, **how))
+        if len(answers) == 1:
+            await other.deliver_next(NO_STOP)  # the next channel has its turn, and this slice another holder
+            raise asyncpg.ConnectionDoesNotExistError
+        return answers[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "_record", unheard)
+        await office.delivery.deliver_next(NO_STOP)
+    await office.deliver()
+    assert await office.outcomes() == [
+        ("gone", "email", 1, "refused"),
+        ("gone", "inbox", 1, "placed"),
+        ("here", "email", 1, "accepted_by_relay"),
+    ]
+    assert await office.rows("SELECT count(*) FROM retry") == [(0,)], "and no third channel"
+    progress = await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind ORDER BY kind::text")
+    assert progress == [("accepted_by_relay", 1), ("placed", 1), ("refused", 1)]
+
+
+async def test_of_a_batch_behind_a_relay_that_hangs_only_what_was_begun_is_of_unknown_fate(office: Office) -> None:
+    for number in range(60):
+        await office.person(f"p{number:02}")
+    await office.open()
+    office.delivery.settings.lease_seconds, office.delivery.settings.batch_size = 2, 100
+    office.server.say("dot", SILENCE)
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().call_later(1, stopped.set)
+    await office.delivery.deliver_next(stopped.is_set)
+    counts = dict(await office.rows("SELECT kind::text, count(*)::int FROM outcome GROUP BY kind"))
+    assert counts["unknown"] <= 4, "what was out in two sessions, and what had been begun behind it"
+    assert counts == {"unknown": counts["unknown"], "deferred": 60 - counts["unknown"]}
+    assert await office.rows("SELECT DISTINCT class FROM outcome WHERE kind = 'deferred'") == [("held",)]
+
+
+async def test_a_batch_has_the_whole_lease_however_long_its_worker_waited_before(office: Office) -> None:
+    await office.person("ann")
+    await office.open()
+    set_out, left = Batches._set_out, []
+
+    async def late(batches: Batches, *what: Any) -> bool:
+        await office.db.execute("UPDATE slice SET leased_until = now() + interval '1 second' WHERE worker IS NOT NULL")
+        written = await set_out(batches, *what)
+        left.extend(await office.rows("SELECT leased_until - now() FROM slice WHERE worker IS NOT NULL"))
+        return written
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "_set_out", late)
+        await office.delivery.deliver_next(NO_STOP)
+    assert left[0][0] > timedelta(seconds=50)
 
 
 async def test_who_got_no_letter_in_a_batch_that_died_is_not_passed_over(office: Office) -> None:
