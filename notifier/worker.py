@@ -127,6 +127,12 @@ def duties(shift: Shift) -> tuple[Duty, ...]:
         Duty("move stages", lambda: move_stages(db, clock.now()), every=1),
         Duty("tell by the second channel", lambda: tell_by_second_channel(db, clock.now()), once=True),
         Duty("remind", lambda: remind(db, clock.now()), once=True),
+        Duty(
+            "look for answers",
+            lambda: db.run("delivery_unknown.wake_answered", now=clock.now()),
+            once=True,
+            every=60,
+        ),
         Duty("end what is over", lambda: db.run("delivery.end_over"), every=5),
         Duty(
             "close finished campaigns",

@@ -86,6 +86,8 @@ async def give_back(db: Db, slice_: Slice, due: datetime | None, fresh: datetime
             return
         # Somebody may have been erased between the reading of their address and the writing of the outcome.
         await tx.run("delivery.forget_erased", **slice_.stretch)
+        if due is None:  # an answer may have come after the queue was looked at: nobody would look again for it
+            await tx.run("delivery.drop_answered", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due, fresh=fresh)
         if due is None and fresh is None:
             await tx.run("delivery_second.schedule", **slice_.stretch, slice=slice_.slice)

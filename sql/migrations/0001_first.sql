@@ -587,7 +587,7 @@ CREATE TABLE retry (
     attempt     smallint NOT NULL,              -- the number of the next attempt
     failures    smallint NOT NULL,              -- how many of the earlier ones count against the schedule
     due_at      timestamptz,                    -- NULL: when somebody says so (a site that holds what is of unknown fate)
-    unsure      boolean NOT NULL DEFAULT false, -- the fate of the last attempt is unknown: a report may answer it
+    unsure      boolean NOT NULL DEFAULT false, -- the fate of an attempt since is unknown: a report may answer it
     since       smallint NOT NULL DEFAULT 1,    -- the first attempt of this round: what came of earlier ones is known
     purpose     text NOT NULL DEFAULT 'notice', -- of the attempt that follows
     PRIMARY KEY (lane, person_id, campaign_id, channel)

@@ -302,15 +302,15 @@ ON CONFLICT (campaign_id, channel, kind, class, slot) DO UPDATE SET count = prog
 
 -- name: retry_later
 -- lanes: all
--- Queue notices to be tried again.
-INSERT INTO retry (lane, person_id, campaign_id, channel, attempt, failures, due_at, unsure)
+-- Queue notices to be tried again. One that may have arrived before stays so, however often it is put off after that.
+INSERT INTO retry AS r (lane, person_id, campaign_id, channel, attempt, failures, due_at, unsure)
 SELECT lane, person_id, :campaign_id, :channel, attempt, failures, due_at, unsure
 FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :failures::smallint[], :dues::timestamptz[],
             :unsures::boolean[])
-     AS r (lane, person_id, attempt, failures, due_at, unsure)
+     AS t (lane, person_id, attempt, failures, due_at, unsure)
 ON CONFLICT (lane, person_id, campaign_id, channel)
 DO UPDATE SET attempt = excluded.attempt, failures = excluded.failures, due_at = excluded.due_at,
-    unsure = excluded.unsure
+    unsure = r.unsure OR excluded.unsure
 
 -- name: retry_no_more
 -- lanes: all

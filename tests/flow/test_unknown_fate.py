@@ -1,7 +1,9 @@
 """No reply came after the last byte: the letter is sent again, held for a word, or a report is waited for."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -115,6 +117,62 @@ async def test_a_report_answers_for_good_and_nobody_is_asked(office: Office, unk
     statuses = await office.statuses()
     assert (statuses["kept"], statuses["lost"]) == ("told", "unreachable")
     assert copies(office) == Counter(dict.fromkeys((*LOST, "a", "b", "c", "d"), 1))
+
+
+async def nothing_waits(office: Office) -> bool:
+    await office.deliver()
+    return await office.rows("SELECT count(*) FROM retry") == [(0,)] and await close(office) == "done"
+
+
+async def test_a_report_that_comes_before_the_unknown_of_a_second_copy_is_recorded_answers_as_well(
+    office: Office,
+) -> None:
+    await tried(office, then="hold")
+    assert await resolve(office, "resend") == 2
+    for name in LOST:
+        office.server.say("dot", KEEP_AND_DROP, "", to=f"{name}@people.example")
+    office.server.delay = 0.2
+    working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while not await office.rows("SELECT FROM under_way"):
+        await asyncio.sleep(0.005)
+    news = [replace(await office.feedback(name, "accepted_by_recipient"), attempt=2) for name in LOST]
+    assert await hear(office.db, news, office.clock.now()) == 2
+    await working
+    assert await office.rows("SELECT count(*)::int FROM outcome WHERE kind = 'unknown' AND attempt = 2") == [(2,)]
+    assert await nothing_waits(office)
+
+
+async def test_what_a_worker_that_lost_its_lease_knows_answers_as_well(office: Office) -> None:
+    await tried(office, then="hold")
+    assert await resolve(office, "resend") == 2
+    contents, office.server.delay = len(office.server.contents), 0.3
+    slow = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
+    while len(office.server.contents) == contents:
+        await asyncio.sleep(0.005)
+    await office.db.execute("UPDATE slice SET leased_until = now() - interval '1 hour' WHERE worker IS NOT NULL")
+    assert await replace(office.delivery, worker="another").deliver_next(NO_STOP) == 1
+    assert await held_letters(office.db, office.campaign_id) == 2
+    await slow
+    office.server.delay = 0
+    assert await held_letters(office.db, office.campaign_id) == 1, "one was in the relay, and the other did not begin"
+    assert await office.db.run("delivery_unknown.wake_answered", now=office.clock.now()) == 1
+    await office.deliver()
+    assert await office.rows("SELECT count(*) FROM retry") == [(1,)]
+    assert await office.db.run("delivery_unknown.wake_answered", now=office.clock.now()) == 0
+    assert await resolve(office, "resend") == 1
+    assert await nothing_waits(office)
+
+
+async def test_a_report_also_answers_for_a_letter_that_was_put_off_after_its_fate_was_unknown(office: Office) -> None:
+    await tried(office)
+    for name in LOST:
+        office.server.say("rcpt", "451 4.7.1 greylisted, come back", to=f"{name}@people.example")
+    office.clock.move(timedelta(hours=1))
+    await office.deliver()
+    assert await office.rows("SELECT DISTINCT attempt, unsure FROM retry") == [(3, True)]
+    news = [await office.feedback(name, "accepted_by_recipient") for name in LOST]
+    assert await hear(office.db, news, office.clock.now()) == 2
+    assert await nothing_waits(office)
 
 
 async def test_verify_waits_its_time_and_then_sends_the_same_again(office: Office) -> None:
