@@ -110,7 +110,8 @@ class Email:
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:
-                    report(_not_begun(waiting.popleft(), problem))
+                    letter = waiting.popleft()
+                    report(_not_taken(letter, problem, begun=tries[id(letter)] > 0))
                 return
             if back is None:
                 continue
@@ -152,11 +153,15 @@ def _deferred(letter: Letter, trouble: Trouble) -> Sent:
     return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via)
 
 
-def _not_begun(letter: Letter, trouble: Trouble) -> Sent:
-    """No relay takes letters any more, and nothing of this one was handed over: nobody pays for a relay that went."""
-    if trouble.class_ != "network":
-        return _deferred(letter, trouble)
-    return held(letter, f"held back: no relay takes letters now: {trouble.via}: {trouble.reply}")
+def _not_taken(letter: Letter, trouble: Trouble, *, begun: bool) -> Sent:
+    """No relay takes letters any more, and nothing of this one was handed over: nobody pays for a relay that went.
+
+    Nor for one that has enough connections, or that asked for less speed when another letter came: who was told so
+    slows it down.
+    """
+    if trouble.class_ == "network" or (trouble.class_ == "throttled" and not begun):
+        return held(letter, f"held back: no relay takes letters now: {trouble.via}: {trouble.reply}")
+    return _deferred(letter, trouble)
 
 
 @asynccontextmanager

@@ -45,7 +45,10 @@ class Got:
 
 @dataclass
 class SmtpServer:
-    """See the module. ``piece``: bytes per write, to cut replies anywhere; ``delay``: seconds before every reply."""
+    """See the module. ``piece``: bytes per write, to cut replies anywhere; ``delay``: seconds before every reply.
+
+    ``room``: how many connections it takes at once; one more is told so by a 421.
+    """
 
     pipelining: Pipelining = "answered"
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN")
@@ -56,6 +59,7 @@ class SmtpServer:
     logins: str = "PLAIN"
     piece: int | None = None
     delay: float = 0
+    room: int | None = None
     port: int = 0
     got: list[Got] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -181,6 +185,8 @@ class _Conversation:
 
     async def run(self) -> None:
         self.secured = self.server.implicit_tls
+        if self.server.room is not None and self.server.open_now > self.server.room:
+            return await self.reply("421 4.7.0 too many connections from you")
         await self.reply(self.server.answer("banner", "220 test.example ESMTP"))
         while line := await self.reader.readline():
             command = line.decode().rstrip("\r\n")

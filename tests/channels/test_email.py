@@ -223,8 +223,8 @@ async def test_421_to_the_final_dot_is_a_refusal_and_the_next_letter_goes_elsewh
         sent = await send(channel, site_of(server), letters_to(4))
     assert (sent[person(2)].kind, sent[person(2)].class_) == ("deferred", "throttled")
     assert person(2) not in server.addresses
-    # The relay asks for rest: the others wait too.
-    assert kinds(sent) == {("accepted_by_relay", None): 1, ("deferred", "throttled"): 3}
+    # The relay asks for rest: whoever was not begun waits as long as it rests.
+    assert kinds(sent) == {("accepted_by_relay", None): 1, ("deferred", "throttled"): 2, ("deferred", "held"): 1}
 
 
 async def test_silence_before_the_content_is_waited_for_only_so_long(server):
@@ -330,6 +330,56 @@ async def test_slices_at_once_share_the_sessions_of_a_relay(server):
         results = await asyncio.gather(*(send(channel, site, letters_to(40)) for _ in range(4)))
     assert all(kinds(sent) == {("accepted_by_relay", None): 40} for sent in results)
     assert server.most_open <= 2
+
+
+async def test_a_relay_that_has_enough_connections_is_in_no_trouble(server):
+    server.room = 2
+    async with email() as channel:
+        site = site_of(server, sessions=5)
+        for _ in range(3):
+            assert kinds(await send(channel, site, letters_to(120))) == {("accepted_by_relay", None): 120}
+        assert (await channel.ready(site)).rests == 0
+        assert server.connections == 5, "it is asked for more once, and then left in peace for a while"
+
+
+async def test_slices_at_once_share_the_few_connections_that_a_relay_takes(server):
+    server.room = 1
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        results = await asyncio.gather(*(send(channel, site, letters_to(60)) for _ in range(4)))
+    assert all(kinds(sent) == {("accepted_by_relay", None): 60} for sent in results)
+
+
+async def test_more_connections_are_opened_as_soon_as_a_relay_takes_them(server, monkeypatch):
+    monkeypatch.setattr("notifier.channels.relays._PAUSE", 0.05)
+    server.room, server.delay = 1, 0.002
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        await send(channel, site, letters_to(60))
+        server.room = None
+        await asyncio.sleep(0.1)
+        assert kinds(await send(channel, site, letters_to(60))) == {("accepted_by_relay", None): 60}
+        assert len(channel.relays._pool(site.relays[0]).idle) == 3
+
+
+async def test_a_relay_whose_connections_others_have_makes_letters_wait_and_is_not_slowed(server):
+    server.room = 1
+    async with email() as channel, email() as another_process:
+        site = site_of(server, sessions=3)
+        await send(another_process, site, letters_to(3))
+        # Of class throttled they would wait for a quarter of an hour, and the relay's pace would be halved.
+        assert kinds(await send(channel, site, letters_to(60))) == {("deferred", "held"): 60}
+        assert (await channel.ready(site)).rests > 1
+
+
+@pytest.mark.parametrize("banner", ["421 4.7.0 too many connections from you", "554 5.7.1 go away", DROP])
+async def test_a_relay_that_turns_all_away_is_in_trouble(server, banner):
+    server.say("banner", banner)
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        assert {one.kind for one in (await send(channel, site, letters_to(60))).values()} == {"deferred"}
+        assert (await channel.ready(site)).rests >= 1
+        assert server.connections == 3
 
 
 async def test_the_next_relay_takes_over_when_the_first_cannot_be_reached(server):
