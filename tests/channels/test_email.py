@@ -23,7 +23,7 @@ from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
 from notifier.sites.site import Site
-from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE, SmtpServer, smtp_server
+from tests.channels.smtp_server import DROP, KEEP_AND_DROP, LATER, SILENCE, SmtpServer, smtp_server
 from tests.sites import a_site
 from tests.telling import a_recipient, a_telling, some_letters
 
@@ -254,7 +254,7 @@ async def test_replies_of_many_lines_in_single_bytes_are_understood(server):
         "354 too early",
         "199 what",
         "\udcff\udcfe\x00",
-        "250 " + "x" * 20_000,
+        "250 2.1.5 " + "x" * 20_000,
         "220 STARTTLS?",
     ],
 )
@@ -277,6 +277,51 @@ async def test_an_answer_too_many_after_the_dot_is_credited_to_nobody_else(serve
     assert sent[person(3)].kind == ("accepted_by_relay" if server.pipelined else "unknown")
     assert kinds(sent)["accepted_by_relay", None] >= 5
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("mail", f"250 2.1.0 sender ok{LATER}250 2.1.0 sender ok"),
+        ("rcpt", f"250 2.1.5 recipient ok{LATER}250 2.1.5 recipient ok"),
+        ("rcpt", f"550 5.1.1 no such user{LATER}550 5.1.1 no such user"),
+        ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 queued"),
+        ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.1.0 sender ok"),
+        ("dot", f"550 5.1.1 no such user{LATER}550 5.1.1 no such user"),
+    ],
+)
+async def test_an_answer_too_many_that_comes_later_tells_nothing_of_anybody_else(server, stage, reply):
+    """Each answer after it would be credited to the command after the one that it answers."""
+    if stage == "mail":
+        server.say("mail", "250 2.1.0 sender ok", "250 2.1.0 sender ok", reply, "250 2.1.0 sender ok")
+    else:
+        server.say(stage, reply, to=person(3))
+    server.say("dot", "451 4.3.0 queue full", to=person(5))
+    server.say("rcpt", "550 5.1.1 no such user", to=person(8))
+    async with email() as channel:
+        sent = await send(channel, site_of(server), letters_to(9))
+    refused = {address for address, one in sent.items() if one.kind == "refused"}
+    assert refused <= {person(3), person(8)}
+    assert (person(3) in refused) == reply.startswith("550")
+    for address, one in sent.items():
+        assert one.kind != "accepted_by_relay" or address in server.addresses
+        assert one.kind in ("accepted_by_relay", "unknown") or address not in server.addresses
+        assert one.reply != "451 4.3.0 queue full" or address == person(5)
+    if (stage, reply[:3]) != ("dot", "550"):  # which is taken for what it would be after MAIL: nobody's letters go
+        assert person(8) in refused
+        assert kinds(sent)["accepted_by_relay", None] >= 9 - len(refused) - 2
+
+
+async def test_a_relay_whose_answers_do_not_say_what_they_answer_is_sent_data():
+    for pipelining in (("PIPELINING",), ()):
+        for stage in ("mail", "rcpt"):
+            async with smtp_server(extensions=(*pipelining, "CHUNKING")) as server, email() as channel:
+                server.say(stage, "250 ok")
+                server.say("rcpt", "550 5.1.1 no such user", to=person(1))
+                sent = await send(channel, site_of(server), letters_to(20))
+            assert kinds(sent) == {("accepted_by_relay", None): 19, ("refused", "bad_address"): 1}
+            assert server.connections == 1 or stage == "rcpt"  # the first who was granted RCPT came too late for it
+            assert any(command == "DATA" for command in server.commands)
 
 
 async def test_a_session_that_the_server_closed_meanwhile_is_not_used_again(server):
@@ -588,23 +633,24 @@ async def test_a_wrong_or_missing_password_stops_the_relay_and_fails_nobody(monk
 FAULTS = [
     ("rcpt", "550 5.1.1 no"), ("rcpt", "450 4.2.0 later"), ("rcpt", DROP), ("rcpt", "421 4.3.2 bye"),
     ("rcpt", "nonsense"),
+    ("rcpt", f"250 2.1.5 ok{LATER}250 2.1.5 ok"), ("rcpt", f"550 5.1.1 no{LATER}550 5.1.1 no"),
     ("data", "451 4.3.0 no"), ("data", DROP), ("data", "250 what"), ("dot", "451 4.3.0 no"), ("dot", "554 5.6.0 spam"),
     ("dot", DROP), ("dot", KEEP_AND_DROP), ("dot", "354 what"), ("dot", "421 4.3.2 bye"),
+    ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 and another"), ("dot", f"550 5.1.1 no{LATER}550 5.1.1 no"),
 ]  # fmt: skip
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.integers(1, 25), st.sampled_from(FAULTS), max_size=10),
-    st.booleans(),
+    st.sampled_from(list(OFFERED)),
     st.sampled_from([None, 1, 7]),
     st.sampled_from(["354 go on", "503 5.5.1 no", "554 5.5.1 no"]),
     st.integers(1, 3),
 )
-def test_whatever_happens_every_letter_is_accounted_for_truly(faults, pipelining, piece, data, sessions):
+def test_whatever_happens_every_letter_is_accounted_for_truly(faults, offered, piece, data, sessions):
     async def play() -> None:
-        extensions = ("PIPELINING", *PLAIN_EXTENSIONS) if pipelining else PLAIN_EXTENSIONS
-        async with smtp_server(extensions=extensions, piece=piece, data_without_recipient=data) as server:
+        async with smtp_server(extensions=OFFERED[offered], piece=piece, data_without_recipient=data) as server:
             for number, (stage, reply) in faults.items():
                 server.say(stage, reply, to=person(number))
             async with email(Limits(opening=5, reply=5, final=5)) as channel:
