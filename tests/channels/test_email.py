@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.channels.channel import Sent
+from notifier.channels.channel import Permit, Sent
 from notifier.channels.email import Email
 from notifier.channels.envelope import content, xtext
 from notifier.channels.smtp import Limits
@@ -489,6 +489,46 @@ async def test_an_address_outside_ascii_goes_only_where_it_can(server):
     [got] = [got for got in server.got if got.address == "太郎@例え.jp"]
     assert "BODY=8BITMIME SMTPUTF8" in got.mail
     assert got.content == letters[1].body
+
+
+def letters_outside_ascii(count: int) -> list[Letter]:
+    writer = Writer(a_telling(), KEYS, "https://notices.example")
+    people = [a_recipient(n, address=f"太郎{n}@例え.jp") for n in range(1, count + 1)]
+    return [one for one in writer.write("email", people) if isinstance(one, Letter)]
+
+
+ASCII_ONLY = ("PIPELINING", "8BITMIME", "DSN")
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+async def test_what_one_relay_cannot_carry_goes_by_another(server, weight):
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as one, smtp_server(extensions=ASCII_ONLY) as two:
+        site = site_of(one, two, server, sessions=2, weight=weight)
+        letters = [*letters_outside_ascii(30), *letters_to(30)]
+        assert kinds(await send(channel, site, letters)) == {("accepted_by_relay", None): 60}
+        assert not [address for address in (*one.addresses, *two.addresses) if not address.isascii()]
+        nowhere = site_of(one, two, weight=weight)
+        assert kinds(await send(channel, nowhere, letters)) == {
+            ("accepted_by_relay", None): 30, ("refused", "unsupported"): 30,
+        }  # fmt: skip
+
+
+async def test_what_only_a_relay_in_trouble_may_be_able_to_carry_waits_for_it(server):
+    server.say("banner", "421 4.3.2 not now")
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as able:
+        sent = await send(channel, site_of(able, server), [*letters_outside_ascii(3), *letters_to(3)])
+    assert kinds(sent) == {("accepted_by_relay", None): 3, ("deferred", "held"): 3}
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(1, ("deferred", "network")), (0, ("refused", "unsupported"))])
+async def test_what_cannot_go_by_a_relay_in_use_takes_no_leave_that_the_other_was_not_given(server, weight, expected):
+    """One that stands by is given none as long as the others take letters: to wait for it would be for ever."""
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as able:
+        site = site_of(able, server, weight=weight)
+        permit = Permit({site.relays[1].name: 0})
+        sent = [one async for one in channel.send(site, letters_outside_ascii(3), permit)]
+    assert [(one.kind, one.class_) for one in sent] == [expected] * 3
+    assert not server.got
 
 
 async def test_lines_that_begin_with_a_dot_arrive_as_they_are(server):
