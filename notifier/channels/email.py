@@ -1,7 +1,7 @@
 """Letters by email, through the relays that a site names."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -52,11 +52,34 @@ class Email:
         loop = asyncio.get_running_loop()
         waiting, done, wake = deque(letters), deque[Sent](), asyncio.Event()
         tries: Counter[int] = Counter()
+        elsewhere, unable = deque[Letter](), defaultdict[int, set[str]](set)  # by the letter's id(): names of relays
 
         def report(sent: Sent) -> None:
             if not done:
                 loop.call_later(_TELL_AFTER, wake.set)
             done.append(sent)
+
+        def hear(sent: Sent) -> None:
+            """What one relay does not know how to carry, another may."""
+            if sent.class_ == "unsupported":
+                known = unable[id(sent.letter)]
+                known.add(sent.via)
+                if any(r.name not in known and (r.weight or permit.allows(r.name)) for r in site.relays):
+                    return elsewhere.append(sent.letter)
+            return report(sent)
+
+        async def carry() -> None:
+            await self._carry(site.relays, waiting, tries, hear, permit, sign)
+            while elsewhere:
+                letter = elsewhere.popleft()
+                able = [r for r in site.relays if r.name not in unable[id(letter)] and permit.allows(r.name)]
+                if permit.withdrawn:
+                    report(held(letter, permit.withdrawn))
+                elif able:
+                    await self._carry(able, deque([letter]), tries, hear, permit, sign)
+                else:
+                    words = "the relays that may be able to carry it were given as many letters as they may now"
+                    report(Sent(letter, "deferred", "network", words, ""))
 
         def hold_back() -> None:
             while waiting:
@@ -66,9 +89,7 @@ class Email:
         shared = sum(relay.sessions for relay in site.relays if relay.weight)
         most = shared or max((relay.sessions for relay in site.relays), default=1)
         count = min(most, 1 + len(letters) // _LETTERS_A_SESSION)
-        tasks = [
-            asyncio.create_task(self._carry(site.relays, waiting, tries, report, permit, sign)) for _ in range(count)
-        ]
+        tasks = [asyncio.create_task(carry()) for _ in range(count)]
         for task in tasks:
             task.add_done_callback(lambda _: wake.set())
         missing = len(letters)
@@ -110,7 +131,8 @@ class Email:
                     trouble = session.trouble
             except Trouble as problem:
                 while waiting:
-                    report(_not_begun(waiting.popleft(), problem))
+                    letter = waiting.popleft()
+                    report(_not_taken(letter, problem, begun=tries[id(letter)] > 0))
                 return
             if back is None:
                 continue
@@ -152,11 +174,15 @@ def _deferred(letter: Letter, trouble: Trouble) -> Sent:
     return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via)
 
 
-def _not_begun(letter: Letter, trouble: Trouble) -> Sent:
-    """No relay takes letters any more, and nothing of this one was handed over: nobody pays for a relay that went."""
-    if trouble.class_ != "network":
-        return _deferred(letter, trouble)
-    return held(letter, f"held back: no relay takes letters now: {trouble.via}: {trouble.reply}")
+def _not_taken(letter: Letter, trouble: Trouble, *, begun: bool) -> Sent:
+    """No relay takes letters any more, and nothing of this one was handed over: nobody pays for a relay that went.
+
+    Nor for one that has enough connections, or that asked for less speed when another letter came: who was told so
+    slows it down.
+    """
+    if trouble.class_ == "network" or (trouble.class_ == "throttled" and not begun):
+        return held(letter, f"held back: no relay takes letters now: {trouble.via}: {trouble.reply}")
+    return _deferred(letter, trouble)
 
 
 @asynccontextmanager

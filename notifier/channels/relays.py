@@ -28,7 +28,10 @@ class _Pool:
     """The sessions of one relay."""
 
     def __init__(self, relay: Relay) -> None:
-        self.turns = asyncio.Semaphore(relay.sessions)
+        self._relay = relay
+        self._turns = asyncio.Semaphore(relay.sessions)
+        self._busy = 0  # turns that are taken: with a session, or to open one
+        self._kept_back = 0
         self.idle: list[Session] = []
         self.broken = 0
         self.trouble: Trouble | None = None
@@ -39,7 +42,51 @@ class _Pool:
         self._paused_until = 0.0
         self._next_pause = _FIRST_PAUSE
 
-    def take(self) -> Session | None:
+    async def begin(self, limits: Limits) -> Session:
+        """Wait for a turn, and have a session until :meth:`end`. Raises Trouble when the relay takes no letters.
+
+        A relay that has enough connections refuses one more, and is in no trouble while it goes on with the others:
+        that turn is kept back, and whoever wanted it waits for a session that comes free.
+        """
+        while True:
+            await self._turns.acquire()
+            self._busy += 1
+            try:
+                if self.paused and self.trouble:
+                    raise self.trouble
+                session = self._take() or await open_session(self._relay, limits, extras=not self.one_by_one)
+            except Trouble as problem:
+                if not self.paused and self._busy > 1:
+                    self._keep_back()
+                    continue
+                if problem is not self.trouble:
+                    self.pause(problem)
+                self.end()
+                raise
+            except BaseException:
+                self.end()
+                raise
+            self.proved = True
+            return session
+
+    def end(self) -> None:
+        """The next has a turn."""
+        self._busy -= 1
+        self._turns.release()
+
+    def _keep_back(self) -> None:
+        self._busy -= 1
+        self._kept_back += 1
+        if self._kept_back == 1:
+            asyncio.get_running_loop().call_later(_PAUSE, self._give_back)
+
+    def _give_back(self) -> None:
+        """Perhaps it has room for more by now; or it is in trouble, and all who wait must hear of it."""
+        for _ in range(self._kept_back):
+            self._turns.release()
+        self._kept_back = 0
+
+    def _take(self) -> Session | None:
         """A session that is open and not worn, if there is one."""
         while self.idle:
             session = self.idle.pop()
@@ -97,6 +144,7 @@ class _Pool:
             pause, self._next_pause = self._next_pause, min(2 * self._next_pause, _PAUSE)
         self.trouble, self.broken, self.proved = trouble, 0, False
         self._paused_until = asyncio.get_running_loop().time() + pause
+        self._give_back()
 
     @property
     def rests(self) -> float:
@@ -133,26 +181,24 @@ class Relays:
     async def ready(self, relays: Sequence[Relay]) -> Ready:
         """Whether one of the relays takes letters. Where none is known to, a session is opened with one, for later."""
         pools = [self._pool(relay) for relay in relays]
-        for relay, pool in zip(relays, pools, strict=True):
-            if any(one.proved and not one.paused for one in pools) or await self._prove(relay, pool):
+        for pool in pools:
+            if any(one.proved and not one.paused for one in pools) or await self._prove(pool):
                 return Ready(routes=tuple(r.name for r, p in zip(relays, pools, strict=True) if not p.paused))
         first = min(pools, key=lambda pool: pool.rests, default=None)
         if first is None or first.trouble is None:
             return Ready(_PAUSE, "the site names no relay")
         return Ready(max(first.rests, _FIRST_PAUSE), f"{first.trouble.via}: {first.trouble.reply}")
 
-    async def _prove(self, relay: Relay, pool: _Pool) -> bool:
+    async def _prove(self, pool: _Pool) -> bool:
         """Whether a relay takes letters: by a session that is kept, unless somebody has just tried."""
         async with pool.proving:
             if pool.paused or pool.proved:
                 return pool.proved and not pool.paused
-            async with pool.turns:
-                try:
-                    pool.keep(pool.take() or await open_session(relay, self._limits, extras=not pool.one_by_one))
-                except Trouble as problem:
-                    pool.pause(problem)
-                    return False
-            pool.proved = True
+            try:
+                pool.keep(await pool.begin(self._limits))
+            except Trouble:
+                return False
+            pool.end()
             return True
 
     def _pool(self, relay: Relay) -> _Pool:
@@ -162,30 +208,27 @@ class Relays:
     async def session(self, relays: Sequence[Relay]) -> AsyncIterator[Session]:
         """A session with a relay whose turn it is and that takes letters, for one task. Raises Trouble when none does.
 
-        Waits for a turn: a relay has at most ``relay.sessions``. After an exception inside the block
-        the session is destroyed, unless no answer was missing.
+        Waits for a turn: a relay has at most ``relay.sessions``, and no more than it takes. After an exception inside
+        the block the session is destroyed, unless no answer was missing.
         """
         trouble = Trouble("session", "the site names no relay", "")
         for relay in self.in_turn(relays):
             pool = self._pool(relay)
-            async with pool.turns:
-                if pool.paused and pool.trouble:
-                    trouble = pool.trouble
-                    continue
-                try:
-                    session = pool.take() or await open_session(relay, self._limits, extras=not pool.one_by_one)
-                except Trouble as problem:
-                    pool.pause(problem)
-                    trouble = problem
-                    continue
-                pool.proved = True
+            try:
+                session = await pool.begin(self._limits)
+            except Trouble as problem:
+                trouble = problem
+                continue
+            try:
                 try:
                     yield session
                 except BaseException:
                     pool.keep(session)
                     raise
                 await pool.put(session)
-                return
+            finally:
+                pool.end()
+            return
         raise trouble
 
     async def close(self) -> None:

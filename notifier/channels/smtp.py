@@ -2,9 +2,10 @@
 
 Where the server offers PIPELINING (RFC 2920) one write holds the end of one letter and the MAIL, RCPT and DATA of the
 next, so a letter costs one round trip; where it does not, the same commands go one by one. Replies are matched strictly
-in order. Where it offers CHUNKING (RFC 3030) the content follows the reply to RCPT, and nobody waits for 354 or doubles
-dots. Anything irregular, and any cancellation, destroys the connection: a late reply would otherwise be taken for
-the answer to somebody else's letter.
+in order: after an answer too many, something else than 354 comes where that is expected. Where CHUNKING (RFC 3030) is
+offered the content follows the reply to RCPT, and nobody waits for 354 or doubles dots. There the enhanced status codes
+(RFC 2034) tell what a reply answers, and a server that uses none is sent DATA. Anything irregular, and any
+cancellation, destroys the connection: a late reply would otherwise be taken for the answer to somebody else's letter.
 """
 
 import asyncio
@@ -24,8 +25,10 @@ from notifier.letters.letter import Letter
 # it costs 2 µs, line by line 14.
 _USUAL = re.compile(rb"250 ([ -~]{0,400})\r\n250 [ -~]*\r\n250 [ -~]*\r\n354(?: [ -~]*)?\r\n")
 _ONE_ROUND = deque(("dot", "mail", "rcpt", "data"))
-_USUAL_CHUNKED = re.compile(rb"250 ([ -~]{0,400})\r\n250 [ -~]*\r\n250 [ -~]*\r\n")
+_USUAL_CHUNKED = re.compile(rb"250 ((?!2\.1\.)[ -~]{0,400})\r\n250 2\.1\.[ -~]*\r\n250 2\.1\.[ -~]*\r\n")
 _ONE_ROUND_CHUNKED = deque(("dot", "mail", "rcpt"))
+# How MAIL and RCPT are granted, and nothing else (RFC 3463, 3.2: about an address).
+_OF_ADDRESS = "2.1."
 # What somebody says who knows no BDAT after all (RFC 5321, 4.2.4): no word about the letter.
 _UNKNOWN_COMMAND = (500, 501, 502, 503, 504)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
@@ -252,12 +255,23 @@ class Session(asyncio.Protocol):
             elif self._refusal is not None or code not in (250, 251, 252):
                 # MAIL was refused and RCPT was not: after this nothing that we send is safe.
                 self._out_of_step(f"{code} {text}".encode())
+            elif self._chunking and not text.startswith(_OF_ADDRESS):
+                self._untold(code, text)
             elif phase == "rcpt" and self._chunking:
                 self._hand_over()
         elif phase == "data":
             self._data_replied(code, text)
+        elif phase == "reset" and code != 250:  # what else could be wrong with it?
+            self._out_of_step(f"{code} {text}".encode())
         if self.trouble is None:
             self._go_on()
+
+    def _untold(self, code: int, text: str) -> None:
+        """A grant by which nobody can tell what it answers. Before the first content DATA can still be used instead."""
+        if self._started > 1:
+            return self._out_of_step(f"{code} {text}".encode())
+        self._chunking, self._one_round, self._usual = False, _ONE_ROUND, _USUAL
+        return self._unsent.append(("data", b"DATA\r\n"))
 
     def _data_replied(self, code: int, text: str) -> None:
         refusal = self._refusal
@@ -300,7 +314,7 @@ class Session(asyncio.Protocol):
     def _ended(self, code: int, text: str) -> None:
         letter, self._ending = self._ending, None
         assert letter is not None
-        if 200 <= code < 300:
+        if 200 <= code < 300 and not (self._chunking and text.startswith(_OF_ADDRESS)):
             self.accepted += 1
             self._report(Sent(letter, "accepted_by_relay", None, f"{code} {text}"[:_KEPT_REPLY], self.via))
         elif self._chunking and code in _UNKNOWN_COMMAND:
@@ -320,6 +334,8 @@ class Session(asyncio.Protocol):
         self._lose(Trouble(class_, f"421 {text}", self.via))
 
     def _out_of_step(self, said: bytes) -> None:
+        if self._refusal and self._refusal[0] == "mail":
+            self._refusal = None  # it was the answer to what came before
         self._lose(Trouble("network", f"an answer that does not fit: {printable(said)}", self.via))
 
     def _give_up(self, phase: Phase, code: int, text: str) -> None:

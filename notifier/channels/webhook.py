@@ -1,9 +1,11 @@
 """The site's own private messages: signed batches to the site's endpoint, with a result per person (Standard Webhooks).
 
 The same batch carries the same ``webhook-id`` on every try, and every letter its own constant ``id``: an endpoint that
-saw either before has nothing more to do.
+saw either before has nothing more to do. What may have arrived is ``unknown``, and is sent again by the endpoint's own
+schedule, whatever the site decides about letters: that id makes no second message of it.
 """
 
+import asyncio
 import hashlib
 import io
 import re
@@ -12,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Any, Literal
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
@@ -33,6 +35,8 @@ _KEPT_ANSWER = 200
 _TIME = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _LONGEST_WAIT = 10 * 86400.0  # seconds: longer than anything is tried
 _SECONDS = re.compile("[0-9]{1,6}")
+# Said by who stands before the endpoint: it gave no answer, or none that was understood (RFC 9110, 15.6).
+_NO_ANSWER = (502, 504)
 
 
 class Result(BaseModel):
@@ -106,14 +110,17 @@ class WebhookChannel:
         if problem := objection_to(url, self._inside):
             return _Said("deferred", "endpoint", problem)
         body = b'{"type":"policy.notices","letters":[' + b",".join(letter.body for letter in batch) + b"]}"
-        headers = self._headers(site.site, webhook, batch, body)
+        headers, begun = self._headers(site.site, webhook, batch, body), asyncio.Event()
         try:
-            async with self._session.post(url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as answer:
+            async with self._session.post(
+                url, data=io.BytesIO(body), headers=headers, allow_redirects=False, trace_request_ctx=begun
+            ) as answer:
                 return await _read(answer)
         except TimeoutError:
-            return _Said("deferred", "endpoint", "no answer in time")
+            problem = "no answer in time"
         except (aiohttp.ClientError, OSError) as error:
-            return _Said("deferred", "endpoint", _words(str(error)) or "connection lost")
+            problem = _words(str(error)) or "connection lost"
+        return _Said("unknown" if begun.is_set() else "deferred", "endpoint", problem)
 
     def _headers(self, site: str, webhook: Webhook, batch: Sequence[Letter], body: bytes) -> dict[str, str]:
         """Signed with the secret of this generation and the one before, so that the site can move over in between."""
@@ -153,9 +160,9 @@ def _per_person(said: _Said, batch: Sequence[Letter], via: str) -> Iterator[Sent
             yield Sent(letter, said.kind, said.class_, said.reply, via, said.retry_after)
         elif mine is None:
             reply = f"{said.reply} with results for {strangers} who were not asked about, and none for this person"
-            yield Sent(letter, "deferred", "endpoint", reply, via)
+            yield Sent(letter, "unknown", "endpoint", reply, via)
         elif letter.address in torn:
-            yield Sent(letter, "deferred", "endpoint", f"{said.reply} with several results for this person", via)
+            yield Sent(letter, "unknown", "endpoint", f"{said.reply} with several results for this person", via)
         else:
             kind, class_ = _BY_RESULT[mine.result]
             yield Sent(letter, kind, class_, f"{said.reply} {mine.result} {_words(mine.reason)}".strip(), via)
@@ -167,20 +174,24 @@ async def _read(answer: aiohttp.ClientResponse) -> _Said:
     if answer.status == 410:
         return _Said("refused", "gone", reply)
     if not 200 <= answer.status < 300:
-        head = await answer.content.read(_KEPT_ANSWER)
+        try:
+            head = await answer.content.read(_KEPT_ANSWER)
+        except (aiohttp.ClientError, OSError):
+            head = b""  # the status says enough
         words = f"{reply} {_words(head.decode('utf-8', 'replace'))}".strip()
-        return _Said("deferred", "endpoint", words, seconds_asked(answer.headers.get("Retry-After", "")))
+        kind: SentKind = "unknown" if answer.status in _NO_ANSWER else "deferred"
+        return _Said(kind, "endpoint", words, seconds_asked(answer.headers.get("Retry-After", "")))
     body = bytearray()
     async for piece in answer.content.iter_chunked(64 * 1024):
         body += piece
         if len(body) > _LONGEST_ANSWER:
-            return _Said("deferred", "endpoint", f"{reply} and an answer of more than {_LONGEST_ANSWER} bytes")
+            return _Said("unknown", "endpoint", f"{reply} and an answer of more than {_LONGEST_ANSWER} bytes")
     if not body.strip() or answer.content_type != "application/json":
         return _Said("placed", None, reply)
     try:
         return _Said("placed", None, reply, results=Answer.model_validate_json(bytes(body)).results)
     except ValidationError as error:
-        return _Said("deferred", "endpoint", f"{reply} and an answer that cannot be read: {_words(str(error))}")
+        return _Said("unknown", "endpoint", f"{reply} and an answer that cannot be read: {_words(str(error))}")
 
 
 def seconds_asked(value: str) -> float | None:
@@ -198,12 +209,20 @@ def _words(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_KEPT_ANSWER]
 
 
+async def _begun(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
+    """A connection is there, and the first bytes of a request are on their way: from now on it may arrive."""
+    context.trace_request_ctx.set()
+
+
 @asynccontextmanager
 async def open_channel(settings: Settings, keys: Keys) -> AsyncIterator[WebhookChannel]:
     """Opens no connection yet: the first letter does. No cookies, no proxy, no redirects."""
     inside = frozenset(settings.webhook_hosts)
     connector = aiohttp.TCPConnector(resolver=OutwardResolver(inside), limit=16)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(_begun)
     async with aiohttp.ClientSession(
-        connector=connector, timeout=_TIME, cookie_jar=aiohttp.DummyCookieJar(), max_line_size=8190
-    ) as session:
+        connector=connector, timeout=_TIME, cookie_jar=aiohttp.DummyCookieJar(), max_line_size=8190,
+        trace_configs=[tracing],
+    ) as session:  # fmt: skip
         yield WebhookChannel(keys, session, inside)

@@ -18,9 +18,13 @@ SECRET = Keys(b"a secret that only tests know and that is long enough").message_
 
 @dataclass
 class Endpoint:
-    """``results``: external_id → result. ``answers``: whole answers to give first, one after the other."""
+    """``results``: external_id → result. ``answers``: whole answers to give first, one after the other.
+
+    ``mute``: it takes messages, and closes the connection without a word.
+    """
 
     delay: float = 0
+    mute: bool = False
     secret: str = SECRET
     url: str = ""
     results: dict[str, str] = field(default_factory=dict)
@@ -38,6 +42,9 @@ class Endpoint:
         Webhook(self.secret).verify(body, dict(request.headers))  # raises, and so answers 500, when it is forged
         self.ids.append(request.headers["webhook-id"])
         self.bodies.append(body)
+        if self.mute:
+            assert request.transport
+            request.transport.abort()
         if self.answers:
             return self.answers.pop(0)
         people = [letter["external_id"] for letter in orjson.loads(body)["letters"]]

@@ -9,8 +9,8 @@ Stages: ``banner``, ``ehlo``, ``starttls``, ``handshake``, ``auth``, ``mail``, `
 ``content`` (in the midst of it; only DROP), ``dot`` (after it). ``DROP`` closes without a word, ``KEEP_AND_DROP`` (at
 the dot) keeps the letter and closes, ``SILENCE`` never answers, ``ENDLESS`` never ends its answer, and what begins with
 ``SLOWLY`` comes byte by byte. A reply of several lines is written with ``\\n`` between them, several replies with
-``\\r\\n``; ``{to}`` in it is the recipient. Every accepted letter is answered with its recipient's address, so that a
-test sees whether an answer was credited to somebody else.
+``\\r\\n``, or with ``LATER`` where the next comes by itself; ``{to}`` in it is the recipient. Every accepted letter is
+answered with its recipient's address, so that a test sees whether an answer was credited to somebody else.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 DROP, KEEP_AND_DROP, SILENCE, ENDLESS, SLOWLY = "(drop)", "(keep and drop)", "(silence)", "(endless)", "(slowly) "
+LATER = "(later) "
 # What may become of commands that came before the one ahead of them was answered. Ways in which real servers get
 # PIPELINING wrong: they lose the rest, answer all of them at once, in another order, or call it an error.
 Pipelining = Literal["answered", "lost", "merged", "reversed", "refused"]
@@ -45,7 +46,10 @@ class Got:
 
 @dataclass
 class SmtpServer:
-    """See the module. ``piece``: bytes per write, to cut replies anywhere; ``delay``: seconds before every reply."""
+    """See the module. ``piece``: bytes per write, to cut replies anywhere; ``delay``: seconds before every reply.
+
+    ``room``: how many connections it takes at once; one more is told so by a 421.
+    """
 
     pipelining: Pipelining = "answered"
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN")
@@ -56,6 +60,7 @@ class SmtpServer:
     logins: str = "PLAIN"
     piece: int | None = None
     delay: float = 0
+    room: int | None = None
     port: int = 0
     got: list[Got] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -146,6 +151,11 @@ class _Conversation:
                 await asyncio.sleep(0.002)
                 await self.write(character)
             return None
+        if LATER in words:
+            first, then = words.split(LATER)
+            await self.write(first + "\r\n")
+            await asyncio.sleep(0.02)
+            return await self.write(then + "\r\n")
         if await self.muddled(words):
             return None
         if "\r\n" in words:
@@ -182,6 +192,8 @@ class _Conversation:
 
     async def run(self) -> None:
         self.secured = self.server.implicit_tls
+        if self.server.room is not None and self.server.open_now > self.server.room:
+            return await self.reply("421 4.7.0 too many connections from you")
         await self.reply(self.server.answer("banner", "220 test.example ESMTP"))
         while line := await self.reader.readline():
             command = line.decode().rstrip("\r\n")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.channels.channel import Sent
+from notifier.channels.channel import Permit, Sent
 from notifier.channels.email import Email
 from notifier.channels.envelope import content, xtext
 from notifier.channels.smtp import Limits
@@ -23,7 +23,7 @@ from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.write import Writer
 from notifier.sites.site import Site
-from tests.channels.smtp_server import DROP, KEEP_AND_DROP, SILENCE, SmtpServer, smtp_server
+from tests.channels.smtp_server import DROP, KEEP_AND_DROP, LATER, SILENCE, SmtpServer, smtp_server
 from tests.sites import a_site
 from tests.telling import a_recipient, a_telling, some_letters
 
@@ -223,8 +223,8 @@ async def test_421_to_the_final_dot_is_a_refusal_and_the_next_letter_goes_elsewh
         sent = await send(channel, site_of(server), letters_to(4))
     assert (sent[person(2)].kind, sent[person(2)].class_) == ("deferred", "throttled")
     assert person(2) not in server.addresses
-    # The relay asks for rest: the others wait too.
-    assert kinds(sent) == {("accepted_by_relay", None): 1, ("deferred", "throttled"): 3}
+    # The relay asks for rest: whoever was not begun waits as long as it rests.
+    assert kinds(sent) == {("accepted_by_relay", None): 1, ("deferred", "throttled"): 2, ("deferred", "held"): 1}
 
 
 async def test_silence_before_the_content_is_waited_for_only_so_long(server):
@@ -254,7 +254,7 @@ async def test_replies_of_many_lines_in_single_bytes_are_understood(server):
         "354 too early",
         "199 what",
         "\udcff\udcfe\x00",
-        "250 " + "x" * 20_000,
+        "250 2.1.5 " + "x" * 20_000,
         "220 STARTTLS?",
     ],
 )
@@ -277,6 +277,51 @@ async def test_an_answer_too_many_after_the_dot_is_credited_to_nobody_else(serve
     assert sent[person(3)].kind == ("accepted_by_relay" if server.pipelined else "unknown")
     assert kinds(sent)["accepted_by_relay", None] >= 5
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("mail", f"250 2.1.0 sender ok{LATER}250 2.1.0 sender ok"),
+        ("rcpt", f"250 2.1.5 recipient ok{LATER}250 2.1.5 recipient ok"),
+        ("rcpt", f"550 5.1.1 no such user{LATER}550 5.1.1 no such user"),
+        ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 queued"),
+        ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.1.0 sender ok"),
+        ("dot", f"550 5.1.1 no such user{LATER}550 5.1.1 no such user"),
+    ],
+)
+async def test_an_answer_too_many_that_comes_later_tells_nothing_of_anybody_else(server, stage, reply):
+    """Each answer after it would be credited to the command after the one that it answers."""
+    if stage == "mail":
+        server.say("mail", "250 2.1.0 sender ok", "250 2.1.0 sender ok", reply, "250 2.1.0 sender ok")
+    else:
+        server.say(stage, reply, to=person(3))
+    server.say("dot", "451 4.3.0 queue full", to=person(5))
+    server.say("rcpt", "550 5.1.1 no such user", to=person(8))
+    async with email() as channel:
+        sent = await send(channel, site_of(server), letters_to(9))
+    refused = {address for address, one in sent.items() if one.kind == "refused"}
+    assert refused <= {person(3), person(8)}
+    assert (person(3) in refused) == reply.startswith("550")
+    for address, one in sent.items():
+        assert one.kind != "accepted_by_relay" or address in server.addresses
+        assert one.kind in ("accepted_by_relay", "unknown") or address not in server.addresses
+        assert one.reply != "451 4.3.0 queue full" or address == person(5)
+    if (stage, reply[:3]) != ("dot", "550"):  # which is taken for what it would be after MAIL: nobody's letters go
+        assert person(8) in refused
+        assert kinds(sent)["accepted_by_relay", None] >= 9 - len(refused) - 2
+
+
+async def test_a_relay_whose_answers_do_not_say_what_they_answer_is_sent_data():
+    for pipelining in (("PIPELINING",), ()):
+        for stage in ("mail", "rcpt"):
+            async with smtp_server(extensions=(*pipelining, "CHUNKING")) as server, email() as channel:
+                server.say(stage, "250 ok")
+                server.say("rcpt", "550 5.1.1 no such user", to=person(1))
+                sent = await send(channel, site_of(server), letters_to(20))
+            assert kinds(sent) == {("accepted_by_relay", None): 19, ("refused", "bad_address"): 1}
+            assert server.connections == 1 or stage == "rcpt"  # the first who was granted RCPT came too late for it
+            assert any(command == "DATA" for command in server.commands)
 
 
 async def test_a_session_that_the_server_closed_meanwhile_is_not_used_again(server):
@@ -330,6 +375,56 @@ async def test_slices_at_once_share_the_sessions_of_a_relay(server):
         results = await asyncio.gather(*(send(channel, site, letters_to(40)) for _ in range(4)))
     assert all(kinds(sent) == {("accepted_by_relay", None): 40} for sent in results)
     assert server.most_open <= 2
+
+
+async def test_a_relay_that_has_enough_connections_is_in_no_trouble(server):
+    server.room = 2
+    async with email() as channel:
+        site = site_of(server, sessions=5)
+        for _ in range(3):
+            assert kinds(await send(channel, site, letters_to(120))) == {("accepted_by_relay", None): 120}
+        assert (await channel.ready(site)).rests == 0
+        assert server.connections == 5, "it is asked for more once, and then left in peace for a while"
+
+
+async def test_slices_at_once_share_the_few_connections_that_a_relay_takes(server):
+    server.room = 1
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        results = await asyncio.gather(*(send(channel, site, letters_to(60)) for _ in range(4)))
+    assert all(kinds(sent) == {("accepted_by_relay", None): 60} for sent in results)
+
+
+async def test_more_connections_are_opened_as_soon_as_a_relay_takes_them(server, monkeypatch):
+    monkeypatch.setattr("notifier.channels.relays._PAUSE", 0.05)
+    server.room, server.delay = 1, 0.002
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        await send(channel, site, letters_to(60))
+        server.room = None
+        await asyncio.sleep(0.1)
+        assert kinds(await send(channel, site, letters_to(60))) == {("accepted_by_relay", None): 60}
+        assert len(channel.relays._pool(site.relays[0]).idle) == 3
+
+
+async def test_a_relay_whose_connections_others_have_makes_letters_wait_and_is_not_slowed(server):
+    server.room = 1
+    async with email() as channel, email() as another_process:
+        site = site_of(server, sessions=3)
+        await send(another_process, site, letters_to(3))
+        # Of class throttled they would wait for a quarter of an hour, and the relay's pace would be halved.
+        assert kinds(await send(channel, site, letters_to(60))) == {("deferred", "held"): 60}
+        assert (await channel.ready(site)).rests > 1
+
+
+@pytest.mark.parametrize("banner", ["421 4.7.0 too many connections from you", "554 5.7.1 go away", DROP])
+async def test_a_relay_that_turns_all_away_is_in_trouble(server, banner):
+    server.say("banner", banner)
+    async with email() as channel:
+        site = site_of(server, sessions=3)
+        assert {one.kind for one in (await send(channel, site, letters_to(60))).values()} == {"deferred"}
+        assert (await channel.ready(site)).rests >= 1
+        assert server.connections == 3
 
 
 async def test_the_next_relay_takes_over_when_the_first_cannot_be_reached(server):
@@ -394,6 +489,46 @@ async def test_an_address_outside_ascii_goes_only_where_it_can(server):
     [got] = [got for got in server.got if got.address == "太郎@例え.jp"]
     assert "BODY=8BITMIME SMTPUTF8" in got.mail
     assert got.content == letters[1].body
+
+
+def letters_outside_ascii(count: int) -> list[Letter]:
+    writer = Writer(a_telling(), KEYS, "https://notices.example")
+    people = [a_recipient(n, address=f"太郎{n}@例え.jp") for n in range(1, count + 1)]
+    return [one for one in writer.write("email", people) if isinstance(one, Letter)]
+
+
+ASCII_ONLY = ("PIPELINING", "8BITMIME", "DSN")
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+async def test_what_one_relay_cannot_carry_goes_by_another(server, weight):
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as one, smtp_server(extensions=ASCII_ONLY) as two:
+        site = site_of(one, two, server, sessions=2, weight=weight)
+        letters = [*letters_outside_ascii(30), *letters_to(30)]
+        assert kinds(await send(channel, site, letters)) == {("accepted_by_relay", None): 60}
+        assert not [address for address in (*one.addresses, *two.addresses) if not address.isascii()]
+        nowhere = site_of(one, two, weight=weight)
+        assert kinds(await send(channel, nowhere, letters)) == {
+            ("accepted_by_relay", None): 30, ("refused", "unsupported"): 30,
+        }  # fmt: skip
+
+
+async def test_what_only_a_relay_in_trouble_may_be_able_to_carry_waits_for_it(server):
+    server.say("banner", "421 4.3.2 not now")
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as able:
+        sent = await send(channel, site_of(able, server), [*letters_outside_ascii(3), *letters_to(3)])
+    assert kinds(sent) == {("accepted_by_relay", None): 3, ("deferred", "held"): 3}
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(1, ("deferred", "network")), (0, ("refused", "unsupported"))])
+async def test_what_cannot_go_by_a_relay_in_use_takes_no_leave_that_the_other_was_not_given(server, weight, expected):
+    """One that stands by is given none as long as the others take letters: to wait for it would be for ever."""
+    async with email() as channel, smtp_server(extensions=ASCII_ONLY) as able:
+        site = site_of(able, server, weight=weight)
+        permit = Permit({site.relays[1].name: 0})
+        sent = [one async for one in channel.send(site, letters_outside_ascii(3), permit)]
+    assert [(one.kind, one.class_) for one in sent] == [expected] * 3
+    assert not server.got
 
 
 async def test_lines_that_begin_with_a_dot_arrive_as_they_are(server):
@@ -538,23 +673,24 @@ async def test_a_wrong_or_missing_password_stops_the_relay_and_fails_nobody(monk
 FAULTS = [
     ("rcpt", "550 5.1.1 no"), ("rcpt", "450 4.2.0 later"), ("rcpt", DROP), ("rcpt", "421 4.3.2 bye"),
     ("rcpt", "nonsense"),
+    ("rcpt", f"250 2.1.5 ok{LATER}250 2.1.5 ok"), ("rcpt", f"550 5.1.1 no{LATER}550 5.1.1 no"),
     ("data", "451 4.3.0 no"), ("data", DROP), ("data", "250 what"), ("dot", "451 4.3.0 no"), ("dot", "554 5.6.0 spam"),
     ("dot", DROP), ("dot", KEEP_AND_DROP), ("dot", "354 what"), ("dot", "421 4.3.2 bye"),
+    ("dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 and another"), ("dot", f"550 5.1.1 no{LATER}550 5.1.1 no"),
 ]  # fmt: skip
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.integers(1, 25), st.sampled_from(FAULTS), max_size=10),
-    st.booleans(),
+    st.sampled_from(list(OFFERED)),
     st.sampled_from([None, 1, 7]),
     st.sampled_from(["354 go on", "503 5.5.1 no", "554 5.5.1 no"]),
     st.integers(1, 3),
 )
-def test_whatever_happens_every_letter_is_accounted_for_truly(faults, pipelining, piece, data, sessions):
+def test_whatever_happens_every_letter_is_accounted_for_truly(faults, offered, piece, data, sessions):
     async def play() -> None:
-        extensions = ("PIPELINING", *PLAIN_EXTENSIONS) if pipelining else PLAIN_EXTENSIONS
-        async with smtp_server(extensions=extensions, piece=piece, data_without_recipient=data) as server:
+        async with smtp_server(extensions=OFFERED[offered], piece=piece, data_without_recipient=data) as server:
             for number, (stage, reply) in faults.items():
                 server.say(stage, reply, to=person(number))
             async with email(Limits(opening=5, reply=5, final=5)) as channel:

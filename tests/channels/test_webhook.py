@@ -109,7 +109,14 @@ async def test_a_success_without_results_means_everybody(channel, there, answer)
 async def test_an_answer_that_cannot_be_read_vouches_for_nobody(channel, there, body):
     there.answers = [web.Response(text=body, content_type="application/json")]
     found = await sent(channel, site_of(there), letters())
-    assert {(one.kind, one.class_) for one in found} == {("deferred", "endpoint")}
+    assert {(one.kind, one.class_) for one in found} == {("unknown", "endpoint")}
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_who_stands_before_an_endpoint_that_gave_no_answer_knows_nothing(channel, there, status):
+    there.answers = [web.Response(status=status, headers={"Retry-After": "90"})]
+    found = await sent(channel, site_of(there), letters())
+    assert {(one.kind, one.class_, one.retry_after) for one in found} == {("unknown", "endpoint", 90.0)}
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
@@ -146,14 +153,14 @@ async def test_whoever_is_not_named_was_accepted_where_nobody_else_is_named(chan
 async def test_results_for_people_who_were_not_asked_about_vouch_for_nobody_who_is_not_named(channel, there):
     there.answers = [results(("u-1", "accepted"), ("U2", "refused"), ("", "accepted"))]
     found = await sent(channel, site_of(there), letters())
-    assert [(one.kind, one.class_) for one in found] == [("placed", None), *[("deferred", "endpoint")] * 2]
+    assert [(one.kind, one.class_) for one in found] == [("placed", None), *[("unknown", "endpoint")] * 2]
     assert "results for 2 who were not asked about" in found[1].reply
 
 
 async def test_two_results_for_one_person_that_differ_vouch_for_nothing_and_cost_nobody_else(channel, there):
     there.answers = [results(("u-1", "accepted"), ("u-1", "refused"), ("u-2", "accepted"), ("u-2", "accepted"))]
     found = await sent(channel, site_of(there), letters())
-    assert [one.kind for one in found] == ["deferred", "placed", "placed"]
+    assert [one.kind for one in found] == ["unknown", "placed", "placed"]
     assert found[0].reply == "200 with several results for this person"
 
 
@@ -173,7 +180,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-async def test_an_endpoint_that_answers_garbage_defers_and_breaks_nothing(garbage):
+async def test_an_endpoint_that_answers_garbage_may_have_taken_it_and_breaks_nothing(garbage):
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}]}")
         writer.write(garbage)
@@ -184,7 +191,8 @@ async def test_an_endpoint_that_answers_garbage_defers_and_breaks_nothing(garbag
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
     async with listener, open_channel(Settings(webhook_hosts=["127.0.0.1"]), KEYS) as channel:
         found = await sent(channel, a_site(webhook={"url": url}), letters())
-    assert [(one.kind, one.class_) for one in found] == [("deferred", "endpoint")] * 3
+    kind = "deferred" if b" 503 " in garbage else "unknown"
+    assert [(one.kind, one.class_) for one in found] == [(kind, "endpoint")] * 3
     assert found[0].reply.isprintable()
     assert 0 < len(found[0].reply) <= 250
 
@@ -211,20 +219,42 @@ async def test_a_body_that_comes_too_slowly_or_has_no_end_is_given_up(monkeypatc
         async with TestServer(app) as server, open_channel(Settings(webhook_hosts=["127.0.0.1"]), KEYS) as channel:
             site = a_site(webhook={"url": str(server.make_url("/"))})
             assert {(one.kind, one.class_) for one in await sent(channel, site, letters())} == {
-                ("deferred", "endpoint")
+                ("unknown" if status == 200 else "deferred", "endpoint")
             }
             await asyncio.wait_for(ended.wait(), 5)
 
 
-async def test_silence_and_lost_connections_defer(there, monkeypatch):
+async def test_silence_after_the_request_had_begun_is_unknown_and_without_a_connection_nothing_left(there, monkeypatch):
     monkeypatch.setattr("notifier.channels.webhook._TIME", aiohttp.ClientTimeout(total=0.1))
     async with open_channel(Settings(webhook_hosts=["127.0.0.1", "nowhere.invalid"]), KEYS) as channel:
         there.delay = 1
-        assert [one.reply for one in await sent(channel, site_of(there), letters(1))] == ["no answer in time"]
+        (one,) = await sent(channel, site_of(there), letters(1))
+        assert (one.kind, one.class_, one.reply) == ("unknown", "endpoint", "no answer in time")
         nobody = a_site(webhook={"url": "http://127.0.0.1:9/"})
         assert [one.kind for one in await sent(channel, nobody, letters(1))] == ["deferred"]
         nowhere = a_site(webhook={"url": "http://nowhere.invalid/"})
-        assert [one.class_ for one in await sent(channel, nowhere, letters(1))] == ["endpoint"]
+        assert [(one.kind, one.class_) for one in await sent(channel, nowhere, letters(1))] == [
+            ("deferred", "endpoint")
+        ]
+
+
+async def test_a_time_out_while_connecting_defers(monkeypatch):
+    """A TLS handshake that nobody answers: nothing of the message has left."""
+    monkeypatch.setattr("notifier.channels.webhook._TIME", aiohttp.ClientTimeout(total=0.2))
+
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.transport.abort()
+        left.set()
+
+    listener = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    async with listener, open_channel(Settings(webhook_hosts=["127.0.0.1"]), KEYS) as channel:
+        found = await sent(channel, a_site(webhook={"url": url}), letters())
+        await asyncio.wait_for(left.wait(), 5)
+    assert [(one.kind, one.class_) for one in found] == [("deferred", "endpoint")] * 3
 
 
 async def test_a_site_without_a_webhook_defers(channel):

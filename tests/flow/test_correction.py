@@ -30,6 +30,7 @@ from notifier.outcomes.hear import hear
 from notifier.outcomes.inbox import list_messages
 from notifier.people.roster import Person, get_person
 from notifier.policies.publish import find_version
+from tests.channels.endpoint import endpoint
 from tests.channels.smtp_server import KEEP_AND_DROP
 from tests.flow.story import activity, lines
 from tests.office import Office, open_office
@@ -400,3 +401,25 @@ async def test_a_crash_before_a_correction_is_open_leaves_everything_as_it_was(
     office.clock.move(timedelta(hours=1))
     await office.deliver()
     assert len(said(office, RIGHT)) == 30
+
+
+async def test_whoever_may_have_got_a_private_message_of_the_site_is_corrected(db: Db, keys: Keys) -> None:
+    rule = {"preset": "imacocokara", "notice_days": 0, "reason": "as posted", "channels": ["webhook"]}
+    async with endpoint() as there, open_office(db, keys, a_site(rule=rule, webhook={"url": there.url})) as office:
+        await office.person("ann")
+        there.mute = True
+        await office.open()
+        for wait in (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000, 36_000):
+            office.clock.move(timedelta(seconds=wait))
+            await office.deliver()
+        outcomes = "SELECT kind::text, class, count(*)::int FROM outcome GROUP BY 1, 2 ORDER BY 3"
+        assert await office.rows(outcomes) == [("expired", "endpoint", 1), ("unknown", "endpoint", 8)]
+        assert len(there.ids) == 8
+        assert len({letter["id"] for letter in there.letters}) == len(set(there.ids)) == 1
+        there.mute = False
+        assert (await office.statuses())["ann"] != "told"
+        await office.db.run("campaigns.close_finished", now=office.clock.now())
+        assert (await load_campaign(office.db, "kumo", office.campaign_id)).state == "done"
+        correction = await correction_of(office, office.campaign_id)
+        assert await reasons(office, correction.campaign_id) == {"ann": "in_scope"}
+        assert there.letters[-1]["corrects"] == office.campaign_id

@@ -23,7 +23,7 @@ from notifier.keys import Keys
 from notifier.people.roster import import_people
 from tests.accounts import Accounts, accounts_of
 from tests.channels.certificates import DAY, Authority, make_authority
-from tests.channels.smtp_server import DROP, ENDLESS, KEEP_AND_DROP, SILENCE, SLOWLY, SmtpServer
+from tests.channels.smtp_server import DROP, ENDLESS, KEEP_AND_DROP, LATER, SILENCE, SLOWLY, SmtpServer
 from tests.office import Office, open_office
 from tests.sites import a_site
 from tests.telling import some_letters
@@ -163,6 +163,9 @@ FAULTS = [
     says("garbage at RCPT", "rcpt", "\udcff\udcfe\x00 hello"),
     says("garbage to the dot", "dot", "what was that?"),
     says("an answer too many", "rcpt", "250 2.1.5 <{to}> ok\r\n250 2.1.5 <{to}> ok", "250 2.1.5 ok"),
+    says("an answer too many, later", "rcpt", f"250 2.1.5 <{{to}}> ok{LATER}250 2.1.5 <{{to}}> ok", "250 2.1.5 ok"),
+    says("a refusal too many, later", "rcpt", f"550 5.1.1 <{{to}}>{LATER}550 5.1.1 <{{to}}>", refused=SOME),
+    says("an answer too many to the dot, later", "dot", f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 for {{to}}", ""),
     says("354 too early", "rcpt", "354 <{to}> go on"),
     says("354 to the dot", "dot", "354 {to}: go on"),
     says("endless answer to RCPT", "rcpt", ENDLESS),
@@ -186,10 +189,12 @@ FAULTS = [
 ]
 
 
+@pytest.mark.parametrize("more", [(), ("CHUNKING",)], ids=["", "CHUNKING"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_nobody_is_lost_whatever_a_relay_does(db: Db, keys: Keys, fault: Fault) -> None:
+async def test_nobody_is_lost_whatever_a_relay_does(db: Db, keys: Keys, fault: Fault, more: tuple[str, ...]) -> None:
     async with an_office(db, keys, PEOPLE) as office:
         usual = SmtpServer(port=office.server.port)
+        usual.extensions = office.server.extensions = (*usual.extensions, *more)
         fault.begin(office.server)
         await deliver_all(office, timedelta(minutes=40), ROUNDS)
         office.server._said.clear()
@@ -259,7 +264,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "data": (DROP, "451 4.3.0 {to}: no", "250 what", "421 4.3.2 bye"),
     "content": (DROP,),
     "dot": (DROP, KEEP_AND_DROP, SILENCE, "451 4.3.0 {to}: no", "354 what", "421 4.3.2 {to}: bye", "garbage",
-            "250 2.0.0 queued for {to}\n250 2.0.0 indeed", "250 2.0.0 queued for {to}\r\n250 2.0.0 and another"),
+            "250 2.0.0 queued for {to}\n250 2.0.0 indeed", "250 2.0.0 queued for {to}\r\n250 2.0.0 and another",
+            f"250 2.0.0 queued for {{to}}{LATER}250 2.0.0 and another"),
 }  # fmt: skip
 REFUSALS = ("550 5.1.1 <{to}> no such user", "550 5.2.1 <{to}> disabled\n550 5.2.1 for long")
 LOTS = 2000

@@ -160,6 +160,13 @@ def ses_bounce(local: str, kind: str, subtype: str, **recipient: Any) -> Any:
     return ses_event(local, "Bounce", bounce=bounce)
 
 
+def ses_answer(local: str, kind: str, subtype: str) -> Any:
+    """What SES says of an automatic answer: ``ooto@simulator.amazonses.com`` has one."""
+    event = ses_bounce(local, kind, subtype)
+    event["bounce"] |= {"bouncedRecipients": [{"emailAddress": "ooto@simulator.amazonses.com"}]}
+    return event
+
+
 def sendgrid_event(local: str, kind: str, **more: Any) -> Any:
     return {
         "email": "x@example.net", "timestamp": 1461095250, "smtp-id": "<1.2@kumo.example>", "event": kind,
@@ -190,6 +197,10 @@ EVENTS: list[tuple[str, Callable[[str], Any], list[tuple[str, str | None]]]] = [
     ("ses", lambda n: ses_bounce(n, "Permanent", "General"), [("bounced", "policy")]),
     ("ses", lambda n: ses_bounce(n, "Transient", "MailboxFull"), [("bounced", "mailbox_full")]),
     ("ses", lambda n: ses_bounce(n, "Transient", "General", status="4.4.7"), [("bounced", "expired")]),
+    ("ses", lambda n: ses_bounce(n, "Transient", "General", diagnosticCode="smtp; 550 user unknown"), [BAD]),
+    ("ses", lambda n: ses_bounce(n, "Undetermined", "Undetermined", status="5.0.0"), [("bounced", "unclear")]),
+    ("ses", lambda n: ses_answer(n, "Transient", "General"), []),
+    ("ses", lambda n: ses_answer(n, "Undetermined", "Undetermined"), []),
     ("ses", lambda n: ses_event(n, "Complaint", complaint={"complaintFeedbackType": "abuse"}), [COMPLAINED]),
     ("ses", lambda n: ses_event(n, "Complaint", complaint={"complaintFeedbackType": "not-spam"}), []),
     ("ses", lambda n: ses_event(n, "Complaint", complaint={"complaintSubType": "OnAccountSuppressionList"}),

@@ -23,6 +23,8 @@ _SUBTYPES = {
     "ContentRejected": "content",
     "AttachmentRejected": "content",
 }
+# What SES also makes of an automatic answer (somebody is out of office). A delivery report has a status or a diagnosis.
+_PERHAPS_AN_ANSWER = frozenset({("Transient", "General"), ("Undetermined", "Undetermined")})
 
 
 class _Part(Payload):
@@ -108,6 +110,8 @@ class Ses:
         said = bounce.bounced_recipients[0] if bounce.bounced_recipients else _Recipient()
         words = said.diagnostic_code.partition(";")[2].strip() or said.diagnostic_code
         class_ = _SUBTYPES.get(bounce.bounce_sub_type)
+        if not (said.status or words) and (bounce.bounce_type, bounce.bounce_sub_type) in _PERHAPS_AN_ANSWER:
+            return []
         if said.status or words:
             class_ = class_of(said.status, words)
         elif class_ is None:
