@@ -115,7 +115,7 @@ def rule_of(settings: RuleSettings, materiality: str, flags: Collection[str], *,
 def _rule(choice: Choice, settings: RuleSettings, materiality: str, flags: frozenset[str], is_terms: bool) -> Rule:
     preset, name = PRESETS[choice.preset], choice.preset
     values = _values(choice, preset, flags) | {"deems": is_terms and _may_deem(choice, preset)}
-    less = set(looser(choice))
+    less = {_field(name) for name in looser(choice)}
     own = {field: choice.reason or "" if field in less else "" for field in _chosen_fields(choice)}
     return Rule(
         preset=name,
@@ -159,7 +159,12 @@ def _may_deem(choice: Choice, preset: Preset) -> bool:
 def _chosen_fields(choice: Choice) -> Iterator[str]:
     for field in Choice.model_fields:
         if field not in ("preset", "reason") and getattr(choice, field) is not None:
-            yield "deems" if field == "deemed_acceptance" else field
+            yield _field(field)
+
+
+def _field(chosen: str) -> str:
+    """What the rule calls a field of site.yaml."""
+    return "deems" if chosen == "deemed_acceptance" else chosen
 
 
 def _or(own: _T | None, preset: Any) -> Any:
