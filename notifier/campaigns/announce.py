@@ -212,7 +212,7 @@ def correction_of(campaign: Campaign, plans: Mapping[int, Plan], now: datetime) 
 
 def _reaching(campaign: Campaign, plans: Mapping[int, Plan]) -> dict[str, Any]:
     return {
-        "by_email": any("email" in rule.channels for rule in campaign.rules.each),
+        "by_email": "email" in campaign.rules.channels,
         "plans": [
             {
                 "plan": number,

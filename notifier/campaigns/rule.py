@@ -79,6 +79,11 @@ class Rules(BaseModel):
         """The base, and every overlay by itself."""
         return (self.base, *(one.rule for one in self.overlays))
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel by which somebody may be told."""
+        return tuple(dict.fromkeys(channel for rule in self.each for channel in rule.channels))
+
     def of(self, mask: int) -> Rule:
         """The rule of people to whom the overlays of a bit mask apply: the strictest of all, value by value."""
         return strictest(self.base, *(one.rule for n, one in enumerate(self.overlays) if mask >> n & 1))
