@@ -160,7 +160,7 @@ class Pages:
             auto_reload=False,
         )
         self._jinja.globals.update(static=self.static, languages=LANGUAGES)
-        self._jinja.filters["paragraphs"] = paragraphs
+        self._jinja.filters.update(paragraphs=paragraphs, as_yaml=as_yaml)
 
     def tongue(self, language: str, time_zone: str = "UTC") -> Tongue:
         """The words and formats of one language (English when there is no such catalogue)."""
@@ -191,6 +191,11 @@ def paragraphs(text: str) -> Markup:
         for block in blocks
         if block
     )
+
+
+def as_yaml(value: object) -> str:
+    """Plain values as site.yaml writes them."""
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=1000).rstrip()
 
 
 def _read_words(file: Path) -> Mapping[str, Any]:

@@ -193,17 +193,12 @@ async def allow_many_rows(tx: Db) -> None:
 async def question_of(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> dict[str, Any]:
     """The parameters of the one CASE that is asked of every person."""
     newer = await tx.many(dict, "campaigns.this_or_newer", version_id=campaign.version_id)
-    audience = campaign.rule.audience
     return {
         "site": campaign.site,
         "now": now,
         "versions": [row["version_id"] for row in newer],
         "labels": [row["label"] for row in newer],
-        "dormant": audience.dormant,
-        "countries": list(audience.countries),
-        "roles": list(audience.roles),
-        "locales": list(audience.locales),
-        "attributes": audience.attributes,
+        "dormant": campaign.rule.audience.dormant,
         **asked_of(campaign.rules),
         **_reaching(campaign, plans),
     }
@@ -217,7 +212,7 @@ def correction_of(campaign: Campaign, plans: Mapping[int, Plan], now: datetime) 
 
 def _reaching(campaign: Campaign, plans: Mapping[int, Plan]) -> dict[str, Any]:
     return {
-        "by_email": any("email" in rule.channels for rule in campaign.rules.each),
+        "by_email": "email" in campaign.rules.channels,
         "plans": [
             {
                 "plan": number,

@@ -39,7 +39,8 @@ class Compiler:
             case "country":
                 return f"{self._json(test.values)} ? p.country"
             case "locale":
-                return f"{self._json(test.values)} ?| ARRAY[p.locale, split_part(p.locale, '-', 1)]"
+                language, script = "split_part(p.locale, '-', 1)", "split_part(p.locale, '-', 2)"  # or the region
+                return f"{self._json(test.values)} ?| ARRAY[p.locale, {language}, {language} || '-' || {script}]"
             case "role":
                 return f"{self._json(test.values)} ?| p.roles"
             case "registered_at":
@@ -75,11 +76,11 @@ class Compiler:
 def asked_of(rules: Rules) -> dict[str, Any]:
     """What queries about the audience take of a campaign's rules: two expressions, and the values that they mean.
 
-    ``overlays``: the bit mask of what applies to a person as well. ``matches``: whether the audience's ``where`` holds.
+    ``overlays``: the bit mask of what applies to a person as well. ``matches``: whether they fit the audience.
     """
     compiler = Compiler()
-    where = rules.base.audience.where
-    matches = "true" if where is None else compiler.compile(read_condition(where))
+    audience = rules.base.audience.condition
+    matches = "true" if audience is None else compiler.compile(audience)
     mask = _mask([compiler.compile(read_condition(one.applies_to)) for one in rules.overlays])
     return {"overlays": Expression(mask), "matches": Expression(matches), "given": compiler.values}
 

@@ -5,7 +5,7 @@ and Japanese; what is said in another language is not judged.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -103,13 +103,18 @@ def of_letter(draft: Draft) -> Iterator[Warn]:
                 yield Warn("no_summary", "letter", locale, "has no summary of what changed", remedy)
 
 
-def of_rules(rules: Rules, draft: Draft) -> Iterator[Warn]:
-    """What a campaign's rules have against the version, and what the site chose less than its presets."""
+def of_choices(rules: Rules) -> Iterator[Warn]:
+    """What the site chose less than its presets."""
     for rule in rules.each:
         for field, reason in rule.own.items():
             if reason:
                 found = f"{field} is less than {rule.preset} asks for, because: {reason}"
                 yield Warn("less_than_preset", "rule", field, found, "have counsel confirm the reason")
+
+
+def of_rules(rules: Rules, draft: Draft) -> Iterator[Warn]:
+    """What a campaign's rules have against the version, and what the site chose less than its presets."""
+    yield from of_choices(rules)
     if draft.materiality == "editorial":
         return
     given = draft.effective_at - draft.published_at
@@ -118,8 +123,12 @@ def of_rules(rules: Rules, draft: Draft) -> Iterator[Warn]:
             found = f"takes effect after {given.days} days; {rule.preset} promises {rule.notice_days}"
             remedy = "people's own dates keep the promise; name a later effective_at to have one date for all"
             yield Warn("too_soon", "rule", rule.preset, found, remedy)
-    everybody = rules.base
-    if everybody.notice_days == 0 and "beneficial" not in draft.flags:
+    if "beneficial" not in draft.flags:
+        yield from _of_period(rules)
+
+
+def _of_period(rules: Rules) -> Iterator[Warn]:
+    if rules.base.notice_days == 0:
         found = "no day lies between telling people and the effect"
         yield Warn("no_advance_notice", "rule", "notice_days", found, "give notice_days; most presets ask for 14 or 30")
 
@@ -141,8 +150,12 @@ def of_site(site: Site, rules: Rules) -> Iterator[Warn]:
 
 def all_of(site: Site, rules: Rules, draft: Draft) -> list[Warn]:
     """Every warning about one publication, in a fixed order."""
-    found: Iterable[Warn] = (*of_rules(rules, draft), *of_site(site, rules), *of_version(draft), *of_letter(draft))
-    return list(found)
+    return [*of_rules(rules, draft), *of_site(site, rules), *of_version(draft), *of_letter(draft)]
+
+
+def before_a_version(site: Site, rules: Rules) -> list[Warn]:
+    """What can be said of a site's rule while nothing is published under it."""
+    return [*of_choices(rules), *_of_period(rules), *of_site(site, rules)]
 
 
 def _short(match: re.Match[str]) -> str:

@@ -79,6 +79,11 @@ class Rules(BaseModel):
         """The base, and every overlay by itself."""
         return (self.base, *(one.rule for one in self.overlays))
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel by which somebody may be told."""
+        return tuple(dict.fromkeys(channel for rule in self.each for channel in rule.channels))
+
     def of(self, mask: int) -> Rule:
         """The rule of people to whom the overlays of a bit mask apply: the strictest of all, value by value."""
         return strictest(self.base, *(one.rule for n, one in enumerate(self.overlays) if mask >> n & 1))
@@ -115,7 +120,7 @@ def rule_of(settings: RuleSettings, materiality: str, flags: Collection[str], *,
 def _rule(choice: Choice, settings: RuleSettings, materiality: str, flags: frozenset[str], is_terms: bool) -> Rule:
     preset, name = PRESETS[choice.preset], choice.preset
     values = _values(choice, preset, flags) | {"deems": is_terms and _may_deem(choice, preset)}
-    less = set(looser(choice))
+    less = {_field(name) for name in looser(choice)}
     own = {field: choice.reason or "" if field in less else "" for field in _chosen_fields(choice)}
     return Rule(
         preset=name,
@@ -159,7 +164,12 @@ def _may_deem(choice: Choice, preset: Preset) -> bool:
 def _chosen_fields(choice: Choice) -> Iterator[str]:
     for field in Choice.model_fields:
         if field not in ("preset", "reason") and getattr(choice, field) is not None:
-            yield "deems" if field == "deemed_acceptance" else field
+            yield _field(field)
+
+
+def _field(chosen: str) -> str:
+    """What the rule calls a field of site.yaml."""
+    return "deems" if chosen == "deemed_acceptance" else chosen
 
 
 def _or(own: _T | None, preset: Any) -> Any:

@@ -74,7 +74,7 @@ async def _approve(tx: Db, campaign: Campaign, actor: str, reason: str, now: dat
 
 def objection_of(campaign: Campaign, actor: str) -> str | None:
     """Why somebody cannot approve a campaign now, and what to do; None when they can."""
-    tested = campaign.tested or "email" not in campaign.rule.channels
+    tested = campaign.tested or "email" not in campaign.rules.channels
     return objection_to_approval(campaign.safety, campaign.approved_by, actor, tested=tested)
 
 

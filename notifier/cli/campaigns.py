@@ -1,5 +1,6 @@
 """Campaigns from the terminal: see who would be told, let it begin, hold it, follow it."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -72,7 +73,15 @@ async def preview(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> Non
     for count in answer["counts"]:
         rows.add_row(count["dimension"], count["value"], _words(count["reason"]), f"{count['count']:,}")
     console.print(rows)
+    if narrowed := _narrowed(answer["audience"] or {}):
+        console.print(f"The audience of the rule: {narrowed}", markup=False)
     _foresee(answer["forecast"])
+
+
+def _narrowed(audience: dict[str, Any]) -> str:
+    """What a rule asks of people, as site.yaml says it; empty when nothing."""
+    asked = {k: v for k, v in audience.items() if (v is False if k == "dormant" else v)}
+    return json.dumps(asked, ensure_ascii=False) if asked else ""
 
 
 @campaigns.command(name="test")

@@ -75,7 +75,7 @@ async def send_test(
 async def _check(tx: Db, campaign: Campaign, now: datetime) -> None:
     if campaign.state not in _IN_STATES:
         raise Conflict(f"campaign {campaign.campaign_id} is {campaign.state}; nothing of it is sent any more")
-    if "email" not in campaign.rule.channels:
+    if "email" not in campaign.rules.channels:
         raise Conflict(f"campaign {campaign.campaign_id} tells nobody by email; only letters can be tested")
     sends = [e for e in await history(tx, campaign.campaign_id) if e.action == "test" and e.at > now - WHILE]
     if len(sends) >= MOST_SENDS:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+from notifier.campaigns.lint import before_a_version
+from notifier.campaigns.rule import rules_of
 from notifier.campaigns.stop import said, stops
 from notifier.campaigns.warn import warnings_of
 from notifier.channels.signing import read_signer
@@ -22,7 +24,6 @@ from notifier.outward import lies_outside, objection_to
 from notifier.policies.posting import HOSTED, alarms
 from notifier.policies.publish import list_versions
 from notifier.settings import Settings
-from notifier.sites.presets import PRESETS
 from notifier.sites.site import Site
 
 _SKEW_SEEN, _SKEW_HARMS = 2.0, 60.0  # seconds
@@ -38,8 +39,8 @@ class LastTexts:
 
 
 def channels_of(site: Site) -> tuple[str, ...]:
-    """The channels by which the site tells people."""
-    return tuple(site.rule.channels or PRESETS[site.rule.preset].channels)
+    """The channels by which the site may tell somebody, also by a preset that is for some people only."""
+    return rules_of(site.rule, "material", (), is_terms=False).channels
 
 
 async def read_keys(site: Site) -> tuple[list[Signer], list[Finding]]:
@@ -110,11 +111,12 @@ def examine_locales(site: Site, last: list[LastTexts]) -> list[Finding]:
 
 
 async def examine_rule(db: Db, site: Site) -> list[Finding]:
-    """What a careful reader would stumble over in the rule and the newest texts."""
+    """What a careful reader would stumble over in the rule, and in the newest texts where there are some."""
     seen: dict[tuple[str, str, str], Finding] = {}  # what a rule has against one policy it has against the next
-    for policy in site.policies:
+    for policy, described in site.policies.items():
         versions = [v for v in await list_versions(db, site.site, policy) if v.state == "published"]
-        for one in await warnings_of(db, site, versions[0]) if versions else ():
+        rules = rules_of(site.rule, "material", (), is_terms=described.is_terms)
+        for one in await warnings_of(db, site, versions[0]) if versions else before_a_version(site, rules):
             what = f"{policy} {versions[0].label}" if one.about != "rule" else "rule"
             seen.setdefault((what, one.code, one.place), look(f"{what}, {one.place}", one.found, one.remedy))
     return list(seen.values())

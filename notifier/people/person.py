@@ -4,7 +4,6 @@ Every field is checked and brought into one form here, once: what lies in the da
 """
 
 import re
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -21,13 +20,13 @@ from pydantic import (
 )
 
 from notifier.errors import Fault, Invalid, Malformed, faults_of
+from notifier.sites.locales import known_locale
 from notifier.sites.site import ChannelName, Moment, known_time_zone
 
 # An address that needs no second look: what most are, at a twentieth of email-validator's cost.
 _PLAIN_ADDRESS = re.compile(
     r"[A-Za-z0-9_+'-]+(?:\.[A-Za-z0-9_+'-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
-_LOCALE = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|[0-9]{3}))?(?:[.@].*)?")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -46,17 +45,6 @@ def _address(value: str) -> str | None:
         return validate_email(value, check_deliverability=False, test_environment=True, strict=True).normalized
     except EmailNotValidError as error:
         raise ValueError(f"not an email address: {error}") from error
-
-
-@lru_cache(4096)
-def _locale(value: str) -> str:
-    if not value:
-        return ""
-    match = _LOCALE.fullmatch(value)
-    if match is None:
-        raise ValueError("not a locale; write a language and perhaps a script and a region, like ja, en-GB, zh-Hant-TW")
-    language, script, region = match.groups()
-    return "-".join([language.lower(), *filter(None, [script and script.title(), region and region.upper()])])
 
 
 def _zone(value: str) -> str:
@@ -107,7 +95,7 @@ def _value(value: Any) -> Any:
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_external_id)]
 Email = Annotated[str, StringConstraints(max_length=320), AfterValidator(_address)] | None
 PersonLocale = Annotated[
-    str, BeforeValidator(_none_to_empty), StringConstraints(max_length=50), AfterValidator(_locale)
+    str, BeforeValidator(_none_to_empty), StringConstraints(max_length=50), AfterValidator(known_locale)
 ]
 Zone = Annotated[str, BeforeValidator(_none_to_empty), AfterValidator(_zone)]
 Country = Annotated[str, BeforeValidator(_none_to_empty), AfterValidator(_country)]

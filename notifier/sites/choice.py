@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from notifier.sites.condition import Unclear, read_condition
+from notifier.sites.condition import Condition, Every, Test, Unclear, read_condition
+from notifier.sites.locales import known_locale
 from notifier.sites.preset import Baseline, Evidence, GradeAtLeast, NewPurpose, Preset
 from notifier.sites.presets import PRESETS
 
@@ -45,14 +46,24 @@ class _Part(BaseModel):
 
 
 class Audience(_Part):
-    """Who must be told, beyond having been registered before. An empty list means everyone."""
+    """Who must be told, beyond having been registered before: who fits all that is given. An empty list: everyone."""
 
     countries: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = []
     roles: list[str] = []
-    locales: list[Locale] = []
+    locales: list[Annotated[str, StringConstraints(min_length=2, max_length=50), AfterValidator(known_locale)]] = []
     attributes: dict[str, str | int | float | bool] = {}
     where: Where | None = Field(None, description="A condition that people must meet: docs/site-yaml.md.")
     dormant: bool = Field(True, description="Whether dormant accounts are told too.")
+
+    @property
+    def condition(self) -> Condition | None:
+        """All of it but ``dormant`` as one condition; None: everyone fits."""
+        lists = {"country": self.countries, "role": self.roles, "locale": self.locales}
+        given: list[Condition] = [Test(field, "in", tuple(values)) for field, values in lists.items() if values]
+        given += [Test(f"attributes.{name}", "in", (value,)) for name, value in self.attributes.items()]
+        if self.where is not None:
+            given.append(read_condition(self.where))
+        return Every(tuple(given)) if given else None
 
 
 class Choice(_Part):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TypeAlias
 
+from notifier.sites.locales import known_locale
+
 Place: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | int | float | bool
 
@@ -159,9 +161,19 @@ def _value(field: str, one: object, at: Place) -> tuple[Scalar, ...]:
         return (one,)
     if not isinstance(one, str):
         raise Unclear(at, "must be text; put it in quotes")
-    if field == "country":
-        return _countries(one, at)
+    match field:
+        case "country":
+            return _countries(one, at)
+        case "locale":
+            return (_locale(one, at),)
     return (one,)
+
+
+def _locale(one: str, at: Place) -> str:
+    try:
+        return known_locale(one)
+    except ValueError as error:
+        raise Unclear(at, f"{one!r} is {error}, or '' for nobody knows") from error
 
 
 def _countries(one: str, at: Place) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from notifier.errors import Invalid
+from notifier.sites.choice import Audience
 from notifier.sites.condition import GROUPS, Every, Test, Unclear, read_condition
 from notifier.sites.file import read_site
 from tests.decisions.test_site_file import GOOD
@@ -31,6 +32,8 @@ from tests.decisions.test_site_file import GOOD
         ({"country": {"in": "DE"}}, ("country", "in"), "in and not_in take a list"),
         ({"country": {"is": ["DE"]}}, ("country", "is"), "in and not_in take a list"),
         ({"country": {}}, ("country",), "compares to nothing"),
+        ({"locale": "Japanese"}, ("locale",), "'Japanese' is not a locale; write a language"),
+        ({"locale": ["ja", "jp_JPN"]}, ("locale", 1), "'jp_JPN' is not a locale"),
         ({"role": {"at_least": 5}}, ("role", "at_least"), "cannot be compared so"),
         ({"role": None}, ("role",), "must be a word"),
         ({"role": "x" * 201}, ("role",), "at most 200 characters"),
@@ -70,6 +73,22 @@ def test_groups_stand_for_their_countries() -> None:
     assert len(GROUPS["EEA"]) == 30
 
 
+def test_locales_are_compared_in_the_form_in_which_peoples_are_kept() -> None:
+    read = read_condition({"locale": ["ja_JP", "DE", "zh-hant-tw", ""]})
+    assert read == Test("locale", "in", ("ja-JP", "de", "zh-Hant-TW", ""))
+
+
+def test_the_lists_of_an_audience_are_a_condition() -> None:
+    audience = Audience.model_validate({
+        "countries": ["DE"], "locales": ["de_at"], "attributes": {"tier": "pro"}, "where": {"role": "seller"},
+    })  # fmt: skip
+    assert audience.condition == Every((
+        Test("country", "in", ("DE",)), Test("locale", "in", ("de-AT",)), Test("attributes.tier", "in", ("pro",)),
+        Test("role", "in", ("seller",)),
+    ))  # fmt: skip
+    assert Audience(dormant=False).condition is None
+
+
 RULE = "rule:\n  preset: pop-japan\n  notice_days: 45\n"
 
 
@@ -95,6 +114,10 @@ RULE = "rule:\n  preset: pop-japan\n  notice_days: 45\n"
          "          - roles: x\n", 22, "rule.also.0.applies_to.all.1.roles: there is no such field; known are country"),
         (RULE + "  audience:\n    where:\n      country: [DE,\n        Germany]\n", 20,
          "rule.audience.where.country.1: 'Germany' is no country"),
+        (RULE + "  audience:\n    where:\n      locale: [ja,\n        Japanese]\n", 20,
+         "rule.audience.where.locale.1: 'Japanese' is not a locale"),
+        (RULE + "  audience:\n    locales:\n      - ja\n      - Japanese\n", 20,
+         "rule.audience.locales.1: not a locale; write a language"),
         (RULE + "  also:\n" + "    - preset: us-contract\n" * 5, 17, "rule.also: List should have at most 4 items"),
     ],
 )  # fmt: skip

@@ -43,6 +43,11 @@ GOOD: Records = {
 SETTINGS = Settings(_env_file=None, mode="test", public_url="https://notices.kumo.example")
 
 
+NOTHING_ODD = {"privacy": KUMO["policies"]["privacy"] | {"part_of_terms": False}}
+PROVED = {"preset": "pop-japan", "evidence": "recipient"}
+BY_MESSAGE = {"preset": "jp-appi-notice", "channels": ["inbox"]}
+
+
 @pytest.fixture
 async def relay() -> AsyncIterator[SmtpServer]:
     async with smtp_server() as server:
@@ -70,7 +75,7 @@ def about(found: list[Finding], what: str) -> list[tuple[str, str]]:
 
 
 async def test_a_site_that_is_well_set_up_has_nothing_to_mend(db: Db, relay: SmtpServer) -> None:
-    found = await findings(db, a_site(relay))
+    found = await findings(db, a_site(relay, policies=NOTHING_ODD, rule=PROVED))
     assert [one for one in found if one.level != "ok"] == []
     assert about(found, "mail for") == [("ok", "mx.kumo.example")]
     assert about(found, "SPF") == [("ok", "v=spf1 include:relay.example -all")]
@@ -294,3 +299,28 @@ async def test_what_a_careful_reader_stumbles_over_is_named_for_each_policy_in_b
                 assert part in said, (policy, locale, said)
     assert [one.what for one in found].count("rule, notice_days") >= 1
     assert any("no day lies between" in one.found for one in found)
+
+
+async def test_the_rule_is_looked_over_before_anything_is_published(db: Db, relay: SmtpServer) -> None:
+    less = {
+        "preset": "imacocokara", "notice_days": 0, "reason": "as the policy says itself",
+        "also": [{"preset": "us-contract"}, {"preset": "us-contract"}],
+    }  # fmt: skip
+    site = a_site(relay, rule=less)
+    await apply(db, site, datetime.now(UTC))
+    found = [(one.level, one.what) for one in await findings(db, site) if one.what.startswith("rule")]
+    assert found == [
+        ("look", "rule, notice_days"), ("look", "rule, notice_days"), ("look", "rule, us-contract"),
+        ("look", "rule, privacy"), ("look", "rule, evidence"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("also", "examined"), [([], False), ([{"preset": "us-contract"}], True)])
+async def test_email_that_only_some_people_are_told_by_is_examined(
+    db: Db, relay: SmtpServer, also: list[Any], examined: bool
+) -> None:
+    site = a_site(relay, rule=BY_MESSAGE | {"also": also}, relays=[])
+    settings = SETTINGS.model_copy(update={"channels": ["notifier.channels.inbox"]})
+    found = await findings(db, site, {}, settings=settings)
+    for what in ("channel email", "SPF", "DMARC", "mail for", "relays"):
+        assert bool(about(found, what)) is examined, what

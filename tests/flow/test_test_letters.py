@@ -168,11 +168,23 @@ async def test_where_the_site_asks_for_a_test_nobody_approves_before_a_relay_too
 
 
 @pytest.mark.parametrize(
-    "office", [{"approval": CAREFUL, "rule": {"preset": "imacocokara", "channels": ["inbox"]}}], indirect=True
+    "office", [{"approval": CAREFUL, "rule": {"preset": "jp-appi-notice", "channels": ["inbox"]}}], indirect=True
 )
 async def test_where_there_are_no_letters_none_is_asked_for(office: Office) -> None:
     with pytest.raises(Conflict, match="tells nobody by email"):
         await send(office, "kei@office.example")
+    campaign = await steer(office.db, "kumo", office.campaign_id, "approve", "kei", "", office.clock.now())
+    assert campaign.state == "approved"
+
+
+BY_MESSAGE = {"preset": "jp-appi-notice", "channels": ["inbox"], "also": [{"preset": "us-contract"}]}
+
+
+@pytest.mark.parametrize("office", [{"approval": CAREFUL, "rule": BY_MESSAGE}], indirect=True)
+async def test_where_letters_are_for_some_people_only_one_is_tested_all_the_same(office: Office) -> None:
+    with pytest.raises(Conflict, match="test letter"):
+        await steer(office.db, "kumo", office.campaign_id, "approve", "kei", "", office.clock.now())
+    assert {one.outcome for one in await send(office, "kei@office.example")} == {"accepted_by_relay"}
     campaign = await steer(office.db, "kumo", office.campaign_id, "approve", "kei", "", office.clock.now())
     assert campaign.state == "approved"
 

@@ -282,6 +282,56 @@ async def test_case_18_a_watched_page_that_misbehaves_mails_nobody_and_a_revert_
     assert town.letters() == []
 
 
+async def published_bytes(town: Town, label: str) -> dict[str, str]:
+    """What stands at the permanent addresses of a version, exactly, with its recorded SHA-256."""
+    found = {}
+    for locale in ("en", "ja"):
+        async with town.api.client.get(f"/p/kumo/privacy/{label}/{locale}/raw") as answer:
+            assert answer.status == 200
+            found[locale] = f"{await answer.text()} {answer.headers['ETag']}"
+    return found
+
+
+async def test_case_19_a_typo_is_mended_by_an_editorial_version_that_is_linked_to_what_it_corrects(
+    town: Town,
+) -> None:
+    for name in ("ann", "ben"):
+        await town.person(name)
+    await town.tell("two")
+    await town.work()
+    await town.pass_time(40 * DAY)
+    await town.use("ann")
+
+    async def on_record(name: str) -> list[Any]:
+        person = f"{town.base}/people/{name}"
+        return [await town.api.get(f"{person}/{what}") for what in ("pending", "notices", "acceptances")]
+
+    before = {name: await on_record(name) for name in ("ann", "ben")}
+    assert await town.accepted("ann") == [("two", "deemed", "D")]
+    assert [one["version"] for one in before["ben"][0]["versions"]] == ["two"]
+    wrong, report = await published_bytes(town, "two"), await town.report()
+
+    texts = {locale: {"body": f"# two {locale}, spelt right"} for locale in ("en", "ja")}
+    mended = {"policy": "privacy", "label": "two-a", "materiality": "editorial", "corrects": "two", "texts": texts}
+    draft = await town.api.post(f"{town.base}/versions", mended, 201)
+    address = f"{town.base}/versions/{draft['version_id']}"
+    await town.api.post(f"{address}/review", {"sha256": draft["sha256"]})
+    answer = await town.api.post(f"{address}/publish")
+    assert (answer["version"]["corrects"], answer["version"]["materiality"]) == ("two", "editorial")
+    await town.work()
+
+    assert await published_bytes(town, "two") == wrong
+    assert "spelt right" in (await published_bytes(town, "two-a"))["en"]
+    assert answer["campaign"] is None
+    assert [one["label"] for one in (await town.api.get(f"{town.base}/campaigns"))["campaigns"]] == ["two"]
+    assert sorted(town.letters()) == ["ann", "ben"]
+    assert {name: await on_record(name) for name in ("ann", "ben")} == before
+    assert await town.report() == report
+    await town.use("ben")
+    assert await town.accepted("ben") == [("two", "deemed", "D")]
+    assert sorted(town.letters()) == ["ann", "ben"]
+
+
 async def test_also_a_suspended_user_who_is_restored_is_told_and_merged_accounts_are_one_person(town: Town) -> None:
     await town.person("ann", status="suspended")
     await town.person("ben")

@@ -46,7 +46,9 @@ async def test_a_correction_is_a_campaign_of_its_own_for_those_who_were_reached(
     assert (await api.post(body_of(told), {"words": WORDS}, 201))["campaign_id"] == made["campaign_id"]
     reached = (await api.get(f"/v1/sites/kumo/campaigns/{told}"))["told"]
     correction = f"/v1/sites/kumo/campaigns/{made['campaign_id']}"
-    counts = (await api.get(correction + "/preview"))["counts"]
+    found = await api.get(correction + "/preview")
+    assert found["audience"] is None
+    counts = found["counts"]
     assert {c["value"]: c["count"] for c in counts if c["dimension"] == "reason"} == {
         "in_scope": reached,
         "not_reached": 40 - reached,

@@ -138,14 +138,6 @@ async def test_where_somebody_else_must_review_a_webhook_opens_a_draft(
     assert (published["version"]["state"], published["version"]["reviewed_by"]) == ("published", "ben")
 
 
-async def test_case_19_a_typo_is_mended_by_an_editorial_version_that_is_linked_to_what_it_corrects(
-    api: Api, baseline: None
-) -> None:
-    address = await ready(api, label="1a", materiality="editorial", corrects="1")
-    published = (await api.post(f"{address}/publish"))["version"]
-    assert (published["corrects"], published["materiality"]) == ("1", "editorial")
-
-
 async def test_letters_are_previewed_in_every_locale_and_say_where_another_text_stands_in(
     api: Api, service: Service, baseline: None
 ) -> None:

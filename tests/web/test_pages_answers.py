@@ -14,7 +14,9 @@ from notifier.compose import Service
 from notifier.policies.pending import submit_pending
 from notifier.policies.publish import publish, texts_of
 from notifier.policies.version import Submission, Text
+from notifier.sites.apply import apply
 from notifier.sites.site import Site
+from tests.sites import a_site
 from tests.web import scene
 from tests.web.asking import Client
 
@@ -137,6 +139,17 @@ async def test_notices_are_paged_filtered_and_saved_as_csv(
         rows = list(csv.DictReader(io.StringIO(await answer.text())))
     assert rows
     assert {row["status"] for row in rows} == {"excluded"}
+
+
+async def test_notices_can_be_chosen_by_every_channel_that_may_have_told_somebody(
+    client: Client, token: Token, service: Service
+) -> None:
+    site = a_site(rule={"preset": "jp-appi-notice", "channels": ["inbox"], "also": [{"preset": "us-contract"}]})
+    await apply(service.db, site, service.clock.now())
+    campaign = await scene.play(service.db, site, service.clock.now())
+    await sign_in(client, await token())
+    page = await read(client, f"/console/campaigns/{campaign}/notices")
+    assert re.findall(r'<option value="(inbox|email|in_app|webhook)"', page) == ["inbox", "email", "in_app"]
 
 
 async def test_a_person_is_found_by_the_site_s_own_id_whatever_it_looks_like(

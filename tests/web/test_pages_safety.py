@@ -119,6 +119,48 @@ async def test_every_page_of_safety_fits_a_phone_and_a_desk_in_both_languages(
     await fits(page, f"{language}-9-stopped")
 
 
+STRICT = {
+    "preset": "eu-psd2-framework",
+    "evidence": "recipient",
+    "deemed_acceptance": True,
+    "reason": "clause 14 of the framework contract",
+    "also": [{"preset": "us-contract", "applies_to": {"country": "US", "not": {"attributes.区分": "無料"}}}],
+    "audience": {
+        "countries": ["DE", "JP"], "locales": ["de"], "attributes": {"tier": "pro"}, "dormant": False,
+        "where": {"any": [{"registered_at": {"before": "2026-01-01"}}, {"role": ["seller", "<b>business</b>"]}]},
+    },
+}  # fmt: skip
+SHOWN = {
+    "en": [
+        "Country: Germany, Japan", "Language: German", "tier = pro", "before: '2026-01-01'", "- <b>business</b>",
+        "Without dormant accounts", "the recipient’s server took the email; a private message tells nobody",
+        "silence until the person’s own date counts as acceptance", "attributes.区分: 無料",
+        "Some people are under more", "less, because: clause 14 of the framework contract",
+    ],
+    "ja": [
+        "国：ドイツ, 日本", "言語：ドイツ語", "before: '2026-01-01'", "休眠アカウントを除く",
+        "異議がなければ承諾とみなす", "メッセージだけでは通知済みとしない", "一部の人には",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+async def test_whoever_approves_sees_the_whole_rule(
+    visit: Visit, token: Token, service: Service, relay: SmtpServer, language: str
+) -> None:
+    site = a_site(rule=STRICT)
+    await apply(service.db, site, service.clock.now())
+    campaign = await scene.play(service.db, site, service.clock.now())
+    page = await visit.page(locale=language)
+    await sign_in(page, await token(name="kei"))
+    await page.goto(f"/console/campaigns/{campaign}")
+    await page.locator("details summary").first.click()
+    rule = page.locator("section[aria-labelledby=rule]")
+    for words in SHOWN[language]:
+        await expect(rule).to_contain_text(words)
+    await fits(page, f"{language}-rule")
+
+
 async def begun_and_held(service: Service, campaign: int) -> None:
     """Somebody else approves, the audience is frozen, and the first stage is handed over."""
     await steer(service.db, "kumo", campaign, "approve", "noor", "", service.clock.now())

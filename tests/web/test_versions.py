@@ -9,8 +9,10 @@ import pytest
 from notifier.compose import Service
 from notifier.policies.pending import submit_pending
 from notifier.policies.version import Text
+from notifier.sites.apply import apply
 from notifier.sites.site import load_site
 from notifier.sites.tokens import live_secrets, rotate_secret
+from tests.sites import a_site
 from tests.web.asking import Api, Client, ndjson, submission
 
 Send = Callable[..., Awaitable[tuple[int, Any]]]
@@ -165,6 +167,21 @@ async def test_a_campaign_is_previewed_approved_once_and_cancelled(send_version:
     assert (await api.ask("POST", f"{campaign}/pause"))[0] == 409
     assert (await api.post(f"{campaign}/cancel"))["state"] == "cancelled"
     assert (await api.ask("POST", f"{KUMO}/campaigns/999999999999/cancel"))[0] == 404
+
+
+async def test_whom_the_rule_asks_for_stands_beside_the_counts_of_a_campaign(
+    send_version: Send, api: Api, service: Service
+) -> None:
+    audience = {"locales": ["DE_at"], "where": {"not": {"role": "press"}}, "dormant": False}
+    await apply(service.db, a_site(rule={"preset": "pop-japan", "audience": audience}), service.clock.now())
+    await send_version("kumo", submission("1"))
+    _, second = await send_version("kumo", submission("2", "b"), "msg_2")
+    asked = {
+        "countries": [], "roles": [], "locales": ["de-AT"], "attributes": {}, "where": {"not": {"role": "press"}},
+        "dormant": False,
+    }  # fmt: skip
+    assert (await api.get(second["campaign"].removeprefix("http://notices.example") + "/preview"))["audience"] == asked
+    assert (await api.get(f"{KUMO}/campaigns"))["campaigns"][0]["audience"] == asked
 
 
 async def test_use_is_reported_one_by_one_or_in_lines(api: Api, service: Service) -> None:

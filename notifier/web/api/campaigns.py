@@ -15,7 +15,7 @@ from notifier.delivery.test_send import MOST_ADDRESSES, send_test
 from notifier.delivery.unknown import Word, resolve_unknown
 from notifier.errors import Conflict
 from notifier.policies.version import Summary
-from notifier.sites.site import Address, Locale
+from notifier.sites.site import Address, Audience, Locale
 from notifier.web.api.paths import CampaignPath, SitePath
 from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
@@ -80,6 +80,9 @@ class CampaignSummary(BaseModel):
     closed_at: datetime | None
     published_at: datetime
     effective_at: datetime
+    audience: Audience | None = Field(
+        description="Whom the frozen rule asks for; null: a correction goes to whom the corrected campaign reached."
+    )
     corrects: int | None = Field(
         description="The campaign whose notices this one corrects; null: it tells of the version."
     )
@@ -97,6 +100,9 @@ class CampaignPreview(BaseModel):
 
     campaign_id: int
     frozen: bool
+    audience: Audience | None = Field(
+        description="Whom the rule asks for; null: a correction goes to whom the corrected campaign reached."
+    )
     counts: list[Count] = Field(description="People by reason, country, role, locale, channel and presets.")
     rules: list[Ruling] = Field(
         description="Everybody's rule, then what it comes to where a preset applies as well, with whom that is for."
@@ -151,9 +157,14 @@ def summary_of(campaign: Campaign) -> CampaignSummary:
         closed_at=campaign.closed_at,
         published_at=campaign.published_at,
         effective_at=campaign.effective_at,
+        audience=_audience(campaign),
         corrects=campaign.corrects,
         superseded_by=campaign.superseded_by,
     )
+
+
+def _audience(campaign: Campaign) -> Audience | None:
+    return campaign.rule.audience if campaign.corrects is None else None
 
 
 async def all_campaigns(call: Call, path: SitePath) -> CampaignList:
@@ -171,8 +182,9 @@ async def preview_campaign(call: Call, path: CampaignPath) -> CampaignPreview:
     frozen = campaign.frozen_at is not None
     seen = None if frozen else await planned_forecast(call.db, campaign, letters_of(counts), call.now)
     return CampaignPreview(
-        campaign_id=path.campaign_id, frozen=frozen, counts=counts, rules=rulings(campaign.rules), forecast=seen
-    )
+        campaign_id=path.campaign_id, frozen=frozen, audience=_audience(campaign), counts=counts,
+        rules=rulings(campaign.rules), forecast=seen,
+    )  # fmt: skip
 
 
 async def approve_campaign(call: Call, path: CampaignPath, grant: Grant, body: Step | None) -> CampaignSummary:

@@ -19,7 +19,7 @@ from notifier.delivery.unknown import held_letters
 from notifier.letters.render import summary_html
 from notifier.pages import Tongue
 from notifier.policies.publish import load_version
-from notifier.sites.site import Site, load_site
+from notifier.sites.site import Audience, Site, load_site
 from notifier.web.auth import grant_of
 from notifier.web.console.counts import by_reason, left_out, planned_levels, tables, told_levels
 from notifier.web.console.frame import desk
@@ -41,7 +41,9 @@ async def show_campaign(request: web.Request) -> web.Response:
         **await _live(request, campaign),
         **await _counts(request, campaign),
         "plan": tables(counts, lambda dimension, value: _name(tongue, dimension, value), tongue.t("campaign.others")),
-        "audience": _audience(tongue, campaign.rule),
+        "audience": _audience(tongue, campaign.rule.audience),
+        "told_means": _told_means(campaign.rule),
+        "use": _use(campaign.rule),
         "rulings": rulings(campaign.rules),
         "warnings": await warnings_of(service.db, site, await load_version(service.db, site.site, campaign.version_id)),
         "words": {locale: summary_html(words) for locale, words in (campaign.words or {}).items()},
@@ -152,11 +154,26 @@ def _name(tongue: Tongue, dimension: str, value: str) -> str:
     return tongue.word("channel", value) if dimension == "channel" else value
 
 
-def _audience(tongue: Tongue, rule: Rule) -> str:
-    """Whom the rule narrows the audience to; empty when to nobody."""
-    audience = rule.audience
-    parts = [tongue.country_name(country) for country in audience.countries]
-    parts += audience.roles
-    parts += [tongue.language_name(locale) for locale in audience.locales]
-    parts += [f"{name} = {value}" for name, value in audience.attributes.items()]
-    return ", ".join(parts)
+def _audience(tongue: Tongue, audience: Audience) -> list[str]:
+    """What its lists ask of people, who must fit all of it; empty when nothing. Conditions are shown as they are."""
+    lists = {
+        "rule.audience.country": [tongue.country_name(country) for country in audience.countries],
+        "rule.audience.role": audience.roles,
+        "rule.audience.locale": [tongue.language_name(locale) for locale in audience.locales],
+    }
+    asked = [tongue.t(words, what=", ".join(names)) for words, names in lists.items() if names]
+    return asked + [f"{name} = {value}" for name, value in audience.attributes.items()]
+
+
+def _told_means(rule: Rule) -> str:
+    """The words for what tells somebody: of what people can keep only an email does."""
+    return f"rule.evidence.durable.{rule.evidence}" if rule.durable else f"rule.evidence.{rule.evidence}"
+
+
+def _use(rule: Rule) -> str:
+    """The words for what continued use amounts to."""
+    if rule.explicit:
+        return "rule.use.explicit"
+    if not rule.deems:
+        return "rule.use.never"
+    return "rule.use.silence" if rule.deemed_by == "silence" else "rule.use.deems"

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from notifier.compliance.export import notices_csv
 from notifier.compliance.search import REASONS, STATUSES, CampaignNotice, Filters, campaign_notices
+from notifier.presenting.shown import CHANNEL
 from notifier.web.console.campaign import open_campaign
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
@@ -29,7 +30,7 @@ async def show_notices(request: web.Request) -> web.Response:
         "filters": given,
         "statuses": STATUSES,
         "reasons": REASONS,
-        "channels": campaign.rule.channels,
+        "channels": (*campaign.rules.channels, CHANNEL),
         "locales": site.locales,
         "notices": [_line(campaign.site, row) for row in found.rows],
         "csv": f"{here}.csv?{urlencode(chosen)}",
