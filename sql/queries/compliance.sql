@@ -197,7 +197,8 @@ ORDER BY occurred_at
 -- as of :on. Of a version without a notice of this person's, what its campaign's rule asks for is of no matter.
 SELECT v.version_id, v.label, v.effective_at, v.materiality = 'editorial' AS editorial, p.registered_at,
        p.locale AS wanted, s.locale, s.tellings, s.rule,
-       CASE WHEN NOT o.withdrawn THEN o.at END AS objected_at,
+       (SELECT posted_at FROM posted WHERE posted.version_id = v.version_id) AS posted_at,
+       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn, o.first_at AS first_objected_at,
        a.accepted_at, a.kind::text AS kind, a.grade::text AS grade, e.proof, e.accepted_at AS proof_at,
        (SELECT jsonb_object_agg(t.locale, encode(t.sha256, 'hex')) FROM version_text t
         WHERE t.version_id = v.version_id) AS texts
@@ -219,7 +220,8 @@ LEFT JOIN LATERAL (
     ORDER BY revision DESC LIMIT 1
 ) e ON e.proof <> 'unknown'
 LEFT JOIN LATERAL (
-    SELECT at, withdrawn FROM objection
+    SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
+    FROM objection
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id AND at <= :on
     ORDER BY at DESC LIMIT 1
 ) o ON true
