@@ -230,15 +230,22 @@ ORDER BY v.ordinal
 
 -- name: told_before
 -- lanes: one
--- Whether one person was validly told of a version before a moment: by what, when, and that no bounce undid it.
-SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, (t ->> 'at')::timestamptz AS told_at,
+-- Whether one person was validly told of a version before a moment: by what, since when there is the evidence that the rule
+-- asks for, and that no bounce undid it.
+SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, enough.at AS told_at,
        (t ->> 'recipient_at')::timestamptz AS recipient_at, (t ->> 'shown_at')::timestamptz AS shown_at
 FROM campaign c
 JOIN standing s ON s.campaign_id = c.campaign_id
 CROSS JOIN jsonb_array_elements(s.tellings) t
+CROSS JOIN LATERAL (
+    SELECT sufficient_at(
+        s.rule, t ->> 'channel', (t ->> 'at')::timestamptz, (t ->> 'placed')::boolean,
+        (t ->> 'recipient_at')::timestamptz, (t ->> 'shown_at')::timestamptz
+    ) AS at
+) enough
 WHERE c.version_id = :version_id AND c.corrects IS NULL AND s.lane = :lane AND s.person_id = :person_id
-  AND (t ->> 'at')::timestamptz < :before::timestamptz
-ORDER BY told_at LIMIT 1
+  AND enough.at < :before::timestamptz
+ORDER BY enough.at, channel, attempt LIMIT 1
 
 -- fragment: noticed
 FROM standing s
@@ -305,7 +312,7 @@ LIMIT :most
 -- lanes: all
 -- The counts of a campaign in parts, each counted by itself so that comparing them proves something.
 WITH standings AS MATERIALIZED (
-    SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
+    SELECT lane, person_id, status, told_at, sufficient_at, plan FROM standing WHERE campaign_id = :campaign_id
 ), asked AS MATERIALIZED (
     SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
            CASE WHEN (r.rule ->> 'notice_days')::integer > 0   -- without a period nobody is told too late for it
@@ -344,7 +351,7 @@ WITH standings AS MATERIALIZED (
     JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
     LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
     LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
-    WHERE s.told_at IS NOT NULL
+    WHERE s.status = 'told'
 )
 SELECT 'reason' AS part, reason::text AS name, count(*) AS count, NULL::timestamptz AS latest
 FROM notice WHERE campaign_id = :campaign_id
@@ -356,7 +363,7 @@ SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL
 SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :inbox_at::timestamptz
 UNION ALL
-SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE told_at > in_time
+SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE sufficient_at > in_time
 UNION ALL
 SELECT 'told', name, count(*), NULL FROM ended GROUP BY name
 UNION ALL

@@ -113,6 +113,34 @@ async def test_was_somebody_validly_told_before_a_day(story: Story) -> None:
     assert await told_before(story.db, ben, story.version_id, NOW) is None
 
 
+async def test_nobody_was_validly_told_before_there_was_the_evidence_that_the_rule_asks_for(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"evidence": "recipient"}))
+    ann, ben, cho = [await story.person(name, plan=2) for name in ("ann", "ben", "cho")]
+    await story.told(ann, ben, cho)
+    await story.heard(ann, "accepted_by_recipient", TOLD + DAY)
+    await story.heard(cho, "accepted_by_recipient", DATE)
+    assert await told_before(db, ann, story.version_id, TOLD + HOUR) is None
+    told = await told_before(db, ann, story.version_id, TOLD + 2 * DAY)
+    assert told is not None
+    assert told.told_at == TOLD + DAY
+    assert await told_before(db, ben, story.version_id, NOW) is None
+    await story.sql("""UPDATE campaign SET frozen = '{"in_scope": 3}'""")
+    report = await campaign_report(db, story.campaign_id, NOW)
+    assert (report.told, report.too_little_evidence, report.gaps) == (2, 1, ())
+    assert report.forecast is not None
+    assert report.forecast.too_late == 2, "ben is not told at all"
+    weak = await campaign_notices(db, story.campaign_id, Filters(statuses=("too_little_evidence",)))
+    assert [row.external_id for row in weak.rows] == ["ben"]
+    assert codes(await explained(story, ben))[-1] == "decision.too_little_evidence"
+
+
+async def test_a_private_message_tells_nobody_on_a_durable_medium(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"durable": True}))
+    ann = await story.person("ann", plan=1)
+    assert await told_before(db, ann, story.version_id, NOW) is None
+    assert (await campaign_report(db, story.campaign_id, NOW)).too_little_evidence == 1
+
+
 async def test_an_acceptance_whose_letter_bounced_afterwards_is_void_in_every_answer(story: Story) -> None:
     ann = await story.person("ann", plan=2)
     await story.told(ann)

@@ -26,6 +26,7 @@ class CampaignReport(CampaignSummary):
     in_scope: int
     excluded: dict[str, int] = Field(description="Left out, by reason.")
     told: int
+    too_little_evidence: int = Field(description="Told, with less evidence than their rule asks for.")
     unreachable: int
     suppressed: int
     superseded: int
@@ -135,7 +136,8 @@ class ReportFormat(BaseModel):
 async def one_campaign(call: Call, path: CampaignPath, query: ReportFormat) -> CampaignReport | web.StreamResponse:
     """One campaign: its state, counts that add up, and a forecast.
 
-    population = in scope + excluded; in scope = told + unreachable + suppressed + superseded + pending;
+    population = in scope + excluded; in scope = told + too little evidence + unreachable +
+    suppressed + superseded + pending;
     told = deemed + explicit + objected + closed + awaiting use + explicit act required, in all and by preset;
     accepted = the grades together. As CSV (`Accept: text/csv` or `?format=csv`) a line per figure, and one per
     identity that does not hold.
