@@ -8,7 +8,7 @@ from notifier.compliance.forecast import Forecast
 
 IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
 STATUSES = ("told", "too_little_evidence", "unreachable", "suppressed", "superseded", "pending")
-ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
+ENDS = ("deemed", "explicit", "not_posted", "closed", "not_deemed", "explicit_required", "objected", "awaiting_use")
 JOINED = ("registered", "restored", "new_address")
 GRADES = ("A", "B", "C", "D", "E")
 ACCEPTED = ("deemed", "explicit", "registration")

@@ -314,7 +314,8 @@ LIMIT :most
 WITH standings AS MATERIALIZED (
     SELECT lane, person_id, status, told_at, sufficient_at, plan FROM standing WHERE campaign_id = :campaign_id
 ), asked AS MATERIALIZED (
-    SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
+    SELECT p.plan, (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'deems')::boolean AS deems,
+           posted.posted_at,
            CASE WHEN (r.rule ->> 'notice_days')::integer > 0   -- without a period nobody is told too late for it
                THEN v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer)
                ELSE 'infinity'
@@ -324,6 +325,7 @@ WITH standings AS MATERIALIZED (
            ), r.rule ->> 'preset') AS preset
     FROM campaign c
     JOIN version v ON v.version_id = c.version_id
+    JOIN posted ON posted.version_id = c.version_id
     JOIN plan p ON p.campaign_id = c.campaign_id
     CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
     WHERE c.campaign_id = :campaign_id
@@ -338,12 +340,16 @@ WITH standings AS MATERIALIZED (
     ) latest
     WHERE NOT withdrawn
 ), ended AS MATERIALIZED (
+    -- What is on record, then what holds acceptance back, in the order of notifier/acceptance/decide.py, as far as it is no
+    -- matter of time and use; a test holds the two together.
     SELECT asked.preset, CASE
                WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
                WHEN a.kind = 'deemed' THEN 'deemed'
-               WHEN o.person_id IS NOT NULL THEN 'objected'
+               WHEN asked.posted_at IS NULL THEN 'not_posted'
                WHEN p.status IN ('closed', 'erased') THEN 'closed'
-               WHEN asked.by_act THEN 'explicit_required'
+               WHEN NOT asked.deems THEN 'not_deemed'
+               WHEN asked.explicit THEN 'explicit_required'
+               WHEN o.person_id IS NOT NULL THEN 'objected'
                ELSE 'awaiting_use'
            END AS name
     FROM standings s

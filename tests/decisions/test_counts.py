@@ -10,7 +10,7 @@ REPORT: dict[str, Any] = {
     "state": "done", "population": 100, "in_scope": 80, "excluded": {"closed": 15, "outside_rule": 5},
     "told": 69, "too_little_evidence": 1, "unreachable": 6, "suppressed": 2, "superseded": 1, "pending": 1,
     "accepted": {"deemed": 30, "explicit": 2, "registration": 3},
-    "told_split": {"deemed": 30, "explicit": 2, "objected": 1, "closed": 1, "awaiting_use": 35, "explicit_required": 0},
+    "told_split": {"deemed": 30, "explicit": 2, "objected": 1, "closed": 1, "awaiting_use": 35, "not_deemed": 0},
 }  # fmt: skip
 
 

@@ -171,3 +171,4 @@ async def test_each_person_is_under_the_strictest_of_the_presets_that_apply(db: 
         assert "does not amount to acceptance of the new version" in words["dieter"]
         report = await town.report()
         assert (report["told"], report["too_little_evidence"]) == (2, 1)
+        assert (report["told_split"]["deemed"], report["told_split"]["not_deemed"]) == (1, 1)
