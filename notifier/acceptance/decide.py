@@ -254,8 +254,7 @@ def _judge_use(rule: Rule, facts: Facts, now: datetime) -> Decision:
     window = timedelta(hours=rule.bounce_window_hours)
     uses = sorted(_qualifying(rule, facts, now), key=lambda use: use.occurred_at)
     waiting = too_low = None
-    for told_at, telling in _sufficient(rule, facts):
-        counts_from = _counts_from(rule, facts, told_at)
+    for counts_from, telling in _sufficient(rule, facts):
         after = [use for use in uses if use.occurred_at >= counts_from]
         if not after:
             again_at = counts_from if counts_from > now else None
@@ -287,8 +286,7 @@ def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:
     """The person's own date passed without an objection, after the earliest telling that stands."""
     window = timedelta(hours=rule.bounce_window_hours)
     waiting = too_low = None
-    for told_at, telling in _sufficient(rule, facts):
-        counts_from = _counts_from(rule, facts, told_at)
+    for counts_from, telling in _sufficient(rule, facts):
         if counts_from > now:
             return waiting or Decision(Outcome.NONE, Reason.NOTICE_PERIOD, None, None, counts_from, counts_from)
         if not telling.stands(window, now):
@@ -316,20 +314,34 @@ def told_at(rule: Rule, tellings: tuple[Telling, ...]) -> datetime | None:
     )
 
 
-def _sufficient(rule: Rule, facts: Facts) -> list[tuple[datetime, Telling]]:
-    """The tellings that there is enough evidence of, with the moment since which there is: the earliest first."""
+def own_date(
+    notice_days: int,
+    effective_at: datetime,
+    posted_at: datetime | None,
+    told_at: datetime,
+    objection: Objection | None = None,
+) -> datetime | None:
+    """The person's own date: posting, effect, the notice period and a withdrawn objection all lie behind it.
+
+    None: there is none, as the version is not posted or an objection stands.
+    """
+    if posted_at is None or (objection is not None and not objection.withdrawn):
+        return None
+    after_notice = max(effective_at, told_at + timedelta(days=notice_days), posted_at)
+    return after_notice if objection is None else max(after_notice, objection.at)
+
+
+def _sufficient(rule: Rule, facts: Facts) -> Iterator[tuple[datetime, Telling]]:
+    """The tellings that there is enough evidence of, each with the person's own date by it: the earliest first."""
     found = [(at, t) for t in facts.tellings if (at := t.told_at(rule.evidence, durable=rule.durable)) is not None]
-    return sorted(found, key=lambda one: (one[0], one[1].channel, one[1].attempt))
+    for told_at, telling in sorted(found, key=lambda one: (one[0], one[1].channel, one[1].attempt)):
+        date = own_date(rule.notice_days, facts.effective_at, facts.posted_at, told_at, facts.objection)
+        if date is not None:
+            yield date, telling
 
 
 def _qualifying(rule: Rule, facts: Facts, now: datetime) -> Iterator[Use]:
     return (use for use in facts.uses if is_use(use.kind, rule.activity_kinds) and use.occurred_at <= now)
-
-
-def _counts_from(rule: Rule, facts: Facts, told_at: datetime) -> datetime:
-    """The person's own date: posting, effect, the notice period and a withdrawn objection all lie behind it."""
-    after_notice = max(facts.effective_at, told_at + timedelta(days=rule.notice_days), facts.posted_at or told_at)
-    return after_notice if facts.objection is None else max(after_notice, facts.objection.at)
 
 
 def _grade(facts: Facts, telling: Telling, at: datetime) -> Grade:

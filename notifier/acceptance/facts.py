@@ -119,7 +119,7 @@ def _case(row: _Facts, rule: Rule, terms: _Terms, uses: tuple[Use, ...]) -> Case
         tellings_of(row.tellings),
         uses,
         _act(recorded),
-        None if row.objected_at is None else Objection(row.objected_at, row.withdrawn, row.first_objected_at),
+        objection_of(row.objected_at, row.withdrawn, row.first_objected_at),
         row.closed_at,
         row.baseline,
     )
@@ -129,6 +129,11 @@ def _case(row: _Facts, rule: Rule, terms: _Terms, uses: tuple[Use, ...]) -> Case
 def recorded_of(kind: str | None, accepted_at: datetime | None, revision: int) -> Recorded | None:
     """The latest revision, if there is one."""
     return None if kind is None else Recorded(kind, accepted_at, revision)
+
+
+def objection_of(at: datetime | None, withdrawn: bool, first_at: datetime | None) -> Objection | None:
+    """The latest word of an objection, if there was one."""
+    return None if at is None else Objection(at, withdrawn, first_at)
 
 
 def tellings_of(column: Any) -> tuple[Telling, ...]:

@@ -40,6 +40,7 @@ class Rule(BaseModel):
     evidence: Evidence  # less than this tells nobody: the next channel has its turn, and use does not count
     evidence_hours: int
     deems: bool
+    by_notice: bool = False  # notice is all that this asks for: it is no part of the contract, or needs no agreement
     activity_kinds: tuple[str, ...] | None
     audience: Audience
     one_letter_per_mailbox: bool = False  # accounts that share an address are told by one letter, each on record
@@ -119,7 +120,10 @@ def rule_of(settings: RuleSettings, materiality: str, flags: Collection[str], *,
 
 def _rule(choice: Choice, settings: RuleSettings, materiality: str, flags: frozenset[str], is_terms: bool) -> Rule:
     preset, name = PRESETS[choice.preset], choice.preset
-    values = _values(choice, preset, flags) | {"deems": is_terms and _may_deem(choice, preset)}
+    values = _values(choice, preset, flags) | {
+        "deems": is_terms and _may_deem(choice, preset),
+        "by_notice": not is_terms or preset.deems == "not_needed",
+    }
     less = {_field(name) for name in looser(choice)}
     own = {field: choice.reason or "" if field in less else "" for field in _chosen_fields(choice)}
     return Rule(

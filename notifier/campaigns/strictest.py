@@ -22,6 +22,7 @@ STRICTNESS: Mapping[str, Callable[[Any], float]] = {
     "evidence": EVIDENCE.index,
     "evidence_hours": lambda hours: -hours,  # the next channel has its turn sooner
     "deems": lambda deems: not deems,
+    "by_notice": lambda by_notice: not by_notice,
     "deemed_by": ["silence", "use"].index,
     "grade_at_least": GRADES.index,
     "baseline_at_least": BASELINES.index,

@@ -40,8 +40,8 @@ async def show(site: str, campaign: Number, *, url: Url = DEFAULT_URL) -> int:
     rows.add_row("population", f"{report['population']:,}")
     _add(rows, "left out", report["excluded"])
     rows.add_row("in scope", f"{report['in_scope']:,}")
-    for name in ("told", "unreachable", "suppressed", "superseded", "pending"):
-        rows.add_row(f"  {name}", f"{report[name]:,}")
+    for name in ("told", "too_little_evidence", "unreachable", "suppressed", "superseded", "pending"):
+        rows.add_row(f"  {name.replace('_', ' ')}", f"{report[name]:,}")
     if report["held"]:
         rows.add_row("    of unknown fate, waiting for a word", f"{report['held']:,}")
     _add(rows, "told, then", report["told_split"])

@@ -109,7 +109,7 @@ async def notices(
     Parameters
     ----------
     status
-        Only these: told, pending, unreachable, suppressed, superseded or excluded.
+        Only these: told, too_little_evidence, pending, unreachable, suppressed, superseded or excluded.
     reason
         Only these: in_scope, closed, suspended, registered_with_it, already_accepted, outside_rule, …
     channel

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from notifier.acceptance.decide import told_at
-from notifier.acceptance.facts import Somebody, tellings_of
+from notifier.acceptance.facts import Somebody, objection_of, tellings_of
 from notifier.campaigns.plan import choose_locale
 from notifier.campaigns.rule import Rule
-from notifier.compliance.force import InForce, Known, NotYet, in_force
+from notifier.compliance.force import Asks, InForce, Known, NotYet, in_force
 from notifier.compliance.words import Said, said
 from notifier.db import Db
 from notifier.errors import NotFound
@@ -62,17 +62,26 @@ def _known(row: dict[str, Any]) -> Known:
         version_id=row["version_id"],
         label=row["label"],
         effective_at=row["effective_at"],
+        posted_at=row["posted_at"],
         editorial=row["editorial"],
-        asks=None if rule is None else "act" if rule.explicit else "use" if rule.deems else "notice",
+        asks=None if rule is None else _asks(rule),
         notice_days=0 if rule is None else rule.notice_days,
         told_at=None if rule is None else told_at(rule, tellings_of(row["tellings"])),
-        objected_at=row["objected_at"],
+        objection=objection_of(row["objected_at"], row["withdrawn"], row["first_objected_at"]),
         accepted_at=row["accepted_at"],
         kind=row["kind"],
         grade=row["grade"],
         proof=row["proof"],
         proof_at=row["proof_at"],
     )
+
+
+def _asks(rule: Rule) -> Asks:
+    if rule.explicit:
+        return "act"
+    if rule.by_notice:
+        return "notice"
+    return "use" if rule.deems else "agreement"
 
 
 def _text(site: Site, policy: str, row: dict[str, Any]) -> Text | None:

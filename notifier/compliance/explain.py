@@ -166,7 +166,7 @@ def _of_attempts(attempts: Sequence[Attempt], notice: PersonNotice, case: Case) 
             yield said("told.by_relay", channel=telling.channel, told_at=telling.at)
         if telling.shown_at is not None:
             yield said("told.shown", shown_at=telling.shown_at)
-    if notice.reason == "in_scope" and notice.status != "told":
+    if notice.reason == "in_scope" and notice.status not in ("told", "too_little_evidence"):
         yield said(f"not_told.{notice.status}")
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from notifier.compliance.forecast import Forecast
 
 IN_SCOPE = ("in_scope", "unreachable", "suppressed")  # reasons of notices that must be told
-STATUSES = ("told", "unreachable", "suppressed", "superseded", "pending")
-ENDS = ("deemed", "explicit", "objected", "closed", "awaiting_use", "explicit_required")
+STATUSES = ("told", "too_little_evidence", "unreachable", "suppressed", "superseded", "pending")
+ENDS = ("deemed", "explicit", "not_posted", "closed", "not_deemed", "explicit_required", "objected", "awaiting_use")
 JOINED = ("registered", "restored", "new_address")
 GRADES = ("A", "B", "C", "D", "E")
 ACCEPTED = ("deemed", "explicit", "registration")
@@ -31,6 +31,7 @@ class Report:
     in_scope: int
     excluded: Mapping[str, int]
     told: int
+    too_little_evidence: int  # something told them, but with less evidence than their rule asks for
     unreachable: int
     suppressed: int
     superseded: int
@@ -52,7 +53,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts by part and name, each part counted by itself, and the latest telling among the told."""
+    """Counts by part and name, each part counted by itself, and the latest telling."""
 
     parts: Mapping[str, Mapping[str, int]]
     latest_told_at: datetime | None
@@ -72,7 +73,7 @@ def gaps(population: int, counted: Counted, *, is_correction: bool = False) -> I
     excluded = sum(reasons.values()) - in_scope
     yield from _gap("population", population, "in scope + excluded", in_scope + excluded)
     sums = sum(statuses.get(status, 0) for status in STATUSES)
-    yield from _gap("in scope", in_scope, "told + unreachable + suppressed + superseded + pending", sums)
+    yield from _gap("in scope", in_scope, " + ".join(STATUSES).replace("_", " "), sums)
     yield from _gap("excluded", excluded, "notices that stand as excluded", statuses.get("excluded", 0))
     if is_correction:
         return

@@ -7,28 +7,33 @@ version before it, or that it was the one there when the person registered. docs
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
+from notifier.acceptance.decide import Objection, own_date
+
+Asks = Literal["act", "notice", "use", "agreement"]
 Basis = Literal["accepted", "baseline", "notice", "editorial", "registration"]
-Lacking = Literal["act_required", "objected", "not_told", "notice_period", "no_use_yet", "not_accepted"]
+Lacking = Literal["not_posted", "act_required", "objected", "not_accepted", "not_told", "notice_period", "no_use_yet"]
 
 
 @dataclass(frozen=True)
 class Known:
     """One published version, and what is on record of this person and it. ``asks``: what its rule asks for.
 
-    ``told_at``: since when there is evidence of the telling that suffices. ``objected_at``: of one that stands.
+    Of a rule under which nothing but an act agrees to terms that is ``agreement``: no notice puts them in force.
+    ``told_at``: since when there is evidence of the telling that suffices. ``objection``: its latest word.
     """
 
     version_id: int
     label: str
     effective_at: datetime
+    posted_at: datetime | None = None
     editorial: bool = False
-    asks: Literal["act", "use", "notice"] | None = None  # None: nobody had to be told of it
+    asks: Asks | None = None  # None: nobody had to be told of it
     notice_days: int = 0
     told_at: datetime | None = None
-    objected_at: datetime | None = None
+    objection: Objection | None = None
     accepted_at: datetime | None = None
     kind: str | None = None
     grade: str | None = None
@@ -37,8 +42,14 @@ class Known:
 
     @property
     def date(self) -> datetime | None:
-        """The person's own: from here a notice counts."""
-        return None if self.told_at is None else max(self.effective_at, self.told_at + timedelta(days=self.notice_days))
+        """The person's own: from here a notice counts. An objection after it takes nothing back."""
+        if self.told_at is None:
+            return None
+        given = self.notice_days, self.effective_at, self.posted_at, self.told_at
+        unopposed, said_no = own_date(*given), None if self.objection is None else self.objection.since
+        if unopposed is not None and said_no is not None and unopposed < said_no:
+            return unopposed
+        return own_date(*given, self.objection)
 
 
 @dataclass(frozen=True)
@@ -98,12 +109,17 @@ def _carried(
 
 
 def _lacking(one: Known, on: datetime) -> Lacking:
+    """What holds it back, in the order of docs/acceptance.md."""
     if one.asks is None:
         return "not_accepted"
+    if one.posted_at is None or one.posted_at > on:
+        return "not_posted"
     if one.asks == "act":
         return "act_required"
-    if one.objected_at is not None and one.objected_at <= on and one.asks == "use":
+    if one.objection is not None and not one.objection.withdrawn and one.objection.at <= on:
         return "objected"
+    if one.asks == "agreement":
+        return "not_accepted"
     if one.told_at is None or one.told_at > on:
         return "not_told"
-    return "notice_period" if one.date is not None and one.date > on else "no_use_yet"
+    return "notice_period" if one.date is None or one.date > on else "no_use_yet"

@@ -60,7 +60,7 @@ def _counted(rows: list[dict[str, Any]]) -> Counted:
     parts: dict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
         parts[row["part"]][row["name"]] = row["count"]
-    return Counted(parts, next((r["latest"] for r in rows if (r["part"], r["name"]) == ("status", "told")), None))
+    return Counted(parts, max((r["latest"] for r in rows if r["part"] == "status" and r["latest"]), default=None))
 
 
 def _report(campaign: Campaign, counted: Counted, progress: list[dict[str, Any]], seen: Forecast | None) -> Report:

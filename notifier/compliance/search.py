@@ -16,7 +16,7 @@ from notifier.db import Db
 from notifier.errors import Fault, Invalid
 
 LONGEST_PAGE = 1000
-Status = Literal["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]
+Status = Literal["told", "too_little_evidence", "pending", "unreachable", "suppressed", "superseded", "excluded"]
 Reason = Literal[
     "in_scope", "unreachable", "suppressed",
     "erased", "closed", "suspended", "dormant", "registered_with_it", "already_accepted", "outside_rule",
@@ -123,7 +123,10 @@ async def acceptances(db: Db, person: Somebody) -> list[PersonAcceptance]:
 
 @dataclass(frozen=True)
 class Told:
-    """The telling that answers "was this person validly told before that day": it holds to this day."""
+    """The telling that answers "was this person validly told before that day": it holds to this day.
+
+    ``told_at``: since when there is the evidence of it that the rule asks for.
+    """
 
     channel: str
     attempt: int

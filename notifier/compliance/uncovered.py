@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-Gap = Literal["no_campaign", "not_begun", "no_notice", "untold", "unreachable"]
-GAPS: tuple[Gap, ...] = ("no_campaign", "not_begun", "no_notice", "untold", "unreachable")
+Gap = Literal["no_campaign", "not_begun", "no_notice", "untold", "too_little_evidence", "unreachable"]
+GAPS: tuple[Gap, ...] = get_args(Gap)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def gaps_of(look: Look) -> dict[Gap, int]:
     missing = {
         "no_notice": look.without_notice,
         "untold": look.not_told.get("pending", 0),
+        "too_little_evidence": look.not_told.get("too_little_evidence", 0),
         "unreachable": look.not_told.get("unreachable", 0) + look.not_told.get("suppressed", 0),
     }
     return {kind: missing[kind] for kind in GAPS if missing.get(kind)}

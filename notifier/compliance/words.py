@@ -116,13 +116,15 @@ ENGLISH: Mapping[str, str] = {
     " registered.",
     "not_in_force.act_required": "Version {label}, in effect from {effective_at}, was not: it wants an explicit act.",
     "not_in_force.objected": "Version {label}, in effect from {effective_at}, was not: they had objected.",
-    "not_in_force.not_told": "Version {label}, in effect from {effective_at}, was not: they had not been told of it.",
+    "not_in_force.not_told": "Version {label}, in effect from {effective_at}, was not: they had not been validly told"
+    " of it.",
     "not_in_force.notice_period": "Version {label}, in effect from {effective_at}, was not: their notice period had not"
     " ended.",
     "not_in_force.no_use_yet": "Version {label}, in effect from {effective_at}, was not: no use of theirs had been"
     " deemed acceptance.",
-    "not_in_force.not_accepted": "Version {label}, in effect from {effective_at}, was not: nobody told them of it, and"
-    " no acceptance is on record.",
+    "not_in_force.not_accepted": "Version {label}, in effect from {effective_at}, was not: no acceptance of it is on"
+    " record.",
+    "not_in_force.not_posted": "Version {label}, in effect from {effective_at}, was not: it had not been seen posted.",
     "event.registered": "Registered",
     "event.account_closed": "Account closed",
     "event.erased": "Erased",

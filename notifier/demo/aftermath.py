@@ -150,7 +150,16 @@ def _ids(one: Thread) -> Iterator[str]:
 
 def _report_rows(reports: list[dict[str, Any]]) -> dict[str, tuple[object, ...]]:
     rows: dict[str, tuple[object, ...]] = {}
-    for name in ("population", "in_scope", "told", "unreachable", "suppressed", "superseded", "pending"):
+    for name in (
+        "population",
+        "in_scope",
+        "told",
+        "too_little_evidence",
+        "unreachable",
+        "suppressed",
+        "superseded",
+        "pending",
+    ):
         rows[name.replace("_", " ")] = tuple(report[name] for report in reports)
     for part, title in (("excluded", "left out"), ("told_split", "told, then"), ("accepted", "accepted")):
         for name in dict.fromkeys(name for report in reports for name in report[part]):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SUMS = ("told", "unreachable", "suppressed", "superseded", "pending")
+SUMS = ("told", "too_little_evidence", "unreachable", "suppressed", "superseded", "pending")
 
 
 def counts_of(site: str, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,10 @@ _UNCOVERED = {
     "not_begun": ("its campaign has not begun", "approve it"),
     "no_notice": ("{n} people have no notice", "workers look again within the hour; if it stays so, report it"),
     "untold": ("{n} people are not told yet", "look at the campaign's page for what holds it back"),
+    "too_little_evidence": (
+        "{n} people are told with less evidence than their rule asks for",
+        "have the relay's log or its events taken in, or ask for less in `evidence`",
+    ),
     "unreachable": ("{n} people could not be reached", "show it at their next login, or tell them by other means"),
 }
 
@@ -160,7 +164,7 @@ async def examine_coverage(db: Db, site: Site) -> list[Finding]:
     for look_ in await coverage_of(db, site.site):
         for gap, people in look_.gaps.items():
             found, remedy = _UNCOVERED[gap]
-            judge = look if gap in ("untold", "unreachable") else fail
+            judge = look if gap in ("untold", "too_little_evidence", "unreachable") else fail
             findings.append(judge(f"{look_.policy} {look_.label}", found.format(n=f"{people:,}"), remedy))
     return findings
 

@@ -828,15 +828,17 @@ SELECT lane, person_id, campaign_id, channel, attempt,
 FROM outcome
 GROUP BY lane, person_id, campaign_id, channel, attempt;
 
--- Whether an attempt that has not failed tells somebody, under a rule. The same stands in notifier/acceptance/decide.py
--- (Telling.told_at), with the moment; a test holds the two together. Inlined where it is used.
-CREATE FUNCTION suffices(rule jsonb, channel text, told_at timestamptz, placed boolean, recipient_at timestamptz,
-                         shown_at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-SELECT (NOT coalesce((rule ->> 'durable')::boolean, false) OR channel IN ('email', 'letter'))
-   AND CASE
-           WHEN rule ->> 'evidence' = 'shown' THEN shown_at IS NOT NULL
-           WHEN rule ->> 'evidence' = 'relay' THEN told_at IS NOT NULL
-           ELSE placed OR recipient_at IS NOT NULL OR shown_at IS NOT NULL
+-- When an attempt that has not failed told somebody, under a rule: since there is the evidence that it asks for; NULL: there
+-- is less. No proof is older than told_at, the least of them all. The same stands in notifier/acceptance/decide.py
+-- (Telling.told_at); a test holds the two together. Inlined where it is used.
+CREATE FUNCTION sufficient_at(rule jsonb, channel text, told_at timestamptz, placed boolean, recipient_at timestamptz,
+                              shown_at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+SELECT CASE
+           WHEN (rule ->> 'durable')::boolean AND channel NOT IN ('email', 'letter') THEN NULL
+           WHEN rule ->> 'evidence' = 'relay' THEN told_at
+           WHEN rule ->> 'evidence' = 'shown' THEN shown_at
+           WHEN placed THEN told_at
+           ELSE least(recipient_at, shown_at)
        END
 $$;
 
@@ -865,16 +867,18 @@ WHERE b.proof <> 'unknown' AND NOT EXISTS (
     WHERE c.lane = b.lane AND c.person_id = b.person_id AND c.version_id = b.version_id AND c.revision > b.revision
 );
 
--- One row per notice: where it stands, derived from its attempts and from nothing else.
+-- One row per notice: where it stands, derived from its attempts and from nothing else. told_at is of the first attempt that
+-- holds, sufficient_at the first moment of evidence that the rule asks for: only then they are told.
 -- A private message of the plan costs no outcome row: it is there for the person from the moment its last stage began.
 -- LATERAL, as a page of a campaign or one person must not pay for everybody else; see docs/decisions/0005-one-lateral-view.md.
 CREATE VIEW standing AS
 SELECT n.lane, n.person_id, n.campaign_id, n.reason, n.plan, n.since,
        p.requested_locale, p.locale, p.channels, p.fallback, coalesce(p.rule, c.rule) AS rule, p.overlays,
-       told.told_at, told.told_by, told.recipient_at, told.shown_at, told.tellings,
+       told.told_at, told.told_by, told.recipient_at, told.shown_at, told.sufficient_at, told.tellings,
        CASE
            WHEN n.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded'
-           WHEN told.told_at IS NOT NULL THEN 'told'   -- also whom nothing of the plan could reach: shown at a login
+           WHEN told.sufficient_at IS NOT NULL THEN 'told'   -- also whom nothing of the plan could reach: shown at a login
+           WHEN told.told_at IS NOT NULL THEN 'too_little_evidence'
            WHEN n.reason <> 'in_scope' THEN n.reason::text
            WHEN (told.withheld OR told.failed >= cardinality(p.channels || p.fallback)) AND (
                -- They came back, or have another address: they are tried once more. By key, not by a hash of the table.
@@ -894,6 +898,8 @@ LEFT JOIN LATERAL (
                FILTER (WHERE w.told_at IS NOT NULL AND w.failed_at IS NULL))[1] AS told_by,
            min(w.recipient_at) FILTER (WHERE w.failed_at IS NULL) AS recipient_at,
            min(w.shown_at) FILTER (WHERE w.failed_at IS NULL) AS shown_at,
+           min(sufficient_at(coalesce(p.rule, c.rule), w.channel, w.told_at, w.placed, w.recipient_at, w.shown_at))
+               FILTER (WHERE w.failed_at IS NULL) AS sufficient_at,
            jsonb_agg(jsonb_build_object(
                    'channel', w.channel, 'attempt', w.attempt, 'at', w.told_at, 'placed', w.placed,
                    'recipient_at', w.recipient_at, 'shown_at', w.shown_at) ORDER BY w.told_at, w.channel)

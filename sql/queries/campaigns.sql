@@ -88,7 +88,7 @@ LEFT JOIN (
     -- Whose letter is of unknown fate may have got the wrong one.
     SELECT s.lane, s.person_id
     FROM standing s
-    WHERE s.campaign_id = :corrects AND (s.status = 'told' OR EXISTS (
+    WHERE s.campaign_id = :corrects AND (s.status IN ('told', 'too_little_evidence') OR EXISTS (
         SELECT FROM outcome u
         WHERE u.lane = s.lane AND u.person_id = s.person_id AND u.campaign_id = :corrects AND u.kind = 'unknown'
           AND NOT EXISTS (

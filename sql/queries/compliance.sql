@@ -197,7 +197,8 @@ ORDER BY occurred_at
 -- as of :on. Of a version without a notice of this person's, what its campaign's rule asks for is of no matter.
 SELECT v.version_id, v.label, v.effective_at, v.materiality = 'editorial' AS editorial, p.registered_at,
        p.locale AS wanted, s.locale, s.tellings, s.rule,
-       CASE WHEN NOT o.withdrawn THEN o.at END AS objected_at,
+       (SELECT posted_at FROM posted WHERE posted.version_id = v.version_id) AS posted_at,
+       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn, o.first_at AS first_objected_at,
        a.accepted_at, a.kind::text AS kind, a.grade::text AS grade, e.proof, e.accepted_at AS proof_at,
        (SELECT jsonb_object_agg(t.locale, encode(t.sha256, 'hex')) FROM version_text t
         WHERE t.version_id = v.version_id) AS texts
@@ -219,7 +220,8 @@ LEFT JOIN LATERAL (
     ORDER BY revision DESC LIMIT 1
 ) e ON e.proof <> 'unknown'
 LEFT JOIN LATERAL (
-    SELECT at, withdrawn FROM objection
+    SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
+    FROM objection
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id AND at <= :on
     ORDER BY at DESC LIMIT 1
 ) o ON true
@@ -228,15 +230,22 @@ ORDER BY v.ordinal
 
 -- name: told_before
 -- lanes: one
--- Whether one person was validly told of a version before a moment: by what, when, and that no bounce undid it.
-SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, (t ->> 'at')::timestamptz AS told_at,
+-- Whether one person was validly told of a version before a moment: by what, since when there is the evidence that the rule
+-- asks for, and that no bounce undid it.
+SELECT t ->> 'channel' AS channel, (t ->> 'attempt')::integer AS attempt, enough.at AS told_at,
        (t ->> 'recipient_at')::timestamptz AS recipient_at, (t ->> 'shown_at')::timestamptz AS shown_at
 FROM campaign c
 JOIN standing s ON s.campaign_id = c.campaign_id
 CROSS JOIN jsonb_array_elements(s.tellings) t
+CROSS JOIN LATERAL (
+    SELECT sufficient_at(
+        s.rule, t ->> 'channel', (t ->> 'at')::timestamptz, (t ->> 'placed')::boolean,
+        (t ->> 'recipient_at')::timestamptz, (t ->> 'shown_at')::timestamptz
+    ) AS at
+) enough
 WHERE c.version_id = :version_id AND c.corrects IS NULL AND s.lane = :lane AND s.person_id = :person_id
-  AND (t ->> 'at')::timestamptz < :before::timestamptz
-ORDER BY told_at LIMIT 1
+  AND enough.at < :before::timestamptz
+ORDER BY enough.at, channel, attempt LIMIT 1
 
 -- fragment: noticed
 FROM standing s
@@ -303,9 +312,10 @@ LIMIT :most
 -- lanes: all
 -- The counts of a campaign in parts, each counted by itself so that comparing them proves something.
 WITH standings AS MATERIALIZED (
-    SELECT lane, person_id, status, told_at, plan FROM standing WHERE campaign_id = :campaign_id
+    SELECT lane, person_id, status, told_at, sufficient_at, plan FROM standing WHERE campaign_id = :campaign_id
 ), asked AS MATERIALIZED (
-    SELECT p.plan, (r.rule ->> 'explicit')::boolean OR NOT (r.rule ->> 'deems')::boolean AS by_act,
+    SELECT p.plan, (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'deems')::boolean AS deems,
+           posted.posted_at,
            CASE WHEN (r.rule ->> 'notice_days')::integer > 0   -- without a period nobody is told too late for it
                THEN v.effective_at - make_interval(days => (r.rule ->> 'notice_days')::integer)
                ELSE 'infinity'
@@ -315,6 +325,7 @@ WITH standings AS MATERIALIZED (
            ), r.rule ->> 'preset') AS preset
     FROM campaign c
     JOIN version v ON v.version_id = c.version_id
+    JOIN posted ON posted.version_id = c.version_id
     JOIN plan p ON p.campaign_id = c.campaign_id
     CROSS JOIN LATERAL (SELECT coalesce(p.rule, c.rule) AS rule) r
     WHERE c.campaign_id = :campaign_id
@@ -329,12 +340,16 @@ WITH standings AS MATERIALIZED (
     ) latest
     WHERE NOT withdrawn
 ), ended AS MATERIALIZED (
+    -- What is on record, then what holds acceptance back, in the order of notifier/acceptance/decide.py, as far as it is no
+    -- matter of time and use; a test holds the two together.
     SELECT asked.preset, CASE
                WHEN a.kind IN ('explicit', 'registration') THEN 'explicit'
                WHEN a.kind = 'deemed' THEN 'deemed'
-               WHEN o.person_id IS NOT NULL THEN 'objected'
+               WHEN asked.posted_at IS NULL THEN 'not_posted'
                WHEN p.status IN ('closed', 'erased') THEN 'closed'
-               WHEN asked.by_act THEN 'explicit_required'
+               WHEN NOT asked.deems THEN 'not_deemed'
+               WHEN asked.explicit THEN 'explicit_required'
+               WHEN o.person_id IS NOT NULL THEN 'objected'
                ELSE 'awaiting_use'
            END AS name
     FROM standings s
@@ -342,7 +357,7 @@ WITH standings AS MATERIALIZED (
     JOIN person p ON p.lane = s.lane AND p.person_id = s.person_id
     LEFT JOIN by_person a ON a.lane = s.lane AND a.person_id = s.person_id
     LEFT JOIN objected o ON o.lane = s.lane AND o.person_id = s.person_id
-    WHERE s.told_at IS NOT NULL
+    WHERE s.status = 'told'
 )
 SELECT 'reason' AS part, reason::text AS name, count(*) AS count, NULL::timestamptz AS latest
 FROM notice WHERE campaign_id = :campaign_id
@@ -354,7 +369,7 @@ SELECT 'status', status, count(*), max(told_at) FROM standings GROUP BY status
 UNION ALL
 SELECT 'sent', 'told', count(*), max(told_at) FROM standings WHERE told_at > :inbox_at::timestamptz
 UNION ALL
-SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE told_at > in_time
+SELECT 'late', 'told', count(*), NULL FROM standings JOIN asked USING (plan) WHERE sufficient_at > in_time
 UNION ALL
 SELECT 'told', name, count(*), NULL FROM ended GROUP BY name
 UNION ALL

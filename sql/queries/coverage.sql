@@ -36,7 +36,7 @@ WHERE p.site = :site AND p.registered_at < :effective_at AND p.status NOT IN ('c
 -- lanes: all
 -- How many people of a campaign's audience are not told, by how they stand.
 SELECT status, count(*) AS count FROM standing
-WHERE campaign_id = :campaign_id AND status IN ('pending', 'unreachable', 'suppressed')
+WHERE campaign_id = :campaign_id AND status IN ('pending', 'too_little_evidence', 'unreachable', 'suppressed')
 GROUP BY status
 
 -- name: keep

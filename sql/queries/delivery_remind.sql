@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
            THEN min((t ->> 'at')::timestamptz) END AS since
     FROM jsonb_array_elements(s.tellings) t
 ) unread
-WHERE c.campaign_id = :campaign_id AND next.channel = :channel AND s.status = 'told'
+WHERE c.campaign_id = :campaign_id AND next.channel = :channel AND s.status IN ('told', 'too_little_evidence')
   AND NOT EXISTS (
       SELECT FROM accepted a WHERE a.lane = s.lane AND a.person_id = s.person_id AND a.version_id = c.version_id
   )

@@ -13,8 +13,8 @@ JOIN notice n ON n.campaign_id = :campaign_id AND n.plan = p.plan AND n.reason =
     AND (n.lane, n.person_id) > (:from_lane::smallint, :from_person::uuid)
     AND (n.lane, n.person_id) <= (:to_lane::smallint, :to_person::uuid)
 CROSS JOIN LATERAL (
-    SELECT coalesce(bool_or(r.failed_at IS NULL AND suffices(
-               asked.rule, r.channel, r.told_at, r.placed, r.recipient_at, r.shown_at)), false) AS enough,
+    SELECT coalesce(bool_or(r.failed_at IS NULL AND sufficient_at(
+               asked.rule, r.channel, r.told_at, r.placed, r.recipient_at, r.shown_at) IS NOT NULL), false) AS enough,
            -- They left, or were shut out, and were not tried since.
            coalesce(max(r.attempt) FILTER (WHERE r.withheld) >= max(r.attempt), false) AS gone
     FROM reached r

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.acceptance.decide import Objection
 from notifier.compliance.force import Known, in_force
 
 DAY = timedelta(days=1)
@@ -17,12 +18,16 @@ def day(number: int) -> datetime:
     return START + number * DAY
 
 
-ONE = Known(1, "one", day(0))
-TWO = Known(2, "two", day(100), asks="use", notice_days=30, told_at=day(70))
+ONE = Known(1, "one", day(0), day(-5))
+TWO = Known(2, "two", day(100), day(65), asks="use", notice_days=30, told_at=day(70))
 USED = replace(TWO, accepted_at=day(110), kind="deemed", grade="D")
 NOTICE = replace(TWO, asks="notice")
-THREE = Known(3, "three", day(200), asks="use", notice_days=30)
-TYPO = Known(3, "typo", day(120), editorial=True)
+TERMS = replace(TWO, asks="agreement")
+THREE = Known(3, "three", day(200), day(140), asks="use", notice_days=30)
+TYPO = Known(3, "typo", day(120), day(115), editorial=True)
+LATE = Objection(day(111), withdrawn=False)
+TAKEN_BACK = Objection(day(110), withdrawn=True, first_at=day(99))
+LETTER = Objection(day(101), withdrawn=False)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,33 @@ CASES = [
          "one", "registration", 10, (("two", "not_told"),)),
     Case("told late: the person's own period runs", (ONE, replace(TWO, told_at=day(90))), 105,
          "one", "registration", 10, (("two", "notice_period"),)),
-    Case("an objection that stood", (ONE, replace(TWO, objected_at=day(101))), 105,
+    Case("an objection that stood", (ONE, replace(TWO, objection=LETTER)), 105,
          "one", "registration", 10, (("two", "objected"),)),
-    Case("an objection that came later", (ONE, replace(TWO, objected_at=day(107))), 105,
+    Case("an objection that came later", (ONE, replace(TWO, objection=Objection(day(107), False))), 105,
          "one", "registration", 10, (("two", "no_use_yet"),)),
-    Case("an objection after the acceptance takes nothing back", (ONE, replace(USED, objected_at=day(111))), 120,
+    Case("an objection after the acceptance takes nothing back", (ONE, replace(USED, objection=LATE)), 120,
          "two", "accepted", 110),
     Case("a version that wants an act", (ONE, replace(TWO, asks="act")), 105,
          "one", "registration", 10, (("two", "act_required"),)),
     Case("where notice is all that is asked for, it counts from the person's date", (ONE, NOTICE), 100,
          "two", "notice", 100),
+    Case("terms that want agreement are in force by no notice", (ONE, TERMS), 300,
+         "one", "registration", 10, (("two", "not_accepted"),)),
+    Case("least of all against an objection", (ONE, replace(TERMS, objection=LETTER)), 300,
+         "one", "registration", 10, (("two", "objected"),)),
+    Case("an act on them does", (ONE, replace(TERMS, accepted_at=day(150), kind="explicit", grade="A")), 300,
+         "two", "accepted", 150),
+    Case("a notice counts for nothing before the posting", (ONE, replace(NOTICE, posted_at=day(130))), 129,
+         "one", "registration", 10, (("two", "not_posted"),)),
+    Case("and from then on it does", (ONE, replace(NOTICE, posted_at=day(130))), 131, "two", "notice", 130),
+    Case("of a version that was never posted it does not", (ONE, replace(NOTICE, posted_at=None)), 300,
+         "one", "registration", 10, (("two", "not_posted"),)),
+    Case("an objection before the own date", (ONE, replace(NOTICE, objection=Objection(day(99), False))), 120,
+         "one", "registration", 10, (("two", "objected"),)),
+    Case("an objection after it takes nothing back", (ONE, replace(NOTICE, objection=LETTER)), 120,
+         "two", "notice", 100),
+    Case("one that was taken back counts no longer", (ONE, replace(NOTICE, objection=TAKEN_BACK)), 120,
+         "two", "notice", 110),
     Case("a late notice moves the person's date", (ONE, replace(NOTICE, told_at=day(90))), 121, "two", "notice", 120),
     Case("the site's word about an earlier acceptance", (replace(ONE, proof="imported"),), 20, "one", "baseline", 0),
     Case("its date counts, where it is known", (ONE, replace(TWO, asks=None, proof="proved", proof_at=day(105))), 110,
@@ -95,9 +117,11 @@ def test_the_text_in_force(case: Case) -> None:
 
 moments = st.integers(-50, 400).map(day)
 maybe = st.none() | moments
+objections = st.builds(Objection, moments, st.booleans(), maybe)
 known = st.builds(
-    Known, st.just(0), st.just(""), moments, st.booleans(), st.sampled_from(["act", "use", "notice", None]),
-    st.integers(0, 40), maybe, maybe, maybe, st.none(), st.none(), st.none() | st.just("imported"), maybe,
+    Known, st.just(0), st.just(""), moments, maybe, st.booleans(),
+    st.sampled_from(["act", "use", "notice", "agreement", None]), st.integers(0, 40), maybe, st.none() | objections,
+    maybe, st.none(), st.none(), st.none() | st.just("imported"), maybe,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from notifier.compliance.uncovered import Gap, Look, gaps_of
         (Look("sending", near=False, without_notice=2), {"no_notice": 2}),
         (Look("done", near=True, not_told={"pending": 3}), {"untold": 3}),
         (Look("done", near=True, not_told={"unreachable": 3, "suppressed": 1}), {"unreachable": 4}),
+        (Look("done", near=True, not_told={"too_little_evidence": 2}), {"too_little_evidence": 2}),
         (Look("paused", near=True, without_notice=1, not_told={"pending": 1}), {"no_notice": 1, "untold": 1}),
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 from notifier.acceptance.accept import accept, record_explicit
 from notifier.acceptance.decide import Reason
-from notifier.acceptance.object import Statement, record_objection
+from notifier.acceptance.object import Statement, record_objection, withdraw_objection
+from notifier.acceptance.silence import accept_silence
 from notifier.activity.record import record
 from notifier.compliance.explain import Explanation, explain
 from notifier.compliance.export import notices_csv
@@ -113,6 +115,34 @@ async def test_was_somebody_validly_told_before_a_day(story: Story) -> None:
     assert await told_before(story.db, ben, story.version_id, NOW) is None
 
 
+async def test_nobody_was_validly_told_before_there_was_the_evidence_that_the_rule_asks_for(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"evidence": "recipient"}))
+    ann, ben, cho = [await story.person(name, plan=2) for name in ("ann", "ben", "cho")]
+    await story.told(ann, ben, cho)
+    await story.heard(ann, "accepted_by_recipient", TOLD + DAY)
+    await story.heard(cho, "accepted_by_recipient", DATE)
+    assert await told_before(db, ann, story.version_id, TOLD + HOUR) is None
+    told = await told_before(db, ann, story.version_id, TOLD + 2 * DAY)
+    assert told is not None
+    assert told.told_at == TOLD + DAY
+    assert await told_before(db, ben, story.version_id, NOW) is None
+    await story.sql("""UPDATE campaign SET frozen = '{"in_scope": 3}'""")
+    report = await campaign_report(db, story.campaign_id, NOW)
+    assert (report.told, report.too_little_evidence, report.gaps) == (2, 1, ())
+    assert report.forecast is not None
+    assert report.forecast.too_late == 2, "ben is not told at all"
+    weak = await campaign_notices(db, story.campaign_id, Filters(statuses=("too_little_evidence",)))
+    assert [row.external_id for row in weak.rows] == ["ben"]
+    assert codes(await explained(story, ben))[-1] == "decision.too_little_evidence"
+
+
+async def test_a_private_message_tells_nobody_on_a_durable_medium(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"durable": True}))
+    ann = await story.person("ann", plan=1)
+    assert await told_before(db, ann, story.version_id, NOW) is None
+    assert (await campaign_report(db, story.campaign_id, NOW)).too_little_evidence == 1
+
+
 async def test_an_acceptance_whose_letter_bounced_afterwards_is_void_in_every_answer(story: Story) -> None:
     ann = await story.person("ann", plan=2)
     await story.told(ann)
@@ -211,6 +241,7 @@ async def test_the_counts_of_a_report_add_up(story: Story) -> None:
     assert (report.told, report.unreachable, report.suppressed, report.pending) == (6, 3, 1, 1)
     assert report.told_split == {
         "deemed": 1, "explicit": 1, "objected": 1, "closed": 1, "awaiting_use": 2, "explicit_required": 0,
+        "not_deemed": 0, "not_posted": 0,
     }  # fmt: skip
     assert report.accepted == {"deemed": 1, "explicit": 1, "registration": 0}
     assert report.by_channel == {"email": {"planned": 8, "accepted_by_relay": 6}, "inbox": {"planned": 1}}
@@ -226,10 +257,63 @@ async def test_a_report_that_does_not_add_up_says_so(story: Story) -> None:
     assert report.gaps == ("population is 14, but in scope + excluded is 13",)
 
 
-async def test_where_use_amounts_to_nothing_an_act_is_awaited(db: Db) -> None:
-    story = await begin(db, RULE.model_copy(update={"explicit": True}))
+RULES: dict[str, dict[str, Any]] = {
+    "use": {},
+    "silence": {"deemed_by": "silence"},
+    "never": {"deems": False},
+    "an act": {"explicit": True},
+    "never, and an act": {"deems": False, "explicit": True},
+    "a better grade": {"grade_at_least": "B"},
+    "a known baseline": {"baseline_at_least": "proved"},
+}
+END_OF = {
+    Reason.EXPLICIT_ACT: "explicit", Reason.ACCOUNT_CLOSED: "closed", Reason.NEVER_DEEMED: "not_deemed",
+    Reason.ACT_REQUIRED: "explicit_required", Reason.OBJECTED: "objected", Reason.UNKNOWN_BASELINE: "awaiting_use",
+    Reason.BOUNCE_WINDOW: "awaiting_use", Reason.NOTICE_PERIOD: "awaiting_use", Reason.NO_USE_YET: "awaiting_use",
+    Reason.GRADE_TOO_LOW: "awaiting_use", Reason.NOT_POSTED: "not_posted",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("posted", [True, False], ids=["posted", "not posted"])
+@pytest.mark.parametrize("rule", RULES)
+async def test_what_became_of_the_told_is_what_the_decision_says(db: Db, rule: str, posted: bool) -> None:
+    story = await begin(db, RULE.model_copy(update=RULES[rule]))
+    names = ("quiet", "user", "user_late", "waiting", "acted", "objected", "took_back", "objected_later")
+    people = {name: await story.person(name, plan=2) for name in names}
+    gone = {"status": "closed", "closed_at": DATE - DAY}
+    people |= {name: await story.person(name, plan=2, **gone) for name in ("gone", "gone_objected", "gone_acted")}
+    if not posted:
+        await story.sql("INSERT INTO posting VALUES ($1, 'en', NULL)", story.version_id)
+    late = people.pop("user_late"), people.pop("waiting")
+    await story.told(*people.values())
+    await story.told(late[0], at=NOW - 20 * DAY)  # whose notice period has not passed
+    await story.told(late[1], at=NOW - 30 * DAY - HOUR)
+    people |= {"user_late": late[0], "waiting": late[1]}
+    for name in ("objected", "took_back", "gone_objected"):
+        said = Statement(TOLD + DAY, "letter")
+        await record_objection(db, "kumo", people[name], story.version_id, said, TOLD + DAY)
+    await withdraw_objection(db, "kumo", people["took_back"], story.version_id, Statement(DATE, "letter"), DATE)
+    for name in ("acted", "gone_acted"):
+        await record_explicit(db, "kumo", people[name], story.version_id, TOLD + DAY, "button", NOW)
+    await used(story, *(people[n] for n in ("user", "user_late", "objected", "objected_later")))
+    while await accept_silence(db, NOW):
+        pass
+    await record_objection(db, "kumo", people["objected_later"], story.version_id, Statement(NOW, "letter"), NOW)
+    expected: Counter[str] = Counter()
+    for who in people.values():
+        answer = await explained(story, who)
+        assert answer.decision is not None
+        assert answer.status == "told"
+        is_deemed = answer.recorded is not None and answer.recorded.kind == "deemed"
+        expected["deemed" if is_deemed else END_OF[answer.decision.reason]] += 1
+    assert Counter((await campaign_report(db, story.campaign_id, NOW)).told_split) == expected
+
+
+async def test_nothing_is_awaited_of_people_who_were_told_of_what_no_use_accepts(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"deems": False}))
     await story.told(await story.person("ann"))
-    assert (await campaign_report(db, story.campaign_id, NOW)).told_split["explicit_required"] == 1
+    split = (await campaign_report(db, story.campaign_id, NOW)).told_split
+    assert {end: count for end, count in split.items() if count} == {"not_deemed": 1}
 
 
 async def test_who_was_not_told_and_why(story: Story) -> None:

@@ -316,7 +316,7 @@ async def check(world: World) -> None:
     for campaign in await list_campaigns(world.db, "kumo"):
         report = await campaign_report(world.db, campaign.campaign_id, world.clock.now())
         assert report.gaps == ()
-        await standing_is_what_the_outcomes_say(world, campaign.campaign_id, report.told)
+        await standing_is_what_the_outcomes_say(world, campaign.campaign_id, report.told + report.too_little_evidence)
         if campaign.frozen_at is not None and campaign.superseded_by is None:
             assert report.superseded == 0
     for name, sql in NEVER.items():
@@ -339,7 +339,8 @@ async def standing_is_what_the_outcomes_say(world: World, campaign_id: int, told
     )
     people |= {row["person_id"] for row in planned}
     standing = await world.rows(
-        f"SELECT person_id FROM standing WHERE campaign_id = {campaign_id} AND status = 'told'"  # noqa: S608 - a number
+        f"SELECT person_id FROM standing WHERE campaign_id = {campaign_id}"  # noqa: S608 - a number
+        " AND status IN ('told', 'too_little_evidence')"
     )
     assert {row["person_id"] for row in standing} == people
     assert len(people) == told

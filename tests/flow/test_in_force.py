@@ -6,13 +6,17 @@ import pytest
 
 from notifier.acceptance.accept import accept, record_explicit
 from notifier.acceptance.baseline import import_baselines
+from notifier.acceptance.object import Statement, record_objection, withdraw_objection
 from notifier.activity.record import record
+from notifier.campaigns.rule import rule_of
 from notifier.compliance.answer import Answer, text_in_force
 from notifier.compliance.export import figures_csv
 from notifier.compliance.report import campaign_report
 from notifier.db import Db
 from notifier.errors import NotFound
-from tests.flow.story import DAY, POSTED, RULE, Somebody, Story, activity, begin, lines
+from notifier.sites.choice import RuleSettings
+from notifier.sites.presets import PRESETS
+from tests.flow.story import DAY, HOUR, POSTED, Somebody, Story, activity, begin, lines
 from tests.flow.test_baselines import said
 from tests.sites import a_site
 
@@ -81,11 +85,71 @@ async def test_an_act_a_baseline_and_nothing_at_all(story: Story) -> None:
     assert label(await on(story, neither, POSTED - 300 * DAY)) is None
 
 
-async def test_where_no_use_is_deemed_the_notice_is_what_counts(db: Db) -> None:
-    story = await begin(db, RULE.model_copy(update={"deems": False}), label="two")
+async def two_told(db: Db, preset: str, *, is_terms: bool) -> tuple[Story, Somebody]:
+    """Version one, and version two under a preset, of which Aoi was told with the best of evidence."""
+    await begin(db, label="one", effective_at=POSTED - 200 * DAY)
+    settings = RuleSettings.model_validate({"preset": preset})
+    story = await begin(db, rule_of(settings, "material", (), is_terms=is_terms), label="two")
     aoi = await story.person("aoi")
     await story.told(aoi)
-    assert label(await on(story, aoi, DATE + DAY)) == ("two", "notice")
+    await story.heard(aoi, "accepted_by_recipient", POSTED + HOUR)
+    return story, aoi
+
+
+ONLY_BY_AGREEMENT = [name for name, one in PRESETS.items() if one.deems in ("never", "opt_in", "not_addressed")]
+
+
+@pytest.mark.parametrize("preset", ONLY_BY_AGREEMENT)
+async def test_terms_that_nobody_agreed_to_are_not_in_force_however_well_they_were_told(db: Db, preset: str) -> None:
+    story, aoi = await two_told(db, preset, is_terms=True)
+    day = POSTED + 90 * DAY
+    await used(story, aoi, at=day)
+    told = await on(story, aoi, day)
+    assert (label(told), [one.lacking for one in told.not_yet]) == (("one", "registration"), ["not_accepted"])
+    assert "no acceptance of it is on record" in told.facts[-1].text
+    await record_objection(story.db, "kumo", aoi, story.version_id, Statement(day, "letter"), day)
+    objected = await on(story, aoi, day + DAY)
+    assert (label(objected), [one.lacking for one in objected.not_yet]) == (("one", "registration"), ["objected"])
+    await record_explicit(story.db, "kumo", aoi, story.version_id, day + 2 * DAY, "", day + 2 * DAY)
+    assert label(await on(story, aoi, day + 3 * DAY)) == ("two", "accepted"), "an act does"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+async def test_a_text_that_is_no_part_of_the_contract_is_in_force_by_notice(db: Db, preset: str) -> None:
+    story, aoi = await two_told(db, preset, is_terms=False)
+    answer = await on(story, aoi, POSTED + 90 * DAY)
+    assert label(answer) == ("two", "notice")
+    assert "the rule asks for no more than notice" in answer.facts[0].text
+
+
+async def test_terms_that_need_no_agreement_are_in_force_by_notice_unless_another_preset_asks_for_more(db: Db) -> None:
+    story, aoi = await two_told(db, "jp-548-4-terms", is_terms=True)
+    assert label(await on(story, aoi, EFFECT)) == ("two", "notice")
+    settings = RuleSettings.model_validate({"preset": "jp-548-4-terms", "also": [{"preset": "pop-japan"}]})
+    assert not rule_of(settings, "material", (), is_terms=True).by_notice
+
+
+async def test_a_version_that_was_not_seen_posted_is_in_force_by_no_notice(db: Db) -> None:
+    story, aoi = await two_told(db, "eu-gdpr-notice", is_terms=False)
+    await story.sql("INSERT INTO posting VALUES ($1, 'en', NULL)", story.version_id)
+    unposted = await on(story, aoi, POSTED + 90 * DAY)
+    assert (label(unposted), [one.lacking for one in unposted.not_yet]) == (("one", "registration"), ["not_posted"])
+    await story.sql("UPDATE posting SET posted_at = $1", POSTED + 50 * DAY)
+    assert label(await on(story, aoi, POSTED + 49 * DAY)) == ("one", "registration")
+    seen = await on(story, aoi, POSTED + 50 * DAY)
+    assert seen.found is not None
+    assert (seen.found.basis, seen.found.since) == ("notice", POSTED + 50 * DAY)
+
+
+async def test_an_objection_before_the_own_date_keeps_a_notice_from_counting_until_it_is_taken_back(db: Db) -> None:
+    story, aoi = await two_told(db, "eu-gdpr-notice", is_terms=False)
+    for day, withdrawn in ((POSTED + 5 * DAY, False), (POSTED + 60 * DAY, True)):
+        said = withdraw_objection if withdrawn else record_objection
+        await said(story.db, "kumo", aoi, story.version_id, Statement(day, "letter"), day)
+    stood, taken_back = await on(story, aoi, POSTED + 59 * DAY), await on(story, aoi, POSTED + 61 * DAY)
+    assert (label(stood), stood.not_yet[0].lacking) == (("one", "registration"), "objected")
+    assert taken_back.found is not None
+    assert (label(taken_back), taken_back.found.since) == (("two", "notice"), POSTED + 60 * DAY)
 
 
 async def test_a_policy_that_the_site_has_not_is_not_found(story: Story) -> None:

@@ -103,7 +103,16 @@ async def test_from_publication_to_what_use_amounts_to(db: Db, keys: Keys, story
         if not expected or reason == "silence":  # a use that made an acceptance is kept with that alone
             assert (await _decision(town))["reason"] == reason
         report = await town.report()
-        assert report["told"] == 1
+        too_little = "too_little_evidence" in (reason, story.early)
+        assert (report["told"], report["too_little_evidence"]) == ((0, 1) if too_little else (1, 0))
+        assert await _validly_told(town) is not too_little
+
+
+async def _validly_told(town: Any) -> bool:
+    before = (town.clock.now() + HOUR).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = await town.api.get(f"{town.base}/people/aoi/told?policy=privacy&version=two&before={before}")
+    told: bool = answer["told"]
+    return told
 
 
 async def _decision(town: Any) -> dict[str, Any]:
@@ -161,4 +170,5 @@ async def test_each_person_is_under_the_strictest_of_the_presets_that_apply(db: 
         assert "that use will be deemed your acceptance" in words["aoi"]
         assert "does not amount to acceptance of the new version" in words["dieter"]
         report = await town.report()
-        assert report["told_split"]["awaiting_use"] + report["told_split"]["explicit_required"] == 2
+        assert (report["told"], report["too_little_evidence"]) == (2, 1)
+        assert (report["told_split"]["deemed"], report["told_split"]["not_deemed"]) == (1, 1)

@@ -265,6 +265,9 @@ async def test_what_suffices_for_the_second_channel_is_what_suffices_for_accepta
             if t.keys() == known
         ]
         assert len(tellings) == len(row["tellings"] or ())
-        suffices = any(telling.told_at(evidence) is not None for telling in tellings)
-        assert (row["person_id"] in queued) != suffices
+        moments = [at for telling in tellings if (at := telling.told_at(evidence)) is not None]
+        assert (row["person_id"] in queued) != bool(moments)
+        assert row["sufficient_at"] == min(moments, default=None)
+        if row["status"] != "unreachable":
+            assert (row["status"] == "told") == bool(moments)
     assert 0 < len(queued) < len(people)

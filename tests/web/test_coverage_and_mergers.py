@@ -189,6 +189,20 @@ async def test_people_who_are_not_told_raise_it_and_so_do_those_whom_nothing_rea
     assert await looked(town) == {"unreachable": 1}
 
 
+async def test_who_is_told_with_less_evidence_than_the_rule_asks_for_is_not_covered(db: Db, keys: Keys) -> None:
+    async with open_town(db, keys, a_site(rule={"preset": "us-contract"})) as town:
+        await town.person("ann")
+        await town.tell("two")
+        await town.work()
+        town.clock.move(26 * DAY)
+        assert await looked(town) == {"too_little_evidence": 1}
+        (finding,) = await examine_coverage(town.db, town.office.site)
+        assert finding.level == "look"
+        await town.bounce("ann", "accepted_by_recipient", None)
+        town.clock.move(HOUR)
+        assert await looked(town) == {}
+
+
 async def test_a_newer_version_takes_the_alarm_over(town: Town) -> None:
     await town.publish("two")
     await town.api.post(f"{town.base}/campaigns/{town.campaign_id}/cancel", {})

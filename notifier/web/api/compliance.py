@@ -129,7 +129,9 @@ class NotInForce(BaseModel):
 
     version: str
     effective_at: datetime
-    lacking: str = Field(description="act_required, objected, not_told, notice_period, no_use_yet or not_accepted.")
+    lacking: str = Field(
+        description="not_posted, act_required, objected, not_accepted, not_told, notice_period or no_use_yet."
+    )
 
 
 class InForceAnswer(BaseModel):

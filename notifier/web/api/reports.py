@@ -26,6 +26,7 @@ class CampaignReport(CampaignSummary):
     in_scope: int
     excluded: dict[str, int] = Field(description="Left out, by reason.")
     told: int
+    too_little_evidence: int = Field(description="Told, with less evidence than their rule asks for.")
     unreachable: int
     suppressed: int
     superseded: int
@@ -34,7 +35,9 @@ class CampaignReport(CampaignSummary):
     accepted: dict[str, int] = Field(description="deemed, explicit, registration; told or not.")
     grades: dict[str, int] = Field(description="Those acceptances by grade, A to E.")
     by_preset: dict[str, dict[str, int]] = Field(description="What became of the told, by the preset of their rule.")
-    told_split: dict[str, int] = Field(description="What became of the told.")
+    told_split: dict[str, int] = Field(
+        description="What became of the told. not_deemed: their rule never deems; awaiting_use: no acceptance so far."
+    )
     objections: int
     by_channel: dict[str, dict[str, int]] = Field(description="Planned, and outcomes so far, by channel.")
     failures: dict[str, int] = Field(description="Why letters failed, by class.")
@@ -135,8 +138,10 @@ class ReportFormat(BaseModel):
 async def one_campaign(call: Call, path: CampaignPath, query: ReportFormat) -> CampaignReport | web.StreamResponse:
     """One campaign: its state, counts that add up, and a forecast.
 
-    population = in scope + excluded; in scope = told + unreachable + suppressed + superseded + pending;
-    told = deemed + explicit + objected + closed + awaiting use + explicit act required, in all and by preset;
+    population = in scope + excluded; in scope = told + too little evidence + unreachable +
+    suppressed + superseded + pending;
+    told = deemed + explicit + not posted + closed + not deemed + explicit act required + objected + awaiting use, in
+    all and by preset;
     accepted = the grades together. As CSV (`Accept: text/csv` or `?format=csv`) a line per figure, and one per
     identity that does not hold.
     """

@@ -8,7 +8,7 @@ from notifier.campaigns.announce import Count
 from notifier.compliance.figures import IN_SCOPE, Report
 from notifier.web.console.funnel import Level, levels
 
-ENDED = ("unreachable", "suppressed", "superseded")
+ENDED = ("too_little_evidence", "unreachable", "suppressed", "superseded")
 DIMENSIONS = ("country", "role", "locale", "channel")
 _LONGEST_TABLE = 12
 
