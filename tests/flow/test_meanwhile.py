@@ -109,7 +109,8 @@ async def test_an_objection_said_again_voids_what_slipped_through_the_first_time
     ann = await ann_of(story)
     await accept_silence(db, NOW)
     await story.sql(
-        "INSERT INTO objection (lane, person_id, version_id, at, via, recorded_at) VALUES ($1, $2, $3, $4, 'letter', $5)",
+        "INSERT INTO objection (lane, person_id, version_id, at, via, recorded_at)"
+        " VALUES ($1, $2, $3, $4, 'letter', $5)",
         ann.lane, ann.person_id, story.version_id, NO.at, NOW,
     )  # fmt: skip
     assert not await record_objection(db, "kumo", ann, story.version_id, NO, NOW)
