@@ -67,6 +67,7 @@ async def accept(db: Db, now: datetime) -> int:
     for due in await db.many(_Due, "acceptance.due_lanes", now=now, most=LANES):
         try:
             async with db.transaction() as tx:
+                await tx.run("acceptance.hold_lane", lane=due.lane)
                 dealt_with = await _accept_registrations(tx, due.lane, now) if due.registrations else 0
                 dealt_with += await settle_doubts(tx, due.lane, now) if due.doubts else 0
                 # A doubt puts uses back, which are decided at once.

@@ -83,6 +83,7 @@ def revise(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use], now: date
 async def contest(tx: Db, person: Somebody, version_id: int, now: datetime) -> None:
     """Void what was deemed of somebody at or after a time at which, as we now hear, they had objected."""
     lane, people = person.lane, [person.person_id]
+    await tx.run("acceptance.hold_lane", lane=lane)
     uses = (await _uses_of(tx, lane, people))[person.person_id]
     deemed = [d for d in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people)
               if d.version_id == version_id]  # fmt: skip

@@ -31,10 +31,9 @@ async def record_objection(
     """
     await check_moment(db, site, version_id, said.at, now)
     async with db.transaction() as tx:
-        if not await _say(tx, person, version_id, said, withdrawn=False, now=now):
-            return False
-        await contest(tx, person, version_id, now)
-    return True
+        news = await _say(tx, person, version_id, said, withdrawn=False, now=now)
+        await contest(tx, person, version_id, now)  # also where it was known: what slipped through is found
+    return news
 
 
 async def withdraw_objection(

@@ -58,6 +58,7 @@ async def accept_silence(db: Db, now: datetime) -> int:
 
 async def _look_at(tx: Db, look: _Look, now: datetime) -> None:
     where = {"campaign_id": look.campaign_id, "lane": look.lane}
+    await tx.run("acceptance.hold_lane", lane=look.lane)  # an objection or a bounce waits, or is seen
     rows = await tx.many(_Silent, "acceptance.silent", **where, after=look.after, most=PEOPLE)
     people = [row.person_id for row in rows]
     cases = await load_cases(tx, look.lane, dict.fromkeys(people, LONG_AGO)) if people else {}

@@ -20,9 +20,13 @@ MOST = 200_000  # people remembered per process: about 60 MB
 
 @dataclass(frozen=True)
 class Ground:
-    """What the uses of one site are judged by now. ``effective``: when the versions of ``campaigns`` take effect."""
+    """What the uses of one site are judged by now. ``effective``: when the versions of ``campaigns`` take effect.
+
+    ``kinds`` count by the frozen rule of some of the campaigns, ``shared`` by that of each; None: every kind does.
+    """
 
     kinds: Sequence[str] | None
+    shared: Sequence[str] | None
     campaigns: tuple[int, ...]
     effective: tuple[datetime, ...]
     epochs: Mapping[int, int]

@@ -108,7 +108,7 @@ async def look(db: Db, site: str, lanes: Sequence[int]) -> Ground:
     if found is None:
         raise NotFound(f"there is no site {site!r}; apply its site.yaml first")
     epochs = {int(lane): epoch for lane, epoch in (found["epochs"] or {}).items()}
-    return Ground(found["kinds"], tuple(found["campaigns"]), tuple(found["effective"]), epochs)
+    return Ground(found["kinds"], found["shared"], tuple(found["campaigns"]), tuple(found["effective"]), epochs)
 
 
 async def take(
@@ -132,6 +132,7 @@ async def take(
         for one, known in zip(given, remembered, strict=True)
     ]
     ground = await look(db, site, list(set(lanes)))
+    shared = ground.shared if ground.shared != ground.kinds else None  # where all rules agree, no kind comes first
     fates: list[str] = []
     asked: list[Asked] = []
     for place, (one, known) in enumerate(zip(given, remembered, strict=True)):
@@ -141,12 +142,13 @@ async def take(
             if known is not None and known.covers(at, ground):
                 fate = "nothing_open"
             else:
-                asked.append((lanes[place], one.external_id, at.date(), at, place))
+                rarely = shared is not None and one.kind not in shared
+                asked.append((lanes[place], one.external_id, at.date(), rarely, at, place))
         fates.append(fate or "unknown_person")
     if asked:
         firsts, others = first_of_each_day(asked)
-        letters = await _keep(db, site, now, _columns(given, firsts, received))
-        for (lane, external_id, day, at, place), letter in zip(firsts, letters, strict=True):
+        letters = await _keep(db, site, now, _columns(given, firsts, received) | {"shared": shared})
+        for (lane, external_id, day, _, at, place), letter in zip(firsts, letters, strict=True):
             fates[place] = _BY_LETTER[letter]
             if letter == "n":
                 memory.settle(site, external_id, lane, at, day, ground)
@@ -156,18 +158,20 @@ async def take(
     return fates
 
 
-# Lane, person, day, when, and the place in what was given: as they sort, so do the keys of the rows.
-Asked = tuple[int, str, date, datetime, int]
+# Lane, person, day, whether only some of the open rules count such a use, when, and the place in what was given: as
+# they sort, so do the keys of the rows.
+Asked = tuple[int, str, date, bool, datetime, int]
 
 
 def first_of_each_day(asked: Sequence[Asked]) -> tuple[list[Asked], list[tuple[int, int]]]:
-    """The first use of each person's day, in the order of the rows' keys; and of every other its place and the number
-    of that first, whatever order they came in. Pure."""
+    """The use that stands for each person's day, in the order of the rows' keys; and of every other its place and the
+    number of that one, whatever order they came in. It is the first, of those that every open rule counts where there
+    is one: what only some count never hides what all do. Pure."""
     firsts: list[Asked] = []
     others: list[tuple[int, int]] = []
     before = None
     for one in sorted(asked):
-        _, external_id, day, _, place = one
+        _, external_id, day, _, _, place = one
         if before == (external_id, day):
             others.append((place, len(firsts) - 1))
         else:
@@ -177,7 +181,7 @@ def first_of_each_day(asked: Sequence[Asked]) -> tuple[list[Asked], list[tuple[i
 
 
 def _columns(given: Sequence[Activity], firsts: Sequence[Asked], received: Sequence[datetime]) -> dict[str, Any]:
-    lanes, people, days, times, places = zip(*firsts, strict=True)
+    lanes, people, days, _, times, places = zip(*firsts, strict=True)
     _, _, *words = zip(*[given[place] for place in places], strict=True)
     return {
         "lanes": lanes,

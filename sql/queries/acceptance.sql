@@ -15,6 +15,12 @@ GROUP BY lane
 ORDER BY random()
 LIMIT :most
 
+-- name: hold_lane
+-- lanes: one
+-- Whoever decides about people of a lane, or contests what was decided, does so alone until the transaction ends: facts that
+-- one of the two has not committed yet, the other must not miss.
+SELECT pg_advisory_xact_lock(hashtext('lane'), :lane)
+
 -- name: take_uses
 -- lanes: one
 -- Take all uses on record of people of whom one is due; rows that another worker has in hand are left to it.
@@ -48,12 +54,11 @@ RETURNING d.person_id, d.campaign_id, d.channel, d.attempt
 
 -- name: uses_of
 -- lanes: one
--- All uses on record of some people. Waits for whoever is deciding about them: they do not know of the bounce yet.
+-- All uses on record of some people.
 SELECT a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
 FROM activity a
 WHERE a.lane = :lane AND a.person_id = ANY (:people::uuid[])
 ORDER BY a.person_id, a.day
-FOR UPDATE OF a
 
 -- name: deemed
 -- lanes: one

@@ -1,7 +1,7 @@
 -- Continued use, as the sites report it.
 
 -- fragment: open_campaigns
-SELECT c.campaign_id, c.version_id, v.effective_at
+SELECT c.campaign_id, c.version_id, v.effective_at, c.rule -> 'activity_kinds' AS kinds   -- overlays have the same
 FROM campaign c   -- whom an overlay keeps from accepting by use is decided with the rest
 JOIN version v ON v.version_id = c.version_id
 WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
@@ -9,12 +9,24 @@ WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
 
 -- name: ground
 -- lanes: all
--- What uses of a site are judged by: the kinds that count there, the campaigns whose versions use may accept, when these
--- take effect, and how often something was taken back in some lanes.
-WITH open AS (
+-- What uses of a site are judged by: the kinds that count by some and by all of the frozen rules (NULL: every kind; where
+-- nothing is open, the site's own list), the campaigns whose versions use may accept, when these take effect, and how often
+-- something was taken back in some lanes.
+WITH open AS MATERIALIZED (
     @open_campaigns
+), counted AS (
+    SELECT kind, count(*) = (SELECT count(*) FROM open WHERE jsonb_typeof(kinds) = 'array') AS by_all
+    FROM open
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT kind FROM jsonb_array_elements_text(CASE jsonb_typeof(kinds) WHEN 'array' THEN kinds ELSE '[]' END) AS kind
+    ) one
+    GROUP BY kind
 )
-SELECT s.settings #> '{rule,activity_kinds}' AS kinds,
+SELECT CASE WHEN NOT EXISTS (SELECT FROM open) THEN s.settings #> '{rule,activity_kinds}'
+            WHEN (SELECT bool_and(jsonb_typeof(kinds) = 'array') FROM open)
+            THEN to_jsonb(ARRAY(SELECT kind FROM counted ORDER BY kind)) END AS kinds,
+       CASE WHEN (SELECT bool_or(jsonb_typeof(kinds) = 'array') FROM open)
+            THEN ARRAY(SELECT kind FROM counted WHERE by_all ORDER BY kind) END AS shared,
        ARRAY(SELECT campaign_id FROM open ORDER BY campaign_id) AS campaigns,
        ARRAY(SELECT effective_at FROM open ORDER BY campaign_id) AS effective,
        (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs
@@ -23,7 +35,8 @@ WHERE s.site = :site
 
 -- name: keep
 -- lanes: all
--- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later.
+-- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later,
+-- unless only the later is of the kinds that every open rule counts (``shared``; NULL: every kind is).
 -- A use may matter to a version that deems acceptance, took effect before, was told by a campaign with this person in
 -- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody known
 -- the day is noted; ``last`` says which of a person's days that is. Rows come and are touched in key order, so that
@@ -81,6 +94,7 @@ WITH arrived AS MATERIALIZED (
         url_path = excluded.url_path, ip_prefix = excluded.ip_prefix, user_agent = excluded.user_agent,
         due_at = excluded.due_at
     WHERE excluded.occurred_at < activity.occurred_at
+      AND (:shared::text[] IS NULL OR excluded.kind = ANY (:shared) OR activity.kind <> ALL (:shared))
     RETURNING person_id, day
 )
 -- IN as a value, not as a condition: it is looked up in a hash table, whatever the planner thinks of how many there are.

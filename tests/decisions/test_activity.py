@@ -135,11 +135,19 @@ def test_what_is_packed_is_unpacked_as_it_was() -> None:
 
 
 def test_the_first_use_of_a_day_stands_for_the_day_whatever_the_order() -> None:
-    asked = [(5, "u1", (at := NOW + timedelta(hours=h)).date(), at, place) for place, h in enumerate((5, -3, 2, 20))]
-    firsts, others = first_of_each_day([*asked, (5, "u2", NOW.date(), NOW, 4)])
-    assert [(who, at.hour, place) for _, who, _, at, place in firsts] == [("u1", 6, 1), ("u1", 5, 3), ("u2", 9, 4)]
+    asked = [
+        (5, "u1", (at := NOW + timedelta(hours=h)).date(), False, at, place) for place, h in enumerate((5, -3, 2, 20))
+    ]
+    firsts, others = first_of_each_day([*asked, (5, "u2", NOW.date(), False, NOW, 4)])
+    assert [(who, at.hour, place) for _, who, _, _, at, place in firsts] == [("u1", 6, 1), ("u1", 5, 3), ("u2", 9, 4)]
     assert others == [(2, 0), (0, 0)]
     assert first_of_each_day(asked[::-1]) == (firsts[:2], others)
+
+
+def test_what_only_some_rules_count_stands_for_a_day_only_where_nothing_is_that_all_count() -> None:
+    early, late = (5, "u1", NOW.date(), True, NOW, 0), (5, "u1", NOW.date(), False, NOW + timedelta(hours=2), 1)
+    assert first_of_each_day([early, late]) == ([late], [(0, 0)])
+    assert first_of_each_day([early]) == ([early], [])
 
 
 ODD = st.sampled_from([

@@ -9,7 +9,7 @@ from notifier.activity.memory import Ground, Memory
 THEN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 EFFECTIVE = THEN - 24 * HOUR
-GROUND = Ground(None, (1,), (EFFECTIVE,), {})
+GROUND = Ground(None, None, (1,), (EFFECTIVE,), {})
 
 
 def covers(at: datetime, ground: Ground = GROUND, before: Ground = GROUND) -> bool:
@@ -37,11 +37,11 @@ def test_the_first_use_of_another_day_is_asked_about_as_the_day_is_kept() -> Non
 @pytest.mark.parametrize(
     "changed",
     [
-        Ground(None, (1, 2), (EFFECTIVE, EFFECTIVE), {}),
-        Ground(None, (2,), (EFFECTIVE,), {}),
-        Ground(None, (), (), {}),
-        Ground(None, (1,), (EFFECTIVE,), {5: 1}),
-        Ground(None, (1,), (THEN + HOUR / 2,), {}),
+        Ground(None, None, (1, 2), (EFFECTIVE, EFFECTIVE), {}),
+        Ground(None, None, (2,), (EFFECTIVE,), {}),
+        Ground(None, None, (), (), {}),
+        Ground(None, None, (1,), (EFFECTIVE,), {5: 1}),
+        Ground(None, None, (1,), (THEN + HOUR / 2,), {}),
     ],
     ids=["another campaign opened", "other campaigns", "none is open", "something was taken back", "it takes effect"],
 )
@@ -50,8 +50,10 @@ def test_a_person_is_asked_about_again_when_something_changed(changed: Ground) -
 
 
 def test_what_was_taken_back_in_another_lane_or_before_changes_nothing() -> None:
-    assert covers(THEN + HOUR, Ground(None, (1,), (EFFECTIVE,), {6: 4}))
-    assert covers(THEN + HOUR, Ground(None, (1,), (EFFECTIVE,), {5: 2}), Ground(None, (1,), (EFFECTIVE,), {5: 2}))
+    assert covers(THEN + HOUR, Ground(None, None, (1,), (EFFECTIVE,), {6: 4}))
+    assert covers(
+        THEN + HOUR, Ground(None, None, (1,), (EFFECTIVE,), {5: 2}), Ground(None, None, (1,), (EFFECTIVE,), {5: 2})
+    )
 
 
 def test_no_more_than_so_many_are_remembered_and_those_asked_about_stay() -> None:

@@ -92,11 +92,44 @@ async def test_nothing_is_kept_where_use_amounts_to_nothing(db: Db, change: dict
     assert report.ignored == {"nothing_open": 1}
 
 
-async def test_a_site_without_an_allow_list_of_its_own_takes_any_kind_and_one_with_it_only_those(story: Story) -> None:
+async def test_where_nothing_is_open_the_sites_own_list_says_what_use_is(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"deems": False}))
     ann = await story.person("ann")
-    await story.sql("""UPDATE site SET settings = jsonb_set(settings, '{rule,activity_kinds}', '["purchase"]')""")
+    await narrow(story, "purchase")
     report = await record(story.db, "kumo", lines(activity(ann, USED), activity(ann, USED, "purchase")), NOW)
+    assert report.ignored == {"excluded_kind": 1, "nothing_open": 1}
+
+
+async def narrow(story: Story, *kinds: str) -> None:
+    """The site changes its list: what is told from now on has it in its frozen rule."""
+    await story.sql("UPDATE site SET settings = jsonb_set(settings, '{rule,activity_kinds}', $1)", list(kinds))
+
+
+async def test_a_list_that_a_site_narrows_later_does_not_reach_a_version_that_people_are_told_of(story: Story) -> None:
+    ann = await story.person("ann")
+    await narrow(story, "purchase")
+    report = await record(story.db, "kumo", lines(activity(ann, USED)), NOW)
+    assert (report.kept, report.ignored) == (1, {})
+
+
+async def test_nor_does_one_that_it_widens(db: Db) -> None:
+    story = await begin(db, RULE.model_copy(update={"activity_kinds": ("purchase",)}))
+    ann = await story.person("ann")
+    await narrow(story, "login", "purchase")
+    report = await record(db, "kumo", lines(activity(ann, USED), activity(ann, USED, "purchase")), NOW)
     assert (report.kept, report.ignored) == (1, {"excluded_kind": 1})
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_only_the_older_rule_counts_never_hides_what_both_do(db: Db, at_once: bool) -> None:
+    story = await begin(db)
+    await begin(db, RULE.model_copy(update={"activity_kinds": ("purchase", "sale")}), label="v3")
+    ann = await story.person("ann")
+    given = [activity(ann, USED + HOUR, "purchase"), activity(ann, USED, "login")]
+    for some in [given] if at_once else [[one] for one in given]:
+        assert (await record(db, "kumo", lines(*some), NOW)).ignored in ({}, {"same_day": 1})
+    assert await story.rows("SELECT kind FROM activity") == [{"kind": "purchase"}]
+    assert (await record(db, "kumo", lines(activity(ann, USED - HOUR, "sale")), NOW)).kept == 1
 
 
 async def test_an_unknown_site_is_refused(story: Story) -> None:
