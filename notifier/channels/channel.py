@@ -22,6 +22,7 @@ class Sent(NamedTuple):
     ``accepted_by_relay`` and ``placed``: handed over, which is not yet received. ``deferred``: not handed over, may
     work later. ``refused``: not handed over, and will not be. ``unknown``: may have been handed over.
     ``reply`` is the other side's own words; ``via`` says who said them; ``retry_after`` is in seconds, if asked for.
+    ``phase`` is the command of SMTP that was not answered as it should be: connect, ehlo, auth, mail, rcpt, data, dot.
     """
 
     letter: Letter
@@ -30,6 +31,7 @@ class Sent(NamedTuple):
     reply: str
     via: str
     retry_after: float | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ class _Granted:
 
 
 def _deferred(letter: Letter, trouble: Trouble) -> Sent:
-    return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via)
+    return Sent(letter, "deferred", trouble.class_, trouble.reply, trouble.via, phase=trouble.phase)
 
 
 def _not_taken(letter: Letter, trouble: Trouble, *, begun: bool) -> Sent:

@@ -274,10 +274,11 @@ async def open_session(relay: Relay, limits: Limits, *, extras: bool = True) -> 
         client.close()
         phase: Phase = "auth" if isinstance(error, aiosmtplib.SMTPAuthenticationError) else "connect"
         text = printable(error.message.encode("utf-8", "replace"))
-        raise Trouble(classify(phase, error.code, enhanced_in(text), text), f"{error.code} {text}", via) from error
+        class_ = classify(phase, error.code, enhanced_in(text), text)
+        raise Trouble(class_, f"{error.code} {text}", via, phase) from error
     except OSError as error:  # also what aiosmtplib raises for lost connections and time-outs, and TLS errors
         client.close()
-        raise Trouble("network", str(error) or "no reply in time", via) from error
+        raise Trouble("network", str(error) or "no reply in time", via, "connect") from error
     except aiosmtplib.SMTPException as error:  # STARTTLS or AUTH is wanted and not offered
         client.close()
         raise Trouble("session", str(error), via) from error

@@ -53,14 +53,15 @@ class Limits:
 
 
 class Trouble(Exception):
-    """Why a relay takes no letters now: a class, and its own words, without the address of whoever they were about.
+    """Why a relay takes no letters now: a class, its own words, without the address of whoever they were about, and in
+    which phase it said so.
 
     It puts off other people's letters too, and is written down with each of them.
     """
 
-    def __init__(self, class_: str, reply: str, via: str) -> None:
+    def __init__(self, class_: str, reply: str, via: str, phase: str | None = None) -> None:
         super().__init__(reply)
-        self.class_, self.via = class_, via
+        self.class_, self.via, self.phase = class_, via, phase
         self.reply = _ADDRESS.sub("(somebody)", reply)[:_KEPT_REPLY]
 
 
@@ -302,7 +303,7 @@ class Session(asyncio.Protocol):
     def _refused(self, phase: Phase, code: int, text: str) -> None:
         """MAIL or RCPT was refused. What was sent along must be heard first: RCPT, and DATA where that is used."""
         if phase == "mail" and classify(phase, code, enhanced_in(text), text) == "session":
-            return self._lose(Trouble("session", f"{code} {text}", self.via))
+            return self._lose(Trouble("session", f"{code} {text}", self.via, phase))
         if self._refusal is None:
             self._refusal = (phase, code, text)
         if not self._pipelining or (self._chunking and phase == "rcpt"):
@@ -318,7 +319,7 @@ class Session(asyncio.Protocol):
             self.accepted += 1
             self._report(Sent(letter, "accepted_by_relay", None, f"{code} {text}"[:_KEPT_REPLY], self.via))
         elif self._chunking and code in _UNKNOWN_COMMAND:
-            self._report(Sent(letter, "deferred", "network", f"{code} {text}"[:_KEPT_REPLY], self.via))
+            self._report(refusal_of(letter, "dot", code, text, self.via)._replace(kind="deferred", class_="network"))
             self._lose(Trouble("network", f"CHUNKING is offered and not known: {code} {text}", self.via))
         elif code >= 400:
             self._report(refusal_of(letter, "dot", code, text, self.via))
@@ -331,7 +332,7 @@ class Session(asyncio.Protocol):
         if phase == "dot":
             self._ended(421, text)
         class_ = classify("rcpt", 421, enhanced_in(text), text)
-        self._lose(Trouble(class_, f"421 {text}", self.via))
+        self._lose(Trouble(class_, f"421 {text}", self.via, phase))
 
     def _out_of_step(self, said: bytes) -> None:
         if self._refusal and self._refusal[0] == "mail":
@@ -413,7 +414,7 @@ class Session(asyncio.Protocol):
         ending, starting = self._ending, self._starting
         self._ending = self._starting = None
         if ending is not None:
-            self._report(Sent(ending, "unknown", "unknown", trouble.reply, self.via))
+            self._report(Sent(ending, "unknown", "unknown", trouble.reply, self.via, phase="dot"))
         if starting is not None and self._refusal is not None:
             self._report(refusal_of(starting, *self._refusal, self.via))
             starting = None
@@ -425,7 +426,7 @@ def refusal_of(letter: Letter, phase: Phase, code: int, text: str, via: str) -> 
     """What a refusal in one phase says about a letter."""
     class_ = classify(phase, code, enhanced_in(text), text)
     kind: SentKind = "refused" if class_ in FINAL else "deferred"
-    return Sent(letter, kind, class_, f"{code} {text}"[:_KEPT_REPLY], via, wait_asked(text))
+    return Sent(letter, kind, class_, f"{code} {text}"[:_KEPT_REPLY], via, wait_asked(text), phase)
 
 
 def printable(words: bytes) -> str:

@@ -100,7 +100,7 @@ def _said(answer: Answer) -> Said:
     return said(
         f"in_force.{found.basis}",
         policy=answer.policy, label=one.label, on=answer.on, since=found.since, grade=one.grade, told_at=one.told_at,
-        kind=one.kind, proof=one.proof,
+        accepted=one.kind, proof=one.proof,
     )  # fmt: skip
 
 

@@ -102,8 +102,8 @@ ENGLISH: Mapping[str, str] = {
     " other carried it.",
     "voided.objected": "What was deemed before is void since {recorded_at}: as we heard then, they had objected"
     " before it.",
-    "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted ({kind}),"
-    " grade {grade}.",
+    "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted"
+    " ({accepted}), grade {grade}.",
     "in_force.baseline": "On {on}, version {label} of {policy} was in force for them, since {since}: the site says that"
     " they accepted it ({proof}).",
     "in_force.notice": "On {on}, version {label} of {policy} was in force for them, since {since}: told on {told_at},"

@@ -81,7 +81,7 @@ class Batches:
             Tried(
                 row.lane, row.person_id, row.attempt, row.failures,
                 sent.kind, sent.class_, sent.reply, sent.via, sent.retry_after, row.since, row.purpose,
-                Made(now, sheet, letter.address, letter.sha256),
+                Made(now, sheet, letter.address, letter.sha256), sent.phase,
             )
             for row, letter, sheet, sent in zip(rows, letters, sheets, sents, strict=True)
         ]  # fmt: skip

@@ -106,7 +106,7 @@ async def _share(tx: Db, campaign_id: int, companions: Sequence[_Companion]) -> 
         tried = [
             Tried(
                 row["lane"], row["person_id"], row["attempt"], 0, row["kind"], row["class"], row["reply"], row["via"],
-                purpose=row["purpose"], made=_made(row),
+                purpose=row["purpose"], made=_made(row), phase=row["phase"],
             )
             for row in group
         ]  # fmt: skip

@@ -38,6 +38,7 @@ class Tried(NamedTuple):
 
     ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
     ``purpose``: whether it only reminded of what was told. ``made``: what was tried, for whoever did; else None.
+    ``phase``: which command of SMTP was not answered as it should be.
     """
 
     lane: int
@@ -52,6 +53,7 @@ class Tried(NamedTuple):
     since: datetime | None = None
     purpose: str = "notice"
     made: Made | None = None
+    phase: str | None = None
 
 
 class OutcomeKey(NamedTuple):
@@ -90,7 +92,7 @@ def settle(
                 continue
             expired = Tried(
                 one.lane, one.person_id, one.attempt, one.failures, "expired", one.class_, one.reply, one.via,
-                purpose=one.purpose,
+                purpose=one.purpose, phase=one.phase,
             )  # fmt: skip
             rows.outcomes.append(expired)
             rows.failed.append(expired)
@@ -182,6 +184,7 @@ async def add_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[T
         addresses=[t.made and t.made.address for t in tried],
         digests=[t.made and t.made.sha256 for t in tried],
         purposes=[_purpose(t) for t in tried],
+        phases=[t.phase for t in tried],
     )
     by_key = {_key(t): t for t in tried}
     return [by_key[key] for key in known]
@@ -195,12 +198,12 @@ async def copy_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[
     """
     rows = [
         (t.lane, t.person_id, campaign_id, channel, t.attempt, t.kind, now, t.class_, _kept(t.reply), t.via,
-         *(t.made or _NOT_MADE), _purpose(t))
+         *(t.made or _NOT_MADE), _purpose(t), t.phase)
         for t in sorted(tried, key=_by_key)
     ]  # fmt: skip
     columns = (
         "lane", "person_id", "campaign_id", "channel", "attempt", "kind", "at", "class", "reply", "via",
-        "tried_at", "sheet", "address", "sha256", "purpose",
+        "tried_at", "sheet", "address", "sha256", "purpose", "phase",
     )  # fmt: skip
     await tx.copy("outcome", columns, rows)
 

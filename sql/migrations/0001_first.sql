@@ -557,6 +557,8 @@ CREATE TABLE outcome (
     address     text,                           -- where to; removed when the person is erased
     sha256      bytea,                          -- of the exact message, without signatures
     purpose     text CHECK (purpose ~ '^(reminder|nudge)-[0-9]{1,3}$'),   -- see remind.py; NULL: the notice itself
+    phase       text CHECK (phase IN ('connect', 'ehlo', 'auth', 'mail', 'rcpt', 'data', 'dot')),   -- which command of SMTP was
+                                                -- not answered as it should be; NULL: none, or not by SMTP
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt, kind),
     CHECK ((tried_at IS NULL) = (sha256 IS NULL))
 );

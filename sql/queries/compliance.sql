@@ -73,7 +73,7 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     WHERE :person_id = ANY (w.people)
     UNION ALL
     SELECT o.at, 4, o.kind::text, c.version_id, o.campaign_id, o.channel, o.attempt,
-           jsonb_build_object('class', o.class, 'reply', o.reply, 'via', o.via)
+           jsonb_build_object('class', o.class, 'phase', o.phase, 'reply', o.reply, 'via', o.via)
     FROM outcome o
     JOIN campaign c ON c.campaign_id = o.campaign_id
     WHERE o.lane = :lane AND o.person_id = :person_id

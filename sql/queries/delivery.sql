@@ -274,14 +274,15 @@ ON CONFLICT DO NOTHING
 -- instead of locking each other out.
 WITH written AS (
     INSERT INTO outcome AS known (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply, via,
-                                  tried_at, sheet, address, sha256, purpose)
+                                  tried_at, sheet, address, sha256, purpose, phase)
     SELECT DISTINCT ON (lane, person_id, attempt, kind)
            lane, person_id, :campaign_id, :channel, attempt, kind::outcome_kind, :now, class, reply, via,
-           tried_at, sheet, address, sha256, purpose
+           tried_at, sheet, address, sha256, purpose, phase
     FROM unnest(:lanes::smallint[], :people::uuid[], :attempts::smallint[], :kinds::text[],
                 :classes::text[], :replies::text[], :vias::text[],
-                :tries::timestamptz[], :sheets::integer[], :addresses::text[], :digests::bytea[], :purposes::text[])
-         AS o (lane, person_id, attempt, kind, class, reply, via, tried_at, sheet, address, sha256, purpose)
+                :tries::timestamptz[], :sheets::integer[], :addresses::text[], :digests::bytea[], :purposes::text[],
+                :phases::text[])
+         AS o (lane, person_id, attempt, kind, class, reply, via, tried_at, sheet, address, sha256, purpose, phase)
     ORDER BY lane, person_id, attempt, kind, tried_at
     ON CONFLICT (lane, person_id, campaign_id, channel, attempt, kind)
     DO UPDATE SET tried_at = excluded.tried_at, sheet = excluded.sheet, address = excluded.address,

@@ -53,7 +53,7 @@ ORDER BY c.lane, c.person_id
 -- name: outcomes
 -- lanes: all
 -- The tries of a letter and what is known of them, for each of its companions: the same message, to the same address.
-SELECT t.lane, t.person_id, o.attempt, o.kind::text AS kind, o.at, o.class, o.reply, o.via,
+SELECT t.lane, t.person_id, o.attempt, o.kind::text AS kind, o.at, o.class, o.reply, o.via, o.phase,
        o.tried_at, o.sheet, o.address, o.sha256, coalesce(o.purpose, 'notice') AS purpose
 FROM unnest(:lanes::smallint[], :people::uuid[], :lead_lanes::smallint[], :lead_people::uuid[], :attempts::smallint[])
      AS t (lane, person_id, lead_lane, lead_person, attempt)

@@ -88,6 +88,22 @@ async def test_a_refused_address_is_suppressed_and_the_private_message_has_its_t
 
 
 @EMAIL_ONLY
+async def test_which_command_was_not_answered_as_it_should_be_is_on_record(office: Office) -> None:
+    said = {"rcpt": "550 5.7.1 no", "data": "451 4.3.0 later", "dot": "550 5.7.1 no", "lost": "", "fine": ""}
+    for name, reply in said.items():
+        await office.person(name)
+        if reply:
+            office.server.say(name, reply, to=f"{name}@people.example")
+    office.server.say("dot", KEEP_AND_DROP, to="lost@people.example")
+    await office.open()
+    await office.deliver()
+    phases = "SELECT external_id, phase FROM outcome JOIN person USING (lane, person_id) ORDER BY 1"
+    assert await office.rows(phases) == [
+        ("data", "data"), ("dot", "dot"), ("fine", None), ("lost", "dot"), ("rcpt", "rcpt"),
+    ]  # fmt: skip
+
+
+@EMAIL_ONLY
 async def test_without_another_channel_a_refusal_leaves_the_person_unreachable(office: Office) -> None:
     await office.person("gone")
     office.server.say("rcpt", "550 5.1.1 no such user", to="gone@people.example")

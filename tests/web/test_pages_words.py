@@ -59,7 +59,7 @@ def test_every_key_that_a_template_names_is_in_the_catalogue(template: Any) -> N
 COMPOSED = (
     "state", "count", "reason", "channel", "via", "class", "outcome", "materiality", "flag", "error", "event", "said",
     "fact", "rule.telling", "rule.evidence", "step", "funnel", "campaign.by", "policy.confirm", "policy.discard",
-    "public.changed", "noise", "mailbox.count", "verdict", "breaker", "act", "joined", "gap", "unknown",
+    "public.changed", "noise", "mailbox.count", "verdict", "breaker", "acceptance", "act", "joined", "gap", "unknown",
     "why", "script", "sight", "posting.banner", "grade", "proof", "campaign.reminded",
     "hint", "draft.stage", "draft.did", "warn",
 )  # fmt: skip

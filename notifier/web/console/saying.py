@@ -59,6 +59,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 _FAMILIES = {
     "channel": "channel", "channels": "channel", "fallback": "channel",
     "class": "class", "class_": "class", "reason": "reason", "grade": "grade", "proof": "proof",
+    "accepted": "acceptance",
 }  # fmt: skip
 _IN_SENTENCES = {**_FAMILIES, "channel": "via", "channels": "via", "fallback": "via"}
 
