@@ -544,7 +544,8 @@ SELECT campaign_id, :now, 'notifier', 'done' FROM finished
 -- lanes: all
 -- Stages that were handed over are held, with the next one waiting: every planned letter was tried, and one at least says
 -- something of the list or of the content, unless nobody is left to try. Who is queued without a try (asleep, behind a
--- limit, held back as no relay took letters) is waited for; whose fate is unknown, or who fell back, was tried.
+-- limit, held back as no relay took letters) is waited for; whose fate is unknown, or who fell back, was tried. Each slice
+-- is looked at by its keys, as far as the first that is looked for: the tables hold other campaigns too.
 WITH walked AS MATERIALIZED (
     SELECT c.campaign_id, c.stage
     FROM campaign c
@@ -560,38 +561,49 @@ WITH walked AS MATERIALIZED (
     FROM walked w
     WHERE NOT EXISTS (
         SELECT FROM slice s
-        JOIN retry r ON r.campaign_id = s.campaign_id AND r.channel = s.channel AND r.failures = 0
-            AND (r.lane, r.person_id) > (s.from_lane, s.from_person) AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
-        JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
-        JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND r.channel = ANY (p.channels) AND NOT p.late
+        CROSS JOIN LATERAL (
+            SELECT FROM retry r
+            JOIN notice n ON n.lane = r.lane AND n.person_id = r.person_id AND n.campaign_id = r.campaign_id
+            JOIN plan p ON p.campaign_id = n.campaign_id AND p.plan = n.plan AND r.channel = ANY (p.channels) AND NOT p.late
+            WHERE r.campaign_id = s.campaign_id AND r.channel = s.channel AND r.failures = 0
+              AND (r.lane, r.person_id) > (s.from_lane, s.from_person) AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
+              AND NOT EXISTS (
+                  SELECT FROM outcome o
+                  WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
+                    AND o.channel = r.channel AND NOT (o.kind = 'deferred' AND o.class = 'held')
+              )
+            ORDER BY r.lane, r.person_id LIMIT 1
+        ) untried
         WHERE s.campaign_id = w.campaign_id AND s.stage <= w.stage
-          AND NOT EXISTS (
-              SELECT FROM outcome o
-              WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.campaign_id = r.campaign_id
-                AND o.channel = r.channel AND NOT (o.kind = 'deferred' AND o.class = 'held')
-          )
+    )
+), told AS MATERIALIZED (
+    SELECT t.campaign_id, t.stage
+    FROM tried t
+    WHERE EXISTS (    -- what the breaker counts (notifier/campaigns/breaker.py)
+        SELECT FROM slice s
+        CROSS JOIN LATERAL (
+            SELECT FROM outcome o
+            WHERE o.campaign_id = s.campaign_id AND o.channel = s.channel
+              AND (o.lane, o.person_id) > (s.from_lane, s.from_person) AND (o.lane, o.person_id) <= (s.to_lane, s.to_person)
+              AND CASE o.kind WHEN 'deferred' THEN o.class IN ('greylisted', 'mailbox_full', 'content')
+                  ELSE o.kind NOT IN ('unknown', 'withheld') END
+            ORDER BY o.lane, o.person_id LIMIT 1
+        ) answer
+        WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
+    ) OR NOT EXISTS (
+        SELECT FROM slice s
+        CROSS JOIN LATERAL (
+            SELECT FROM retry r
+            WHERE r.campaign_id = s.campaign_id AND r.channel = s.channel
+              AND (r.lane, r.person_id) > (s.from_lane, s.from_person) AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
+            ORDER BY r.lane, r.person_id LIMIT 1
+        ) waiting
+        WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
     )
 ), held AS (
     UPDATE campaign c SET held_at = :now
-    FROM tried t
+    FROM told t
     WHERE c.campaign_id = t.campaign_id AND c.stage = t.stage AND c.state = 'sending' AND c.held_at IS NULL
-      AND (
-        EXISTS (    -- what the breaker counts (notifier/campaigns/breaker.py)
-            SELECT FROM slice s
-            JOIN outcome o ON o.campaign_id = s.campaign_id AND o.channel = s.channel
-                AND (o.lane, o.person_id) > (s.from_lane, s.from_person)
-                AND (o.lane, o.person_id) <= (s.to_lane, s.to_person)
-            WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
-              AND CASE o.kind WHEN 'deferred' THEN o.class IN ('greylisted', 'mailbox_full', 'content')
-                  ELSE o.kind NOT IN ('unknown', 'withheld') END
-        ) OR NOT EXISTS (
-            SELECT FROM slice s
-            JOIN retry r ON r.campaign_id = s.campaign_id AND r.channel = s.channel
-                AND (r.lane, r.person_id) > (s.from_lane, s.from_person)
-                AND (r.lane, r.person_id) <= (s.to_lane, s.to_person)
-            WHERE s.campaign_id = t.campaign_id AND s.stage = t.stage
-        )
-      )
     RETURNING c.campaign_id, c.stage, c.stages
 )
 INSERT INTO campaign_event (campaign_id, at, actor, action, detail)
