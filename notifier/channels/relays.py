@@ -1,7 +1,6 @@
 """Relays: a few sessions to each, reused; the next relay when one has trouble. aiosmtplib opens and secures them."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -22,6 +21,7 @@ _BROKEN_IN_A_ROW = 3  # sessions lost before they handed anything over: one lett
 _DOUBTS = 2
 EXTRAS = frozenset({"pipelining", "chunking"})
 _ONE_BY_ONE = 3600.0  # seconds for which it is then not used, where sessions do better without
+_FORGOTTEN = 3600.0  # seconds after which a relay that nobody named is forgotten, with what was learnt of it
 
 
 class _Pool:
@@ -32,6 +32,8 @@ class _Pool:
         self._turns = asyncio.Semaphore(relay.sessions)
         self._busy = 0  # turns that are taken: with a session, or to open one
         self._kept_back = 0
+        self.asked_at = 0.0  # when somebody last named it
+        self.credit = 0  # letters that it is due, by its weight
         self.idle: list[Session] = []
         self.broken = 0
         self.trouble: Trouble | None = None
@@ -147,6 +149,11 @@ class _Pool:
         self._give_back()
 
     @property
+    def forgotten(self) -> bool:
+        """Whether nobody uses it: no site names its relay any more, or nothing is sent."""
+        return not self._busy and asyncio.get_running_loop().time() >= self.asked_at + _FORGOTTEN
+
+    @property
     def rests(self) -> float:
         """Seconds for which it is still left alone."""
         return max(0.0, self._paused_until - asyncio.get_running_loop().time())
@@ -162,7 +169,6 @@ class Relays:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._pools: dict[Relay, _Pool] = {}
-        self._credit: Counter[Relay] = Counter()
 
     def in_turn(self, relays: Sequence[Relay]) -> list[Relay]:
         """Which relay a new session goes to, and which then: those with a weight in proportion to it, by turns.
@@ -172,10 +178,10 @@ class Relays:
         """
         weighted = [relay for relay in relays if relay.weight]
         for relay in weighted:
-            self._credit[relay] += relay.weight
-        order = sorted(weighted, key=lambda relay: -self._credit[relay])
+            self._pool(relay).credit += relay.weight
+        order = sorted(weighted, key=lambda relay: -self._pool(relay).credit)
         if order:
-            self._credit[order[0]] -= sum(relay.weight for relay in weighted)
+            self._pool(order[0]).credit -= sum(relay.weight for relay in weighted)
         return [*order, *(relay for relay in relays if not relay.weight)]
 
     async def ready(self, relays: Sequence[Relay]) -> Ready:
@@ -202,7 +208,14 @@ class Relays:
             return True
 
     def _pool(self, relay: Relay) -> _Pool:
-        return self._pools.setdefault(relay, _Pool(relay))
+        pool = self._pools.get(relay)
+        if pool is None:
+            for old in [old for old, pool in self._pools.items() if pool.forgotten]:
+                for session in self._pools.pop(old).idle:
+                    session.abort()
+            pool = self._pools[relay] = _Pool(relay)
+        pool.asked_at = asyncio.get_running_loop().time()
+        return pool
 
     @asynccontextmanager
     async def session(self, relays: Sequence[Relay]) -> AsyncIterator[Session]:

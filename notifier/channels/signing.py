@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from notifier.channels.smtp import Trouble
 from notifier.letters.letter import Letter
@@ -13,11 +14,14 @@ from notifier.sites.site import Dkim
 
 
 class Signing:
-    """The keys that one process signs with. Each is read once; a new key comes with a new selector."""
+    """The keys that one process signs with. Each is read once; a new key comes with a new selector.
+
+    Stamps are kept for as long as somebody writes letters from their sheet.
+    """
 
     def __init__(self) -> None:
         self._signers: dict[Dkim, Signer] = {}
-        self._stamps: dict[tuple[Signer, Sheet], Stamp] = {}
+        self._stamps: WeakKeyDictionary[Sheet, dict[Signer, Stamp]] = WeakKeyDictionary()
 
     async def signing(self, keys: Sequence[Dkim], letters: Sequence[Letter]) -> Callable[[Letter], bytes]:
         """What makes the headers before each of these letters: one of every key that vouches for its domain.
@@ -25,29 +29,24 @@ class Signing:
         Raises Trouble when a key cannot be read: a letter that should be signed does not leave without.
         """
         signers = [await self._signer(key) for key in keys]
+        stamps = {sheet: self._stamps_of(signers, sheet) for sheet in {letter.sheet for letter in letters}}
+
+        def sign(letter: Letter) -> bytes:
+            return b"".join(_signatures(stamps[letter.sheet], letter))
+
         if not any(signer.slow for signer in signers):
-            return lambda letter: self._sign(signers, letter)
+            return sign
         # A millisecond each would keep the sessions waiting. One thread a batch: Python lets one at a time work.
-        made = await asyncio.to_thread(lambda: {id(letter): self._sign(signers, letter) for letter in letters})
+        made = await asyncio.to_thread(lambda: {id(letter): sign(letter) for letter in letters})
         return lambda letter: made[id(letter)]
 
-    def _sign(self, signers: Sequence[Signer], letter: Letter) -> bytes:
-        return b"".join(self._signatures(signers, letter))
-
-    def _signatures(self, signers: Sequence[Signer], letter: Letter) -> Iterator[bytes]:
-        domain = letter.return_path.rpartition("@")[2]
-        values = email_slots(letter.address, letter.message_id)
-        spaced = len(b"".join(values.values()).split()) > 1
-        usual = not spaced and letter.sheet.skeleton.fill(values) == letter.body
+    def _stamps_of(self, signers: Sequence[Signer], sheet: Sheet) -> dict[Signer, Stamp]:
+        """What each of the keys signs letters from a sheet with."""
+        known = self._stamps.setdefault(sheet, {})
         for signer in signers:
-            if signer.vouches_for(domain):
-                yield self._stamp(signer, letter.sheet).sign(values) if usual else signer.sign(letter.body)
-
-    def _stamp(self, signer: Signer, sheet: Sheet) -> Stamp:
-        stamp = self._stamps.get((signer, sheet))
-        if stamp is None:
-            stamp = self._stamps[signer, sheet] = signer.stamp(sheet.skeleton)
-        return stamp
+            if signer not in known:
+                known[signer] = signer.stamp(sheet.skeleton)
+        return {signer: known[signer] for signer in signers}
 
     async def _signer(self, key: Dkim) -> Signer:
         if key not in self._signers:
@@ -56,6 +55,16 @@ class Signing:
             except (OSError, ValueError) as error:
                 raise Trouble("session", f"letters for {key.domain} cannot be signed: {error}", "dkim") from error
         return self._signers[key]
+
+
+def _signatures(stamps: Mapping[Signer, Stamp], letter: Letter) -> Iterator[bytes]:
+    domain = letter.return_path.rpartition("@")[2]
+    values = email_slots(letter.address, letter.message_id)
+    spaced = len(b"".join(values.values()).split()) > 1
+    usual = not spaced and letter.sheet.skeleton.fill(values) == letter.body
+    for signer, stamp in stamps.items():
+        if signer.vouches_for(domain):
+            yield stamp.sign(values) if usual else signer.sign(letter.body)
 
 
 def read_signer(key: Dkim) -> Signer:

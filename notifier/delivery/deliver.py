@@ -26,11 +26,13 @@ from notifier.sites.site import Site, load_site
 
 # Seconds for which it stays with a slice that has to wait, and the share of a lease that is waited away altogether.
 STAY, SHARE_WAITED = 1.0, 0.25
+# Campaigns whose writers are kept, with all that hangs on their sheets: those that were sent from last.
+MOST_WRITERS = 64
 
 
 @dataclass
 class Delivery:
-    """All that delivering needs, opened once per worker. Writers are kept per campaign: a version is immutable."""
+    """All that delivering needs, opened once per worker. Writers are kept for a while: a version is immutable."""
 
     db: Db
     clock: Clock
@@ -220,10 +222,12 @@ class Delivery:
     async def _writer(self, campaign_id: int, amended_by: int | None = None) -> Writer:
         key = campaign_id, amended_by
         async with self._gathering:  # slices are begun several at a time: one gathers what all of them need
-            writer = self._writers.get(key)
+            writer = self._writers.pop(key, None)
             # Who joins late may know another version than anybody did: what changed since is listed for them too.
             compared = await self.db.value("letters.compared", campaign_id=campaign_id)
             if writer is None or writer.telling.compared != compared:
-                telling = await gather(self.db, *key)
-                writer = self._writers[key] = Writer(telling, self.keys, self.settings.public_url)
+                writer = Writer(await gather(self.db, *key), self.keys, self.settings.public_url)
+            self._writers[key] = writer
+            if len(self._writers) > MOST_WRITERS:
+                del self._writers[next(iter(self._writers))]
             return writer

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from notifier.db import Db
 from notifier.errors import Conflict, NotFound
@@ -28,24 +29,29 @@ class _Kept(NamedTuple):
 
 @dataclass
 class Sheets:
-    """The numbers of the sheets that one worker has kept: each is written once, before the first letter from it."""
+    """The numbers of the sheets that one worker has kept: each is written once, before the first letter from it.
+
+    They are known for as long as somebody writes letters from the sheet.
+    """
 
     db: Db
-    _numbers: dict[Sheet, int] = field(default_factory=dict)
-    _by_number: dict[int, Sheet] = field(default_factory=dict)
+    _numbers: WeakKeyDictionary[Sheet, int] = field(default_factory=WeakKeyDictionary)
 
     async def of(self, numbers: Sequence[int | None]) -> list[Sheet | None]:
         """The sheet of each number."""
-        if missing := {number for number in numbers if number is not None} - self._by_number.keys():
-            for kept in await self.db.many(_Kept, "letters.sheets", sheets=list(missing)):
-                sheet = self._by_number[kept.sheet] = sheet_of(*kept[1:])
+        found: dict[int, Sheet] = {}
+        if wanted := {number for number in numbers if number is not None}:
+            for kept in await self.db.many(_Kept, "letters.sheets", sheets=list(wanted)):
+                sheet = found[kept.sheet] = sheet_of(*kept[1:])
                 self._numbers[sheet] = kept.sheet
-        return [None if number is None else self._by_number[number] for number in numbers]
+        return [None if number is None else found[number] for number in numbers]
 
     async def numbers(self, letters: Sequence[Letter]) -> list[int]:
         """The number of each letter's sheet."""
-        for sheet in {letter.sheet for letter in letters} - self._numbers.keys():
-            self._numbers[sheet] = await self.db.value(
+        sheets = {letter.sheet for letter in letters}
+        found = {sheet: number for sheet in sheets if (number := self._numbers.get(sheet)) is not None}
+        for sheet in sheets - found.keys():
+            found[sheet] = self._numbers[sheet] = await self.db.value(
                 "letters.keep_sheet",
                 campaign_id=sheet.campaign_id,
                 channel=sheet.channel,
@@ -54,7 +60,7 @@ class Sheets:
                 sha256=sheet.digest(),
                 content=sheet.kept(),
             )
-        return [self._numbers[letter.sheet] for letter in letters]
+        return [found[letter.sheet] for letter in letters]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _PLAIN = re.compile(
 _PLAIN_LOCAL_LIMIT = 64
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Sheet:
     """One skeleton and what it is for. ``time_zone`` is the one whose dates it says."""
 

@@ -59,3 +59,22 @@ async def test_the_pauses_of_a_relay_out_of_reach_begin_short_and_double(
         async with relays.session([relay]) as session:
             assert session.usable
         await relays.close()
+
+
+async def test_a_relay_that_nobody_names_any_more_is_forgotten_and_its_sessions_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relays = Relays()
+    async with smtp_server() as left, smtp_server() as busy, smtp_server() as new:
+        gone, kept, added = (
+            Relay(host="127.0.0.1", port=server.port, security="none", weight=1) for server in (left, busy, new)
+        )
+        async with relays.session([kept]), relays.session([gone]):
+            pass
+        async with relays.session([kept]):
+            monkeypatch.setattr("notifier.channels.relays._FORGOTTEN", 0)
+            async with relays.session([added]):
+                assert relays._pools.keys() == {kept, added}
+        await asyncio.sleep(0.05)
+        assert (left.open_now, busy.open_now, new.open_now) == (0, 1, 1)
+        await relays.close()

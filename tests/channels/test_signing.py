@@ -1,6 +1,7 @@
 """Letters are signed on their way out, and only there: what is recorded is the letter itself."""
 
 import base64
+import gc
 import hashlib
 
 import dkim
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from notifier.channels.channel import Sent
 from notifier.channels.email import open_channel
+from notifier.channels.signing import Signing
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
 from notifier.letters.sign import signer_of
@@ -65,6 +67,17 @@ async def test_every_letter_arrives_signed_by_every_key_and_is_reported_as_it_wa
         letter = by_address[got.address]
         assert got.content.endswith(letter.body)
         assert hashlib.sha256(letter.body).digest() == letter.sha256
+
+
+async def test_what_is_kept_to_sign_with_goes_with_the_letters_that_it_was_for(both):
+    signing, keys = Signing(), [Dkim.model_validate(key) for key in both]
+    writer = Writer(a_telling(), KEYS, "https://notices.example")
+    for _ in range(2):
+        await signing.signing(keys, some_letters(writer, 30))
+        assert len(signing._stamps) == 1
+    del writer
+    gc.collect()
+    assert len(signing._stamps) == 0
 
 
 async def test_a_key_of_another_domain_does_not_sign(both):

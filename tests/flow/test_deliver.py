@@ -1,6 +1,7 @@
 """One campaign's letters: every try is recorded, and what came back decides what happens next."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -349,3 +350,24 @@ async def test_two_workers_at_once_never_hold_the_same_slice(office: Office) -> 
     claims = await asyncio.gather(*(claim(office.db, f"w{n}", timedelta(seconds=60), now, real) for n in range(8)))
     held = [c.slice for c in claims if c is not None]
     assert sorted(held) == [1, 2, 3, 4]
+
+
+async def test_what_a_worker_keeps_of_campaigns_does_not_grow_with_them(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.delivery.deliver.MOST_WRITERS", 2)
+    await office.person("ann")
+    await office.open()
+    await office.deliver()
+    ids = [office.campaign_id]
+    for label in ("three", "four"):
+        texts = {locale: {"body": f"# {label} {locale}"} for locale in ("en", "ja")}
+        soonest = office.clock.now() + timedelta(days=office.site.notice_days([]))
+        await office.tell(await office.publish(label, texts, effective_at=soonest.isoformat()))
+        ids.append(max(row[0] for row in await office.rows("SELECT campaign_id FROM campaign")))
+        await office.delivery._writer(ids[0])  # used again, so it is not the next to go
+        await office.deliver()
+    assert len(office.server.got) == 3
+    assert list(office.delivery._writers) == [(ids[0], None), (ids[2], None)]
+    gc.collect()
+    assert {sheet.campaign_id for sheet in office.delivery._batches._sheets._numbers} == {ids[0], ids[2]}
