@@ -16,6 +16,7 @@ from notifier.web import console, cors, docs, public
 from notifier.web.api import ENDPOINTS, activities, inbox
 from notifier.web.auth import LOOKS, Looks, guard_console
 from notifier.web.console.overview import PLANNED
+from notifier.web.console.reports import REPORTS, Reports
 from notifier.web.context import PAGES, PROVIDERS, SERVICE, Quick, request_id
 from notifier.web.live import LIVE, Live, end_streams, keep_listening
 from notifier.web.metrics import METRICS, Metrics
@@ -42,6 +43,7 @@ def build_app(service: Service) -> web.Application:
     app[LOOKS] = Looks(service.db)
     app[cors.ORIGINS] = cors.Origins(service.db)
     app[LIVE] = Live()
+    app[REPORTS] = Reports(service)
     app[inbox.WORDS] = inbox.Words(service)
     app[activities.INTAKE] = Intake(service.db, service.clock)
     app[activities.MEMORY] = Memory()

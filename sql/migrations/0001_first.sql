@@ -563,6 +563,8 @@ CREATE TABLE outcome (
     CHECK ((tried_at IS NULL) = (sha256 IS NULL))
 );
 CREATE INDEX outcome_reminds ON outcome (campaign_id) WHERE purpose IS NOT NULL;
+CREATE INDEX outcome_failed ON outcome (campaign_id, lane, person_id)   -- few among many, and asked for by themselves
+    WHERE kind IN ('refused', 'bounced', 'expired', 'withheld');
 
 -- What was tried, an attempt a row.
 CREATE VIEW intent AS
@@ -778,6 +780,7 @@ CREATE TABLE objection (
     recorded_at timestamptz NOT NULL,
     PRIMARY KEY (lane, person_id, version_id, at)
 );
+CREATE INDEX objection_version ON objection (version_id);
 
 -- What a person did on a page, and exactly what stood there: by a link of their own, which is good for one act, or by the
 -- site's page, as the site says. Append-only.

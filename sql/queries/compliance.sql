@@ -267,6 +267,19 @@ LEFT JOIN LATERAL (
 ) f ON true
 WHERE s.campaign_id = :campaign_id
   AND (:statuses::text[] = '{}' OR s.status = ANY (:statuses))
+  -- Whoever cannot stand so, by their reason or for want of a failed attempt, is passed over before their attempts are
+  -- looked at: the notices alone are read in a fifth of a second per million. An index of the rare reasons would save that,
+  -- and cost each freeze as much.
+  AND (:statuses = '{}' OR CASE
+      WHEN s.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded' = ANY (:statuses)
+      WHEN s.reason <> 'in_scope' THEN :statuses && ARRAY['told', s.reason::text]
+      WHEN :statuses && '{told,pending,superseded}'::text[] THEN true
+      ELSE 'unreachable' = ANY (:statuses) AND EXISTS (
+          SELECT FROM outcome o
+          WHERE o.lane = s.lane AND o.person_id = s.person_id AND o.campaign_id = :campaign_id
+            AND o.kind IN ('refused', 'bounced', 'expired', 'withheld')
+      )
+  END)
   AND (:reasons::text[] = '{}' OR s.reason = ANY (:reasons::notice_reason[]))
   AND (:channel::text IS NULL OR s.told_by = :channel)
   AND (:locale::text IS NULL OR s.locale = :locale)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import Any
 from uuid import UUID
 
@@ -357,6 +358,23 @@ async def test_notices_are_filtered_by_status_reason_channel_and_locale(story: S
     assert await found(reasons=("closed",)) == {"=left-closed"}
     assert await found(locale="ja") == set()
     assert "waiting" in await found(statuses=("told",), channel="email", locale="en")
+
+
+async def test_a_status_finds_exactly_those_who_stand_so(story: Story) -> None:
+    people = await crowd(story)
+    for reason in ("unreachable", "suppressed"):  # shown it at a login: told after all
+        somebody = await story.person(f"shown-{reason}", reason=reason)
+        await story.heard(somebody, "shown", TOLD, "in_app")
+    await story.heard(people["refused"], "accepted_by_relay", TOLD + HOUR, attempt=2)
+    await story.heard(people["pending"], "refused", TOLD, class_="content")
+    await story.heard(await story.person("away"), "withheld", TOLD)
+    for superseded_by in (None, story.campaign_id):
+        await story.sql("UPDATE campaign SET superseded_by = $1", superseded_by)
+        everybody = (await campaign_notices(story.db, story.campaign_id, Filters())).rows
+        assert len({row.status for row in everybody}) >= 4
+        for statuses in [*combinations(STATUSES, 1), *combinations(STATUSES, 2)]:
+            page = await campaign_notices(story.db, story.campaign_id, Filters(statuses=statuses))
+            assert page.rows == [row for row in everybody if row.status in statuses], statuses
 
 
 async def test_strange_filters_cursors_and_limits_are_refused(story: Story) -> None:

@@ -27,6 +27,7 @@ from notifier.channels import inbox
 from notifier.channels.channel import Channel, Feedback, Permit, Ready, Sent
 from notifier.clock import MovableClock
 from notifier.compliance.report import campaign_report
+from notifier.compliance.search import STATUSES, Filters, campaign_notices
 from notifier.db import Db
 from notifier.delivery.companions import tell_companions
 from notifier.delivery.deliver import Delivery
@@ -471,3 +472,7 @@ async def test_everything_adds_up_whatever_happens(db: Db, keys: Keys, seed: int
         for campaign in await list_campaigns(db, "kumo"):
             if campaign.state == "done" and campaign.superseded_by is None:
                 assert (await campaign_report(db, campaign.campaign_id, clock.now())).pending == 0
+            everybody = (await campaign_notices(db, campaign.campaign_id, Filters(), limit=1000)).rows
+            for status in STATUSES:
+                found = await campaign_notices(db, campaign.campaign_id, Filters(statuses=(status,)), limit=1000)
+                assert found.rows == [one for one in everybody if one.status == status]

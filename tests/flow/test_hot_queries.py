@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -100,3 +101,28 @@ async def test_letting_one_person_join_reads_nobody_else(office: Office, plans: 
     )  # fmt: skip
     assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) < 100
     assert await office.rows("SELECT why FROM joined") == [("registered",)]
+
+
+@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize(("status", "found"), [("unreachable", 25), ("suppressed", 0), ("excluded", 0)])
+async def test_few_among_many_are_found_without_looking_at_everybody_s_attempts(
+    office: Office, plans: str, status: str, found: int
+) -> None:
+    await office.db.execute(
+        "INSERT INTO outcome (lane, person_id, campaign_id, channel, attempt, kind, at)"
+        " SELECT lane, person_id, campaign_id, channel, 1,"
+        " (CASE WHEN number % 400 = 0 THEN 'refused' ELSE 'accepted_by_relay' END)::outcome_kind, '2026-03-01'"
+        " FROM (SELECT *, row_number() OVER (ORDER BY lane, person_id) AS number"
+        " FROM notice WHERE reason = 'in_scope') n"
+        " CROSS JOIN LATERAL unnest(CASE WHEN number % 800 = 0 THEN '{email,inbox}'::text[] ELSE '{email}' END) channel"
+    )
+    await office.db.execute("UPDATE plan SET channels = '{email}', fallback = '{inbox}'")
+    await office.db.execute("ANALYZE")
+    asked = {
+        "campaign_id": office.campaign_id, "statuses": [status], "reasons": [], "channel": None, "locale": None,
+        "after_lane": -1, "after_person": UUID(int=0), "most": 51,
+    }  # fmt: skip
+    nodes = await plan_of(office, plans, "compliance.campaign_notices", **asked)
+    assert nodes[0]["Actual Rows"] == found
+    looked_up = [node["Actual Loops"] for node in nodes if node.get("Alias") in ("outcome", "person", "accepted")]
+    assert max(looked_up) <= 50

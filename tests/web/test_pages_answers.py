@@ -1,5 +1,6 @@
 """The pages over HTTP: who may see what, what is cached, and that the exact bytes are the exact bytes."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -118,6 +119,26 @@ async def test_the_parts_that_move_stop_asking_when_nothing_moves(
         assert f'hx-get="/console/campaigns/{campaign}/{part}"' in text
         assert "<html" not in text
     assert 'hx-get="/console/live"' in await read(client, "/console/live")
+
+
+async def test_whoever_watches_shares_the_counting_and_a_new_state_is_counted_anew(
+    client: Client, token: Token, campaign: int, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in(client, await token())
+    now, here = service.clock.now(), f"/console/campaigns/{campaign}"
+    await scene.begin(service.db, campaign, "kumo", now)
+    before, again = await asyncio.gather(*(read(client, f"{here}/counts") for _ in range(2)))
+    await scene.tell(service.db, campaign, now)
+    bounced = "Address does not exist"
+    assert bounced not in before + again + await read(client, f"{here}/counts")
+    assert bounced in await read(client, here)
+    await scene.finish(service.db, campaign, now)
+    assert bounced in await read(client, f"{here}/counts")
+    monkeypatch.setattr("notifier.web.console.reports.SECONDS", 0.0)
+    await scene.sql(service.db, "UPDATE campaign SET state = 'paused' WHERE campaign_id = $1", campaign)
+    assert bounced in await read(client, f"{here}/counts")
+    await scene.sql(service.db, "DELETE FROM outcome WHERE kind = 'refused'")
+    assert bounced not in await read(client, f"{here}/counts")
 
 
 async def test_notices_are_paged_filtered_and_saved_as_csv(

@@ -14,6 +14,7 @@ from notifier.campaigns.ruling import rulings
 from notifier.campaigns.steer import possible
 from notifier.campaigns.warn import warnings_of
 from notifier.compliance.export import figures_csv
+from notifier.compliance.figures import Report
 from notifier.compliance.report import campaign_report, letters_of, planned_forecast
 from notifier.delivery.unknown import held_letters
 from notifier.letters.render import summary_html
@@ -25,6 +26,7 @@ from notifier.web.console.counts import by_reason, left_out, planned_levels, tab
 from notifier.web.console.frame import desk
 from notifier.web.console.overview import MOVING, in_scope_of, planned_of
 from notifier.web.console.progress import Counter, progress_of
+from notifier.web.console.reports import REPORTS
 from notifier.web.context import PAGES, SERVICE
 from notifier.web.csv import stream_csv
 from notifier.web.page import language_of
@@ -61,9 +63,10 @@ async def show_live(request: web.Request) -> web.Response:
 
 
 async def show_counts(request: web.Request) -> web.Response:
-    """The part of the page that is counted from the rows, asked for more rarely."""
+    """The part of the page that is counted from the rows, asked for more rarely; all who watch share the counting."""
     campaign, site, language = await open_campaign(request)
-    values = {**_frame(campaign, site, language), **await _counts(request, campaign)}
+    report = await request.app[REPORTS].recent(campaign) if campaign.frozen_at else None
+    values = {**_frame(campaign, site, language), **await _counts(request, campaign, report)}
     return desk(request, "campaign_counts", "overview", values, time_zone=site.time_zone)
 
 
@@ -116,7 +119,8 @@ def _trip(events: Sequence[Event]) -> dict[str, Any] | None:
     return {**last.detail, "words": f"breaker.{last.detail['rate']}", "limit": limit}
 
 
-async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
+async def _counts(request: web.Request, campaign: Campaign, report: Report | None = None) -> dict[str, Any]:
+    """What the page says of the numbers: counted now, unless a ``report`` is given."""
     service = request.app[SERVICE]
     now = service.clock.now()
     if campaign.frozen_at is None:
@@ -127,7 +131,7 @@ async def _counts(request: web.Request, campaign: Campaign) -> dict[str, Any]:
             "failures": [], "joined": [], "grades": [], "presets": {}, "reminders": [],
             "forecast": await planned_forecast(service.db, campaign, letters_of(counts), now),
         }  # fmt: skip
-    report = await campaign_report(service.db, campaign.campaign_id, now)
+    report = report or await campaign_report(service.db, campaign.campaign_id, now)
     notices = f"/console/campaigns/{campaign.campaign_id}/notices?status="
     return {
         "levels": told_levels(report, notices),
