@@ -307,13 +307,6 @@ def _literally_since(rule: Rule, facts: Facts, now: datetime) -> datetime | None
     return min((use.occurred_at for use in _qualifying(rule, facts, now) if use.occurred_at >= posted_at), default=None)
 
 
-def told_at(rule: Rule, tellings: tuple[Telling, ...]) -> datetime | None:
-    """Since when there is evidence that suffices for a rule; None while there is none."""
-    return min(
-        (at for t in tellings if (at := t.told_at(rule.evidence, durable=rule.durable)) is not None), default=None
-    )
-
-
 def own_date(
     notice_days: int,
     effective_at: datetime,

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from notifier.acceptance.decide import told_at
-from notifier.acceptance.facts import Somebody, objection_of, tellings_of
+from notifier.acceptance.facts import Somebody, objection_of
 from notifier.campaigns.plan import choose_locale
 from notifier.campaigns.rule import Rule
 from notifier.compliance.force import Asks, InForce, Known, NotYet, in_force
@@ -66,7 +65,7 @@ def _known(row: dict[str, Any]) -> Known:
         editorial=row["editorial"],
         asks=None if rule is None else _asks(rule),
         notice_days=0 if rule is None else rule.notice_days,
-        told_at=None if rule is None else told_at(rule, tellings_of(row["tellings"])),
+        told_at=row["sufficient_at"],
         objection=objection_of(row["objected_at"], row["withdrawn"], row["first_objected_at"]),
         accepted_at=row["accepted_at"],
         kind=row["kind"],

@@ -11,7 +11,7 @@ from uuid import UUID
 from notifier.acceptance.decide import Grade
 from notifier.acceptance.facts import Somebody
 from notifier.compliance.figures import ACCEPTED
-from notifier.compliance.words import Said
+from notifier.compliance.words import Said, said
 from notifier.db import Db
 from notifier.errors import Fault, Invalid
 
@@ -141,6 +141,13 @@ async def told_before(db: Db, person: Somebody, version_id: int, before: datetim
         Told, "compliance.told_before",
         lane=person.lane, person_id=person.person_id, version_id=version_id, before=before,
     )  # fmt: skip
+
+
+def validly_told(policy: str, label: str, before: datetime, told: Told | None) -> Said:
+    """The same in words."""
+    if told is None:
+        return said("not_validly_told", policy=policy, label=label, before=before)
+    return said("validly_told", policy=policy, label=label, before=before, told_at=told.told_at, channel=told.channel)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ ENGLISH: Mapping[str, str] = {
     "correction.told": "What it said was corrected: told by {channel} on {told_at}.",
     "correction.pending": "A correction of what it said has not been told to them yet.",
     "correction.not_told": "A correction of what it said could not be told to them.",
+    "validly_told": "Before {before}, they had been validly told of version {label} of {policy}: by {channel}, with the"
+    " evidence that the rule asks for since {told_at}, and it holds to this day.",
+    "not_validly_told": "Before {before}, they had not been validly told of version {label} of {policy}.",
     "not_told.pending": "They have not been told yet.",
     "not_told.unreachable": "They could not be told: every channel failed.",
     "not_told.superseded": "They were not told before a newer version took over.",

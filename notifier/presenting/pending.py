@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from notifier.acceptance.facts import tellings_of
+from notifier.acceptance.facts import objection_of
 from notifier.db import Db
 from notifier.errors import NotFound
 from notifier.keys import Keys
@@ -18,10 +18,11 @@ NEW_PURPOSE = "new_purpose"
 
 @dataclass(frozen=True)
 class Pending:
-    """One person and the newest version of one policy that they were considered for.
+    """One person and the newest version of one policy that they were considered for, or found when they registered.
 
-    ``since`` is the version that they last knew. ``locale`` is the one of their plan, ``time_zone`` the person's own or
-    empty. ``processing_not_before`` is for versions with a new purpose; None: not as far as the notice goes.
+    ``since`` is the version that they last knew. ``locale`` is the one of their plan (empty: there is none, nobody had
+    to look at them), ``time_zone`` the person's own or empty. ``processing_not_before`` is for versions with a new
+    purpose; None: not as far as the notice goes.
     """
 
     lane: int
@@ -60,10 +61,7 @@ async def load_pending(db: Db, keys: Keys, site: str, external_id: str, now: dat
 
 
 def _pending(row: dict[str, Any], now: datetime) -> Pending:
-    tellings = tellings_of(row["tellings"])
-    row["told_at"] = min(
-        filter(None, (telling.told_at(row["evidence"], durable=row["durable"]) for telling in tellings)), default=None
-    )
+    row["objection"] = objection_of(row["objected_at"], row["withdrawn"], row["first_objected_at"])
     standing = Standing(**{name: row[name] for name in Standing.__dataclass_fields__})
     is_new = NEW_PURPOSE in row["flags"]
     return Pending(

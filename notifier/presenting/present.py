@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from notifier.acceptance.decide import Objection, own_date
 from notifier.campaigns.rule import Rule
 from notifier.sites.preset import NewPurpose
 
@@ -40,12 +41,14 @@ class Standing:
     """What is on record of one person and the version that a campaign tells of.
 
     ``status`` is the notice's, as the view ``standing`` derives it; ``told_at``: since when there is evidence of the
-    telling that suffices for the rule. ``held``: nothing of the campaign may go out now.
-    ``newer``: a newer version of the policy is published that people are told of.
+    telling that suffices for the rule. ``informed_at``: since when somebody who need not be told knows of it: they
+    registered with it or after it took effect, or had accepted it or a newer one. ``held``: nothing of the
+    campaign may go out now. ``newer``: a newer version of the policy is published that people are told of.
     """
 
     status: str
     effective_at: datetime
+    posted_at: datetime | None
     explicit: bool
     deems: bool
     notice_days: int
@@ -54,10 +57,20 @@ class Standing:
     newer: bool = False
     closed: bool = False
     told_at: datetime | None = None
+    informed_at: datetime | None = None
     shown_at: datetime | None = None
     accepted: str | None = None  # the kind of the latest acceptance
     accepted_at: datetime | None = None
-    objected: bool = False  # and did not take it back
+    objection: Objection | None = None  # its latest word
+
+    @property
+    def objected(self) -> bool:
+        """Whether they objected, and did not take it back."""
+        return self.objection is not None and not self.objection.withdrawn
+
+    def own_date(self, told_at: datetime, notice_days: int) -> datetime | None:
+        """The person's own date, had they been told at a moment, so many days before."""
+        return own_date(notice_days, self.effective_at, self.posted_at, told_at, self.objection)
 
 
 @dataclass(frozen=True)
@@ -99,21 +112,27 @@ def counts_from(one: Standing, now: datetime) -> datetime | None:
     """The person's own date, as told or, where they are not told yet, if they were shown it now; None: it has none."""
     if one.explicit or not one.deems or _nothing_for_them(one) is not None:
         return None
-    return max(one.effective_at, (one.told_at or now) + timedelta(days=one.notice_days))
+    return one.own_date(one.told_at or now, one.notice_days)
 
 
 def processing_not_before(one: Standing) -> datetime | None:
-    """From when a new purpose may be served, as far as the notice goes; None while the person was not told.
+    """From when a new purpose may be served, as far as the notice goes; None while the person knows nothing of it.
 
-    GDPR 13(3) and 14(4): the person is informed before the further processing. An objection bars it. The rule says how
-    long before: at_effect (told is enough), after_notice (their notice period has passed), after_act.
+    GDPR 13(3) and 14(4): the person is informed before the further processing. An objection bars it. Who acted on the
+    version knows of it. Otherwise the rule says how long before: at_effect (told is enough), after_notice (their notice
+    period has passed; whoever found the version there has none), after_act.
     """
-    if one.closed or one.objected or one.told_at is None:
+    if one.closed or one.objected:
         return None
+    if one.accepted in _ACTS and one.accepted_at is not None:
+        return max(one.effective_at, one.accepted_at)
     if one.explicit or one.new_purpose == "after_act":
-        return None if one.accepted not in _ACTS or one.accepted_at is None else max(one.effective_at, one.accepted_at)
-    days = one.notice_days if one.new_purpose == "after_notice" else 0
-    return max(one.effective_at, one.told_at + timedelta(days=days))
+        return None
+    if one.informed_at is not None:
+        return max(one.effective_at, one.informed_at)
+    if one.told_at is None:
+        return None
+    return one.own_date(one.told_at, one.notice_days if one.new_purpose == "after_notice" else 0)
 
 
 def earliest_processing(rule: Rule, effective_at: datetime, opened_at: datetime | None) -> datetime | None:

@@ -196,7 +196,7 @@ ORDER BY occurred_at
 -- All published versions of a policy, in order, each with what is on record of one person and it as of today; objections
 -- as of :on. Of a version without a notice of this person's, what its campaign's rule asks for is of no matter.
 SELECT v.version_id, v.label, v.effective_at, v.materiality = 'editorial' AS editorial, p.registered_at,
-       p.locale AS wanted, s.locale, s.tellings, s.rule,
+       p.locale AS wanted, s.locale, s.sufficient_at, s.rule,
        (SELECT posted_at FROM posted WHERE posted.version_id = v.version_id) AS posted_at,
        o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn, o.first_at AS first_objected_at,
        a.accepted_at, a.kind::text AS kind, a.grade::text AS grade, e.proof, e.accepted_at AS proof_at,
@@ -206,7 +206,7 @@ FROM person p
 JOIN version v ON v.site = :site AND v.policy = :policy AND v.state = 'published'
 LEFT JOIN campaign c ON c.version_id = v.version_id AND c.corrects IS NULL
 LEFT JOIN LATERAL (
-    SELECT locale, tellings, rule FROM standing
+    SELECT locale, sufficient_at, rule FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 LEFT JOIN LATERAL (

@@ -3,7 +3,7 @@
 -- name: pending
 -- lanes: one
 -- Where one person stands with the newest version that they had to be told of, or were left out of, per policy. Whoever
--- the site does not know has no rows; somebody whom no open campaign considered has one without a campaign.
+-- the site does not know has no rows; somebody whom no open campaign considered has one without a status.
 SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspended') AS closed,
        c.campaign_id, c.amended_by, c.version_id, c.policy, c.label, c.flags, c.published_at, c.effective_at, c.newer,
        -- Whose stage of a canary has not begun is told nothing yet, here neither.
@@ -14,15 +14,25 @@ SELECT p.lane, p.person_id, p.time_zone, p.status IN ('closed', 'erased', 'suspe
              AND (p.lane, p.person_id) <= (l.to_lane, l.to_person)
        )) AS held,
        (r.rule ->> 'explicit')::boolean AS explicit, (r.rule ->> 'notice_days')::integer AS notice_days,
-       (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'evidence', 'relay') AS evidence,
-       coalesce((r.rule ->> 'durable')::boolean, false) AS durable,
-       coalesce(r.rule ->> 'new_purpose', 'after_notice') AS new_purpose,
-       s.status, s.since, s.overlays, s.locale, s.tellings, s.shown_at, a.kind::text AS accepted, a.accepted_at,
-       coalesce(NOT o.withdrawn, false) AS objected
+       (r.rule ->> 'deems')::boolean AS deems, coalesce(r.rule ->> 'new_purpose', 'after_notice') AS new_purpose,
+       (SELECT posted_at FROM posted WHERE posted.version_id = c.version_id) AS posted_at,
+       -- Whoever registered when it was in effect found it there: nobody looked at them, and they need not be told.
+       coalesce(s.status, CASE WHEN p.registered_at >= c.effective_at THEN 'excluded' END) AS status,
+       CASE WHEN coalesce(s.reason, 'registered_with_it') = 'registered_with_it' THEN p.registered_at
+            WHEN s.reason = 'already_accepted' THEN (
+                SELECT min(coalesce(e.accepted_at, c.effective_at))
+                FROM version w
+                JOIN ever_accepted e ON e.lane = p.lane AND e.person_id = p.person_id AND e.version_id = w.version_id
+                WHERE w.site = :site AND w.policy = c.policy AND w.ordinal >= c.ordinal
+            )
+       END AS informed_at,
+       s.since, coalesce(s.overlays, 0) AS overlays, coalesce(s.locale, '') AS locale, s.sufficient_at AS told_at, s.shown_at,
+       a.kind::text AS accepted, a.accepted_at,
+       o.at AS objected_at, coalesce(o.withdrawn, false) AS withdrawn, o.first_at AS first_objected_at
 FROM person p
 LEFT JOIN LATERAL (
     SELECT DISTINCT ON (v.policy)
-           c.campaign_id, c.rule, c.stage, c.stages, v.version_id, v.policy, v.label, v.flags, v.published_at, v.effective_at,
+           c.campaign_id, c.rule, c.stage, c.stages, v.version_id, v.policy, v.ordinal, v.label, v.flags, v.published_at, v.effective_at,
            (SELECT max(k.campaign_id) FROM campaign k
             WHERE k.corrects = c.campaign_id AND k.opened_at IS NOT NULL) AS amended_by,
            t.state NOT IN ('sending', 'done') AS held,
@@ -38,7 +48,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN LATERAL (
     -- By key in the campaign's own partition.
-    SELECT status, since, overlays, locale, channels, tellings, shown_at, rule FROM standing
+    SELECT status, reason, since, overlays, locale, channels, sufficient_at, shown_at, rule FROM standing
     WHERE lane = p.lane AND person_id = p.person_id AND campaign_id = c.campaign_id
 ) s ON true
 CROSS JOIN LATERAL (SELECT coalesce(s.rule, c.rule) AS rule) r
@@ -48,7 +58,8 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (
-    SELECT withdrawn FROM objection
+    SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
+    FROM objection
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id
     ORDER BY at DESC LIMIT 1
 ) o ON true

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.acceptance.decide import Objection
 from notifier.campaigns.rule import rule_of
 from notifier.presenting.present import (
     Show,
@@ -23,7 +24,8 @@ from tests.sites import a_site
 NOW = datetime(2026, 3, 15, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 SOON, PAST = NOW + 10 * DAY, NOW - 10 * DAY
-TOLD = Standing("told", SOON, explicit=False, deems=True, notice_days=30, told_at=NOW - 5 * DAY)
+TOLD = Standing("told", SOON, PAST, explicit=False, deems=True, notice_days=30, told_at=NOW - 5 * DAY)
+NO = Objection(NOW - DAY, withdrawn=False)
 PENDING = replace(TOLD, status="pending", told_at=None)
 SHOWN = replace(TOLD, shown_at=NOW - DAY)
 ACT = replace(TOLD, explicit=True)
@@ -38,8 +40,8 @@ CASES = [
     ("accepted by use", replace(TOLD, accepted="deemed", accepted_at=PAST), "nothing", "accepted_by_use"),
     ("accepted by an act", replace(TOLD, accepted="explicit", accepted_at=PAST), "nothing", "accepted_by_act"),
     ("registered with it", replace(TOLD, accepted="registration", accepted_at=PAST), "nothing", "accepted_by_act"),
-    ("objected", replace(TOLD, objected=True), "nothing", "objected"),
-    ("objected and unreachable", replace(PENDING, status="unreachable", objected=True), "nothing", "objected"),
+    ("objected", replace(TOLD, objection=NO), "nothing", "objected"),
+    ("objected and unreachable", replace(PENDING, status="unreachable", objection=NO), "nothing", "objected"),
     ("left out", replace(PENDING, status="excluded"), "nothing", "left_out"),
     ("closed", replace(TOLD, closed=True), "nothing", "account_closed"),
     ("a newer version is published", replace(TOLD, newer=True), "nothing", "superseded"),
@@ -50,7 +52,7 @@ CASES = [
     ("an act is required", replace(ACT, effective_at=PAST), "gate", "act_required"),
     ("an act is required of who was shown it", replace(ACT, effective_at=PAST, shown_at=PAST), "gate", "act_required"),
     ("use is not the act", replace(ACT, effective_at=PAST, accepted="deemed"), "gate", "act_required"),
-    ("an objection does not open the gate", replace(ACT, effective_at=PAST, objected=True), "gate", "act_required"),
+    ("an objection does not open the gate", replace(ACT, effective_at=PAST, objection=NO), "gate", "act_required"),
     ("the act does", replace(ACT, effective_at=PAST, accepted="explicit"), "nothing", "accepted_by_act"),
     ("a gate of a held campaign is open", replace(ACT, effective_at=PAST, held=True), "nothing", "held"),
     ("effective, told, never shown", replace(TOLD, effective_at=PAST), "banner", "not_yet_shown"),
@@ -73,7 +75,7 @@ def test_every_reason_has_a_case() -> None:
     [
         (replace(PENDING, status="unreachable"), None),
         (SHOWN, None),
-        (replace(TOLD, objected=True), None),
+        (replace(TOLD, objection=NO), None),
         (replace(TOLD, accepted="explicit"), None),
         (replace(PENDING, status="excluded"), "left_out"),
         (replace(TOLD, closed=True), "account_closed"),
@@ -94,19 +96,54 @@ def test_the_own_date_is_never_before_the_effect_nor_before_the_notice_period_is
     assert counts_from(replace(PENDING, status="excluded"), NOW) is None
 
 
+def test_the_own_date_is_the_one_of_the_decision() -> None:
+    assert counts_from(replace(TOLD, posted_at=None), NOW) is None, "nothing counts before the posting"
+    assert counts_from(replace(TOLD, posted_at=NOW + 40 * DAY), NOW) == NOW + 40 * DAY
+    assert counts_from(replace(TOLD, objection=NO), NOW) is None, "use amounts to nothing"
+    taken_back = Objection(NOW + 50 * DAY, withdrawn=True)
+    assert counts_from(replace(TOLD, objection=taken_back), NOW) == NOW + 50 * DAY
+
+
 def test_a_new_purpose_waits_for_the_notice_and_for_an_act_where_one_is_wanted() -> None:
     assert processing_not_before(PENDING) is None
     assert processing_not_before(TOLD) == NOW + 25 * DAY
-    assert processing_not_before(replace(TOLD, objected=True)) is None
+    assert processing_not_before(replace(TOLD, objection=NO)) is None
     assert processing_not_before(ACT) is None
     assert processing_not_before(replace(ACT, accepted="deemed", accepted_at=NOW)) is None
     assert processing_not_before(replace(ACT, accepted="explicit", accepted_at=NOW)) == SOON
+
+
+OUT = replace(PENDING, status="excluded")
+
+
+@pytest.mark.parametrize(
+    ("one", "since"),
+    [
+        (replace(PENDING, accepted="explicit", accepted_at=NOW), SOON),
+        (replace(PENDING, accepted="explicit", accepted_at=SOON + DAY), SOON + DAY),
+        (replace(TOLD, accepted="explicit", accepted_at=SOON + DAY), SOON + DAY),  # their notice period had days to go
+        (replace(OUT, accepted="registration", accepted_at=PAST), SOON),
+        (replace(OUT, accepted="explicit", accepted_at=SOON + DAY), SOON + DAY),
+        (replace(OUT, informed_at=PAST), SOON),
+        (replace(OUT, informed_at=SOON + DAY), SOON + DAY),
+        (replace(OUT, informed_at=SOON + DAY, explicit=True), None),
+        (replace(OUT, informed_at=SOON + DAY, new_purpose="after_act"), None),
+        (replace(OUT, informed_at=SOON + DAY, objection=NO), None),
+        (replace(OUT, informed_at=SOON + DAY, closed=True), None),
+        (OUT, None),
+        (replace(TOLD, accepted="explicit", accepted_at=NOW, objection=NO), None),
+        (replace(TOLD, posted_at=None), None),
+    ],
+)
+def test_who_knows_of_a_new_purpose_without_a_telling_has_a_date(one: Standing, since: datetime | None) -> None:
+    assert processing_not_before(one) == since
 
 
 standings = st.builds(
     Standing,
     status=st.sampled_from(["told", "pending", "unreachable", "suppressed", "superseded", "excluded"]),
     effective_at=st.sampled_from([PAST, NOW, SOON]),
+    posted_at=st.none() | st.just(PAST),
     explicit=st.booleans(),
     deems=st.booleans(),
     notice_days=st.integers(0, 60),
@@ -117,7 +154,7 @@ standings = st.builds(
     shown_at=st.none() | st.just(PAST),
     accepted=st.sampled_from([None, "deemed", "explicit", "registration"]),
     accepted_at=st.just(PAST),
-    objected=st.booleans(),
+    objection=st.none() | st.builds(Objection, st.just(PAST), st.booleans()),
 )
 
 

@@ -233,7 +233,7 @@ class World:
     async def somebody_signs_in(self) -> None:
         who = f"p{self.dice.randrange(PEOPLE)}"
         for one in await load_pending(self.db, self.keys, "kumo", who, self.clock.now()):
-            if one.presentation.show is Show.NOTHING and self.dice.random() < 0.8:
+            if one.presentation.show is Show.NOTHING and (not one.locale or self.dice.random() < 0.8):
                 continue
             writer = Writer(await gather(self.db, one.campaign_id), self.keys, "http://notices.example")
             await record_shown(self.db, one, notice_of(writer, one), self.clock.now())

@@ -1,15 +1,21 @@
 """Which text was in force, and a campaign's figures: over HTTP, on the console, from the terminal."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from notifier.clock import MovableClock
 from notifier.compose import Service
+from notifier.db import Db
+from notifier.keys import Keys
 from notifier.sites.site import Site
+from notifier.sites.tokens import create_token
+from tests.sites import a_site
 from tests.web import scene
 from tests.web.asking import Api, Client, ndjson, submission
 from tests.web.test_pages_answers import read, sign_in
+from tests.web.town import DAY, open_town
 
 KUMO = "/v1/sites/kumo"
 
@@ -69,6 +75,34 @@ async def test_the_person_s_page_links_the_text_that_was_in_force_on_a_day(
     assert "was in force for them" in await read(
         client, f"/console/people?site=kumo&id={row['external_id']}&on=nonsense&lang=en"
     )
+
+
+async def test_the_person_s_page_says_of_each_version_whether_they_were_validly_told_before_a_day(
+    db: Db, keys: Keys
+) -> None:
+    site = a_site(rule={"preset": "us-contract"})
+    async with open_town(db, keys, site) as town:
+        await town.person("ann")
+        await town.tell("two")
+        await town.work()
+        await town.pass_time(3 * DAY)
+        told_on = town.clock.now()
+        await town.bounce("ann", "accepted_by_recipient", None)
+        await town.pass_time(3 * DAY)
+        client = town.api.client
+        await sign_in(client, await create_token(db, None, "reader", ["read"], town.clock.now()))
+
+        async def page(day: datetime, language: str) -> str:
+            on = day.astimezone(ZoneInfo(site.time_zone)).date()
+            wish = {"Accept-Language": language}
+            return await read(client, f"/console/people?site=kumo&id=ann&on={on}", **wish)
+
+        early, late = await page(told_on - DAY, "en"), await page(told_on + DAY, "en")
+        assert "they had not been validly told of version two" in early, "our relay's word is too little"
+        assert "they had been validly told of version two" in late
+        assert "有効に通知済みでした" in await page(told_on + DAY, "ja")
+        assert "有効な通知はありませんでした" in await page(told_on - DAY, "ja")
+        assert "By then no campaign had considered this person" in await page(told_on - 40 * DAY, "en")
 
 
 async def _anybody(service: Service) -> dict[str, Any]:

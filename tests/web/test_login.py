@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from notifier.sites.apply import apply
 from notifier.sites.site import Site, load_site
 from tests.flow.story import activity, lines
 from tests.sites import a_site
-from tests.web.asking import Api
+from tests.web.asking import Api, ndjson
 
 DAY = timedelta(days=1)
 KUMO = "/v1/sites/kumo"
@@ -36,7 +36,7 @@ class Login:
         given = {"locale": "ja", "email": f"{name}@people.example", "registered_at": "2020-01-01T00:00:00Z"} | more
         await self.api.ask("PUT", f"{KUMO}/people/{name}", given)
 
-    async def publish(self, label: str, *, tell: bool = True, **more: Any) -> int:
+    async def publish(self, label: str, *, tell: bool = True, freeze: bool = True, **more: Any) -> int:
         texts = {
             "en": {"body": f"# Privacy {label}"},
             "ja": {"body": f"# プライバシー {label}", "summary": "一部を変更"},
@@ -48,8 +48,12 @@ class Login:
             return 0
         campaign_id = await announce(self.service.db, site, version.version_id, now, "test")
         await steer(self.service.db, "kumo", campaign_id, "approve", "test", "", now)
-        await freeze_next(self.service.db, 1000, now)
+        if freeze:
+            await self.freeze()
         return campaign_id
+
+    async def freeze(self) -> None:
+        await freeze_next(self.service.db, 1000, self.clock.now())
 
     async def pending(self, name: str) -> dict[str, Any]:
         (version,) = (await self.api.get(f"{KUMO}/people/{name}/pending"))["versions"]
@@ -96,6 +100,96 @@ async def test_whom_nothing_reached_is_told_by_a_page_at_the_login(login: Login)
         "GET", f"{KUMO}/campaigns/{campaign_id}/people/ann/letter?channel=in_app", headers={"Accept": "*/*"}
     )
     assert letter == (200, notice["html"])
+
+
+async def dates(login: Login, name: str) -> tuple[str, datetime | None]:
+    """Why something is shown, or not, and from when a new purpose may be served."""
+    version = await login.pending(name)
+    at = version["processing_not_before"]
+    return version["reason"], None if at is None else datetime.fromisoformat(at)
+
+
+async def test_a_new_purpose_may_begin_for_whoever_knows_of_it_without_a_telling(login: Login) -> None:
+    now = login.clock.now()
+    for name in ("acted", "waiting", "objecting"):
+        await login.person(name)
+    await login.person("with_it", registered_at=now.isoformat(), registration_version="two")
+    await login.publish("two", flags=["new_purpose"])
+    effective_at = datetime.fromisoformat((await login.pending("acted"))["effective_at"])
+    act = {"policy": "privacy", "version": "two", "at": (effective_at + DAY).isoformat(), "via": "button"}
+    assert await dates(login, "with_it") == ("left_out", effective_at), "before its acceptance is on record"
+    while await accept(login.service.db, now):
+        pass
+    assert await dates(login, "with_it") == ("left_out", effective_at)
+    assert await dates(login, "waiting") == ("not_yet_told", None)
+    login.clock.move(60 * DAY)
+    later = login.clock.now()
+    await login.person("later", registered_at=later.isoformat())
+    assert await dates(login, "later") == ("left_out", later)
+    assert (await login.pending("later"))["notice"] is None
+    status, _ = await login.api.ask("POST", f"{KUMO}/people/acted/acceptances", act)
+    assert status in (200, 201)
+    assert await dates(login, "acted") == ("accepted_by_act", effective_at + DAY)
+    said = {"policy": "privacy", "version": "two", "at": later.isoformat(), "via": "letter"}
+    status, _ = await login.api.ask("POST", f"{KUMO}/people/objecting/objections", said)
+    assert status in (200, 201)
+    assert await dates(login, "objecting") == ("objected", None)
+
+
+async def test_a_new_purpose_may_begin_for_whom_the_site_says_that_they_accepted_it(login: Login) -> None:
+    await login.person("known")
+    await login.publish("two", flags=["new_purpose"], freeze=False)
+    said = {"external_id": "known", "policy": "privacy", "version": "two", "proof": "imported", "via": "form"}
+    await login.api.post(f"{KUMO}/baselines", ndjson(said))
+    await login.freeze()
+    version = await login.pending("known")
+    assert (version["reason"], version["processing_not_before"]) == ("left_out", version["effective_at"])
+
+
+async def test_words_are_shown_to_nobody_who_found_the_version_there(login: Login) -> None:
+    await login.person("ann", email="")
+    await login.publish("two")
+    notice = (await login.pending("ann"))["notice"]
+    login.clock.move(60 * DAY)
+    await login.person("later", registered_at=login.clock.now().isoformat())
+    words = {"policy": "privacy", "version": "two", "locale": notice["locale"], "statement": notice["statement"]}
+    status, problem = await login.api.ask("POST", f"{KUMO}/people/later/shown", words)
+    assert (status, "nobody had to tell this person" in problem["detail"]) == (409, True)
+
+
+async def test_the_own_date_that_is_answered_is_the_one_of_the_decision(login: Login) -> None:
+    await login.person("ann", email="")
+    await login.publish("two")
+    await login.shown("ann")
+    path = f"{KUMO}/people/ann"
+
+    async def both() -> tuple[str | None, str | None]:
+        explained = await login.api.get(f"{path}/explain?policy=privacy&version=two")
+        return (await login.pending("ann"))["counts_from"], explained["decision"]["counts_from"]
+
+    async def objection(**more: Any) -> datetime:
+        now = login.clock.now()
+        said = {"policy": "privacy", "version": "two", "at": now.isoformat(), "via": "letter"} | more
+        assert (await login.api.ask("POST", f"{path}/objections", said))[0] in (200, 201)
+        return now
+
+    shown, decided = await both()
+    assert shown == decided is not None
+    await login.service.db.execute("INSERT INTO posting SELECT version_id, 'en' FROM version WHERE label = 'two'")
+    assert await both() == (None, None), "not posted"
+    late = login.clock.now() + 90 * DAY
+    await login.service.db.execute(f"UPDATE posting SET posted_at = '{late.isoformat()}'")  # noqa: S608 - ours
+    login.clock.move(91 * DAY)
+    shown, decided = await both()
+    assert shown == decided
+    assert datetime.fromisoformat(str(shown)) == late
+    await objection()
+    assert await both() == (None, None), "an objection stands"
+    login.clock.move(DAY)
+    taken_back = await objection(withdrawn=True)
+    shown, decided = await both()
+    assert shown == decided
+    assert datetime.fromisoformat(str(shown)) == taken_back
 
 
 async def test_use_after_it_was_shown_is_acceptance_of_grade_b(login: Login) -> None:

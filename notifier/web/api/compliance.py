@@ -218,7 +218,7 @@ async def explain_person(call: Call, path: PersonPath, query: WhichVersion) -> E
 
 
 async def person_told(call: Call, path: PersonPath, query: ToldBefore) -> ToldAnswer:
-    """Whether one person was validly told of a version before a moment."""
+    """Whether one person was validly told of a version before a moment: with the evidence that their rule asks for."""
     person, version = await _person(call, path), await _version(call, path, query)
     told = await told_before(call.db, person, version.version_id, query.before)
     return ToldAnswer(told=told is not None, how=told)

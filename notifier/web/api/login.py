@@ -38,7 +38,7 @@ class Notice(BaseModel):
 
 
 class PendingVersion(BaseModel):
-    """The newest version of one policy that this person was considered for."""
+    """The newest version of one policy that this person was considered for, or found when they registered."""
 
     policy: str
     version: str
@@ -51,7 +51,7 @@ class PendingVersion(BaseModel):
     )
     new_purpose: bool
     processing_not_before: datetime | None = Field(
-        description="For a new purpose: from when the notice allows it. Null: not yet, or there is no new purpose."
+        description="For a new purpose: from when the notice allows it. Null: not (yet), or there is no new purpose."
     )
     notice: Notice | None = Field(description="What to show; null when that is nothing.")
 
@@ -117,7 +117,7 @@ async def what_was_shown(
     call: Call, found: Sequence[Pending], policy: str, label: str, locale: str, statement: str
 ) -> tuple[Pending, Letter]:
     """The version and the words that a caller says were shown. Raises Conflict unless they are those to show now."""
-    one = next((one for one in found if one.policy == policy), None)
+    one = next((one for one in found if one.policy == policy and one.locale), None)  # whom there are words for
     if one is None:
         raise Conflict(f"nothing was recorded: nobody had to tell this person of {policy!r}")
     if one.label != label or one.standing.newer:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 from notifier.compliance.answer import text_in_force
 from notifier.compliance.explain import explain
-from notifier.compliance.search import notices, timeline
+from notifier.compliance.search import notices, timeline, told_before, validly_told
 from notifier.errors import NotFound
 from notifier.pages import Tongue
 from notifier.people.roster import Person, get_person
@@ -62,29 +61,37 @@ async def _show(request: web.Request, site: Site, person: Person) -> web.Respons
     service, language = request.app[SERVICE], language_of(request)
     tongue = request.app[PAGES].tongue(language, site.time_zone)
     titles = {policy: site.title(policy, language) for policy in site.policies}
+    day, on = _day_asked(request, site)
     values = {
         "person": person,
         "whole": "people" in grant_of(request).scopes,
         "site_name": site.name(language),
         "answers": await _answers(request, tongue, site, person, titles),
-        **await _in_force(request, tongue, site, person, titles),
+        "on_day": day.isoformat(),
+        "in_force": await _in_force(request, tongue, site, person, titles, on),
+        "validly_told": await _validly_told(request, tongue, site, person, titles, on),
         "timeline": moments(tongue, await timeline(service.db, person), titles),
     }
     return desk(request, "person", "people", values, time_zone=site.time_zone)
 
 
-async def _in_force(
-    request: web.Request, tongue: Tongue, site: Site, person: Person, titles: Mapping[str, str]
-) -> dict[str, Any]:
-    """Which text of each policy was in force at the end of a day of the site's (today: now), with its address."""
-    db, now, zone = request.app[SERVICE].db, request.app[SERVICE].clock.now(), ZoneInfo(site.time_zone)
+def _day_asked(request: web.Request, site: Site) -> tuple[date, datetime]:
+    """The day that is asked about, and its end on the site's clocks (today: now)."""
+    now, zone = request.app[SERVICE].clock.now(), ZoneInfo(site.time_zone)
     try:
         day = date.fromisoformat(request.query.get("on", ""))
     except ValueError:
         day = now.astimezone(zone).date()
-    on = min(now, datetime.combine(day, time.max, zone))
+    return day, min(now, datetime.combine(day, time.max, zone))
+
+
+async def _in_force(
+    request: web.Request, tongue: Tongue, site: Site, person: Person, titles: Mapping[str, str], on: datetime
+) -> list[Answer]:
+    """Which text of each policy was in force at a moment, with its address."""
+    db = request.app[SERVICE].db
     answers = [await text_in_force(db, site, person, policy, on) for policy in site.policies]
-    shown = [
+    return [
         Answer(
             href=answer.text.path if answer.text else "",
             title=titles[answer.policy] + (f" {answer.found.version.label}" if answer.found else ""),
@@ -93,7 +100,23 @@ async def _in_force(
         )
         for answer in answers
     ]
-    return {"in_force": shown, "in_force_on": day.isoformat()}
+
+
+async def _validly_told(
+    request: web.Request, tongue: Tongue, site: Site, person: Person, titles: Mapping[str, str], before: datetime
+) -> list[Answer]:
+    """Of each version that a campaign told of by then, whether the person was validly told of it before a moment."""
+    db = request.app[SERVICE].db
+    answers = []
+    for notice in await notices(db, person):
+        if notice.corrects is not None or notice.published_at >= before:
+            continue
+        version = await find_version(db, site.site, notice.policy, notice.label)
+        told = await told_before(db, person, version.version_id, before)
+        fact = validly_told(notice.policy, notice.label, before, told)
+        title = f"{titles[notice.policy]} {notice.label}"
+        answers.append(Answer(f"/console/campaigns/{notice.campaign_id}", title, "", [say(tongue, fact, titles)]))
+    return answers
 
 
 async def _answers(
