@@ -272,8 +272,8 @@ WHERE s.campaign_id = :campaign_id
   -- and cost each freeze as much.
   AND (:statuses = '{}' OR CASE
       WHEN s.reason NOT IN ('in_scope', 'unreachable', 'suppressed') THEN 'excluded' = ANY (:statuses)
-      WHEN s.reason <> 'in_scope' THEN :statuses && ARRAY['told', s.reason::text]
-      WHEN :statuses && '{told,pending,superseded}'::text[] THEN true
+      WHEN s.reason <> 'in_scope' THEN :statuses && ARRAY['told', 'too_little_evidence', s.reason::text]
+      WHEN NOT :statuses <@ '{unreachable,suppressed,excluded}'::text[] THEN true
       ELSE 'unreachable' = ANY (:statuses) AND EXISTS (
           SELECT FROM outcome o
           WHERE o.lane = s.lane AND o.person_id = s.person_id AND o.campaign_id = :campaign_id
