@@ -101,6 +101,7 @@ async def notices(
     reason: str | None = None,
     channel: str | None = None,
     locale: str | None = None,
+    late: Annotated[bool, Parameter(negative="")] = False,
     limit: int = 50,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -116,10 +117,14 @@ async def notices(
         Only those told by this channel.
     locale
         Only those told in this locale.
+    late
+        Only those told too late for their notice period to end by the effective date.
     limit
         At most so many. For all of them, take the CSV from the API.
     """
     query: dict[str, Any] = {"status": status, "reason": reason, "channel": channel, "locale": locale, "limit": limit}
+    if late:
+        query["late"] = "true"
     async with service_at(url) as client:
         found = (await client.get(site_path(site, "campaigns", campaign, "notices"), **query))["notices"]
     rows = table("Person", "Status", "Reason", "Told by", "In", "When")

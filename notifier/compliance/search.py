@@ -152,12 +152,16 @@ def validly_told(policy: str, label: str, before: datetime, told: Told | None) -
 
 @dataclass(frozen=True)
 class Filters:
-    """Which notices of a campaign: every field that is given must fit. ``channel`` is the one that told."""
+    """Which notices of a campaign: every field that is given must fit. ``channel`` is the one that told.
+
+    ``late``: only of people told so late that their notice period ends after the version takes effect.
+    """
 
     statuses: Sequence[str] = ()
     reasons: Sequence[str] = ()
     channel: str | None = None
     locale: str | None = None
+    late: bool = False
 
     def parameters(self) -> dict[str, object]:
         """As the queries take them. Raises Invalid for a status or a reason that does not exist."""
@@ -169,6 +173,7 @@ class Filters:
             "reasons": list(self.reasons),
             "channel": self.channel,
             "locale": self.locale,
+            "late": self.late,
         }
 
 

@@ -283,6 +283,14 @@ WHERE s.campaign_id = :campaign_id
   AND (:reasons::text[] = '{}' OR s.reason = ANY (:reasons::notice_reason[]))
   AND (:channel::text IS NULL OR s.told_by = :channel)
   AND (:locale::text IS NULL OR s.locale = :locale)
+  AND (NOT :late OR EXISTS (   -- told so late that their notice period ends after the version takes effect, as report counts
+      SELECT
+      FROM version v
+      JOIN plan l ON l.campaign_id = s.campaign_id AND l.plan = s.plan
+      CROSS JOIN LATERAL (SELECT (coalesce(l.rule, c.rule) ->> 'notice_days')::integer AS days) notice
+      WHERE v.version_id = c.version_id AND notice.days > 0
+        AND s.sufficient_at > v.effective_at - make_interval(days => notice.days)
+  ))
 
 -- name: campaign_notices
 -- lanes: all

@@ -495,7 +495,7 @@ async def test_a_page_reads_only_what_it_shows(story: Story) -> None:
     names = ("campaign_notices", "version_acceptances")
     values = {
         "campaign_id": story.campaign_id, "version_id": story.version_id, "statuses": "{}", "reasons": "{}",
-        "channel": None, "locale": None, "kind": None, "grade": None,
+        "channel": None, "locale": None, "late": False, "kind": None, "grade": None,
         "after_lane": 500, "after_person": UUID(int=0), "most": 101,
     }  # fmt: skip
     assert await read_whole(story, names, values) == {name: set() for name in names}

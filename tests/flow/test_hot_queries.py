@@ -120,6 +120,7 @@ async def test_few_among_many_are_found_without_looking_at_everybody_s_attempts(
     await office.db.execute("ANALYZE")
     asked = {
         "campaign_id": office.campaign_id, "statuses": [status], "reasons": [], "channel": None, "locale": None,
+        "late": False,
         "after_lane": -1, "after_person": UUID(int=0), "most": 51,
     }  # fmt: skip
     nodes = await plan_of(office, plans, "compliance.campaign_notices", **asked)

@@ -15,6 +15,7 @@ from notifier.campaigns.steer import steer
 from notifier.channels.channel import Permit
 from notifier.channels.email import Email
 from notifier.compliance.report import campaign_report, letters_of, planned_forecast
+from notifier.compliance.search import Filters, campaign_notices
 from notifier.db import Db, open_database
 from notifier.delivery import deliver as module
 from notifier.delivery.deliver import Delivery
@@ -255,6 +256,8 @@ async def test_the_forecast_says_before_and_while_it_is_sent_when_the_limits_let
         " WHERE told_at > effective_at - interval '30 days'"
     )
     assert late == [(done.too_late,)]
+    listed = (await campaign_notices(office.db, campaign_id, Filters(late=True))).rows
+    assert len(listed) == done.too_late
     assert sorted(Counter(office.server.addresses).values()) == [1] * 26
 
 

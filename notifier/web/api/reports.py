@@ -66,6 +66,7 @@ class NoticeFilter(_Page):
     reason: list[Reason] = []
     channel: str | None = Field(None, max_length=20, description="The one that told.")
     locale: str | None = Field(None, max_length=50, description="The one used.")
+    late: bool = Field(False, description="Only told too late for their notice period to end by the effective date.")
     format: Literal["json", "csv"] | None = Field(None, description="Left out: as the header Accept says.")
 
 
@@ -159,7 +160,7 @@ async def list_notices(call: Call, path: CampaignPath, query: NoticeFilter) -> N
     Page by page as JSON, or all at once as CSV (`Accept: text/csv` or `?format=csv`), streamed.
     """
     await load_campaign(call.db, path.site, path.campaign_id)
-    filters = Filters(query.status, query.reason, query.channel, query.locale)
+    filters = Filters(query.status, query.reason, query.channel, query.locale, query.late)
     if wants_csv(call.request, query.format):
         name = f"campaign-{path.campaign_id}-notices.csv"
         return await stream_csv(

@@ -12,7 +12,7 @@ from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.csv import stream_csv
 
-_NAMES = ("status", "reason", "channel", "locale")
+_NAMES = ("status", "reason", "channel", "locale", "late")
 _ROWS = 50
 
 
@@ -55,6 +55,7 @@ def _filters(given: dict[str, str]) -> Filters:
         reasons=[given["reason"]] if given["reason"] else [],
         channel=given["channel"] or None,
         locale=given["locale"] or None,
+        late=bool(given["late"]),
     )
 
 
