@@ -151,4 +151,6 @@ async def _wait_until_told(client: Client, site: str, campaign_id: int) -> None:
             await asyncio.sleep(POLL_SECONDS)
     if report["state"] != "done":
         raise Conflict(f"the campaign was {report['state']}; {report['pending']} people were not told by it")
-    console.print(f"Told {report['told']:,} people; {report['unreachable']:,} could not be reached.")
+    few = report["too_little_evidence"]
+    weak = f" {few:,} more with too little evidence so far;" if few else ""
+    console.print(f"Told {report['told']:,} people;{weak} {report['unreachable']:,} could not be reached.")

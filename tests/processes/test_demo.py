@@ -88,10 +88,12 @@ def told(folder: Path, *options: str) -> tuple[str, list[dict[str, Any]]]:
 
 def check(site: dict[str, Any]) -> None:
     """The sums that every last line must keep."""
-    named = "site population in_scope excluded told unreachable suppressed superseded pending accepted"
+    named = (
+        "site population in_scope excluded told too_little_evidence unreachable suppressed superseded pending accepted"
+    )
     assert list(site) == named.split()
     assert site["population"] == site["in_scope"] + sum(site["excluded"].values())
-    parts = ("told", "unreachable", "suppressed", "superseded", "pending")
+    parts = ("told", "too_little_evidence", "unreachable", "suppressed", "superseded", "pending")
     assert site["in_scope"] == sum(site[part] for part in parts)
     assert list(site["accepted"]) == ["deemed", "explicit", "registration"]
     assert site["told"] >= site["accepted"]["deemed"] + site["accepted"]["explicit"] > 0
