@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from notifier.cli.app import app
+from notifier.compose import Service
 from notifier.errors import Conflict, Invalid
+from notifier.sites.apply import apply
+from tests.sites import a_site
 from tests.web.asking import Client, submission
 
 Type = Callable[..., Awaitable[str]]
@@ -24,8 +27,8 @@ async def typed(
     monkeypatch.setenv("NOTIFIER_URL", str(client.make_url("")))
     monkeypatch.setenv("COLUMNS", "200")
 
-    async def run(*words: str) -> str:
-        command, arguments, _ = app.parse_args(["versions", *words], exit_on_error=False, print_error=False)
+    async def run(*words: str, group: str = "versions") -> str:
+        command, arguments, _ = app.parse_args([group, *words], exit_on_error=False, print_error=False)
         await command(*arguments.args, **arguments.kwargs)
         out = capsys.readouterr().out
         return "".join(line for line in out.splitlines(keepends=True) if "[info " not in line)
@@ -91,3 +94,16 @@ async def test_two_people_override_a_date_that_is_too_soon(
     assert "ben" in await typed(*words, "--reason", "I have read the order")
     listed = await typed("overrides", "kumo")
     assert all(word in listed for word in ("aya", "ben", "authority")), listed
+
+
+async def test_a_campaign_is_previewed_with_whom_the_rule_narrows_it_to(
+    typed: Type, service: Service, send_version: Callable[..., Awaitable[Any]]
+) -> None:
+    for number, audience in enumerate(({}, {"locales": ["de_AT"], "dormant": False})):
+        rule = {"preset": "pop-japan", "audience": audience}
+        await apply(service.db, a_site(rule=rule), service.clock.now())
+        await send_version("kumo", submission(f"{number}1"), f"msg_{number}1")
+        _, answer = await send_version("kumo", submission(f"{number}2", "b"), f"msg_{number}2")
+        said = await typed("preview", "kumo", answer["campaign"].rpartition("/")[2], group="campaigns")
+        narrowed = 'The audience of the rule: {"locales": ["de-AT"], "dormant": false}'
+        assert (narrowed in said) is bool(audience)
