@@ -32,7 +32,9 @@ async def record_objection(
     await check_moment(db, site, version_id, said.at, now)
     async with db.transaction() as tx:
         news = await _say(tx, person, version_id, said, withdrawn=False, now=now)
-        await contest(tx, person, version_id, now)  # also where it was known: what slipped through is found
+        await contest(
+            tx, person.lane, [person.person_id], now
+        )  # also where it was known: what slipped through is found
     return news
 
 

@@ -262,7 +262,7 @@ CREATE TABLE person (
     registration_version text,                  -- the label that the registration showed, where the site says so
     changed_at  timestamptz NOT NULL,
     last_seen_on date,
-    closed_at   timestamptz,
+    closed_at   timestamptz,                    -- when the person left, as far as the site says; else when we heard of it
     PRIMARY KEY (lane, site, external_id)
 ) WITH (fillfactor = 85);   -- room on the page for the day of the last use: then no index is touched
 CREATE UNIQUE INDEX person_by_id ON person (lane, person_id);
@@ -756,6 +756,14 @@ CREATE TABLE doubt (
     channel     text NOT NULL,
     attempt     smallint NOT NULL,
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
+);
+
+-- Accounts that were closed, perhaps before we heard of it, left by the people stage for the acceptance stage: what was deemed
+-- at or after the closing is void.
+CREATE TABLE closing (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    PRIMARY KEY (lane, person_id)
 );
 
 -- Where the contract takes silence for acceptance: a lane of people of a campaign, and when somebody's date may have passed.

@@ -3,13 +3,16 @@
 -- name: due_lanes
 -- lanes: all
 -- Some lanes that have something to decide, and what, in no order, so that workers rarely meet in one.
-SELECT lane, bool_or(what = 'registration') AS registrations, bool_or(what = 'doubt') AS doubts, bool_or(what = 'use') AS uses
+SELECT lane, bool_or(what = 'registration') AS registrations, bool_or(what = 'doubt') AS doubts, bool_or(what = 'use') AS uses,
+       bool_or(what = 'closing') AS closings
 FROM (
     (SELECT lane, 'use' AS what FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
     UNION ALL
     (SELECT lane, 'registration' FROM registration LIMIT 5000)
     UNION ALL
     (SELECT lane, 'doubt' FROM doubt LIMIT 5000)
+    UNION ALL
+    (SELECT lane, 'closing' FROM closing LIMIT 5000)
 ) due
 GROUP BY lane
 ORDER BY random()
@@ -51,6 +54,14 @@ USING (
 WHERE d.lane = :lane AND d.person_id = one.person_id AND d.campaign_id = one.campaign_id AND d.channel = one.channel
   AND d.attempt = one.attempt
 RETURNING d.person_id, d.campaign_id, d.channel, d.attempt
+
+-- name: take_closings
+-- lanes: one
+-- Take some people whose accounts were closed.
+DELETE FROM closing c
+USING (SELECT person_id FROM closing WHERE lane = :lane ORDER BY person_id LIMIT :most FOR UPDATE SKIP LOCKED) one
+WHERE c.lane = :lane AND c.person_id = one.person_id
+RETURNING c.person_id
 
 -- name: uses_of
 -- lanes: one

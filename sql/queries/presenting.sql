@@ -110,9 +110,3 @@ SELECT p.lane, p.person_id, p.status::text AS status, p.locale, p.time_zone,
         WHERE c.version_id = :version_id AND c.corrects IS NULL) AS since
 FROM person p
 WHERE p.lane = :lane AND p.person_id = :person_id AND p.site = :site
-
--- name: close_account
--- lanes: one
--- A person says that they leave. The site's own word about the account comes with its next list of people.
-UPDATE person SET status = 'closed', closed_at = coalesce(closed_at, :now), changed_at = :now
-WHERE lane = :lane AND person_id = :person_id AND status NOT IN ('closed', 'erased')
