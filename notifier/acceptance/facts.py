@@ -132,8 +132,8 @@ def recorded_of(kind: str | None, accepted_at: datetime | None, revision: int) -
 
 
 def objection_of(at: datetime | None, withdrawn: bool, first_at: datetime | None) -> Objection | None:
-    """The latest word of an objection, if there was one."""
-    return None if at is None else Objection(at, withdrawn, first_at)
+    """The latest word of an objection, if there was one: not where all that we have heard of is its being taken back."""
+    return None if at is None or first_at is None else Objection(at, withdrawn, first_at)
 
 
 def tellings_of(column: Any) -> tuple[Telling, ...]:

@@ -777,6 +777,7 @@ CREATE TABLE silence (
 );
 CREATE INDEX silence_due ON silence (due_at);
 
+-- Judged by ``at``, in whatever order it reached us; of two words of one moment the no stands. Append-only.
 CREATE TABLE objection (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,
@@ -786,7 +787,7 @@ CREATE TABLE objection (
     via         text NOT NULL,
     statement   text NOT NULL DEFAULT '',
     recorded_at timestamptz NOT NULL,
-    PRIMARY KEY (lane, person_id, version_id, at)
+    PRIMARY KEY (lane, person_id, version_id, at, withdrawn)
 );
 CREATE INDEX objection_version ON objection (version_id);
 

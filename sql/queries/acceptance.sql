@@ -123,7 +123,7 @@ LEFT JOIN LATERAL (
     SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
     FROM objection
     WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
-    ORDER BY at DESC LIMIT 1
+    ORDER BY at DESC, withdrawn LIMIT 1
 ) o ON true
 LEFT JOIN LATERAL (
     SELECT kind, accepted_at, revision
@@ -219,7 +219,7 @@ ORDER BY i.place
 SELECT at, withdrawn
 FROM objection
 WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
-ORDER BY at DESC LIMIT 1
+ORDER BY at DESC, withdrawn LIMIT 1
 
 -- name: object
 -- lanes: one
