@@ -133,6 +133,7 @@ class Facts:
     """Everything on record that bears on one person and one version. The order of tellings and uses means nothing.
 
     ``baseline``: what is known of this person's having accepted an earlier version of the policy.
+    ``literally_used_at``: their first use after the posting, where the policy's own words ask for no more.
     """
 
     posted_at: datetime | None
@@ -144,6 +145,7 @@ class Facts:
     objection: Objection | None = None
     closed_at: datetime | None = None
     baseline: Baseline = "unknown"
+    literally_used_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -318,11 +320,13 @@ def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:
 
 
 def _literally_since(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
-    """When the policy's own words were met, as far as uses are known: the first use after the posting."""
+    """When the policy's own words were met: the first use after the posting that was reported."""
     if rule.literal_trigger is None or facts.posted_at is None:
         return None
+    used = (use.occurred_at for use in _qualifying(rule, facts, now))
+    known = used if facts.literally_used_at is None else (facts.literally_used_at, *used)
     posted_at = facts.posted_at
-    return min((use.occurred_at for use in _qualifying(rule, facts, now) if use.occurred_at >= posted_at), default=None)
+    return min((at for at in known if at >= posted_at), default=None)
 
 
 def own_date(

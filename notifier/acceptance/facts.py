@@ -67,6 +67,7 @@ class _Facts(NamedTuple):
     accepted_at: datetime | None
     revision: int
     baseline: Baseline
+    literally_used_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def _case(row: _Facts, rule: Rule, terms: _Terms, uses: tuple[Use, ...]) -> Case
         objection_of(row.objected_at, row.withdrawn, row.first_objected_at),
         row.closed_at,
         row.baseline,
+        row.literally_used_at,
     )
     return Case(row.person_id, row.campaign_id, row.version_id, rule, facts, recorded)
 

@@ -730,6 +730,15 @@ CREATE TABLE passed_over (
     PRIMARY KEY (lane, person_id, version_id, reason)
 );
 
+-- Where a policy's own words make any use after the posting acceptance: the first one of a person who has something to accept.
+CREATE TABLE literal_use (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id)
+);
+
 -- What a site says of acceptances from before our record, with what shows each; unknown: nobody knows whether there was
 -- one. Append-only: another word about the same person and version is the next revision.
 CREATE TABLE baseline (

@@ -114,7 +114,11 @@ SELECT s.person_id, s.campaign_id, c.version_id, s.plan, s.status, s.tellings,
            JOIN version older ON older.site = v.site AND older.policy = v.policy AND older.ordinal < v.ordinal
            JOIN ever_accepted e ON e.lane = :lane AND e.person_id = w.person_id AND e.version_id = older.version_id
            WHERE v.version_id = c.version_id
-       ), 'unknown') END AS baseline
+       ), 'unknown') END AS baseline,
+       CASE WHEN s.rule ->> 'literal_trigger' = 'use_after_posting' THEN (
+           SELECT occurred_at FROM literal_use
+           WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
+       ) END AS literally_used_at
 FROM unnest(:people::uuid[], :since::timestamptz[]) AS w (person_id, since)
 JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
 JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
