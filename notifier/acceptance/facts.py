@@ -134,7 +134,7 @@ def recorded_of(kind: str | None, accepted_at: datetime | None, revision: int) -
 
 
 def objection_of(at: datetime | None, withdrawn: bool, first_at: datetime | None) -> Objection | None:
-    """The latest word of an objection, if there was one: not where all that we have heard of is its being taken back."""
+    """The latest word of an objection; None also where all that we have heard of is that it was taken back."""
     return None if at is None or first_at is None else Objection(at, withdrawn, first_at)
 
 
