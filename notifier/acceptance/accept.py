@@ -1,4 +1,4 @@
-"""Turn facts into acceptances: from use that is due, from registrations, from explicit acts, and from bounces.
+"""Turn facts into acceptances: from use that is due, registrations, explicit acts, bounces and closed accounts.
 
 One lane is one transaction: the acceptances, and what becomes of the rows they came from, are one commit. A crash
 before it leaves everything as it was, and the next worker finds the same rows.
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Act, Decision, Outcome, Reason, decide, decide_act, passed_over
-from notifier.acceptance.doubts import PEOPLE, settle_doubts
+from notifier.acceptance.doubts import PEOPLE, settle_closings, settle_doubts
 from notifier.acceptance.facts import Case, Recorded, Somebody, Terms, load_cases, recorded_of
 from notifier.activity.activity import SKEW, Use
 from notifier.db import Db
@@ -33,6 +33,7 @@ class _Due:
     registrations: bool
     doubts: bool
     uses: bool
+    closings: bool
 
 
 class _PersonsUse(NamedTuple):
@@ -58,7 +59,7 @@ class _Judged:
 
 
 async def accept(db: Db, now: datetime) -> int:
-    """Decide what is due in some lanes. Returns how many uses, registrations and bounces were dealt with, if any.
+    """Decide what is due in some lanes. Returns how many of these were dealt with, if any.
 
     Where somebody else recorded an acceptance of the same person meanwhile, the lane is left for the next turn.
     """
@@ -70,6 +71,7 @@ async def accept(db: Db, now: datetime) -> int:
                 await tx.run("acceptance.hold_lane", lane=due.lane)
                 dealt_with = await _accept_registrations(tx, due.lane, now) if due.registrations else 0
                 dealt_with += await settle_doubts(tx, due.lane, now) if due.doubts else 0
+                dealt_with += await settle_closings(tx, due.lane, now) if due.closings else 0
                 # A doubt puts uses back, which are decided at once.
                 dealt_with += await _accept_uses(tx, due.lane, now, terms) if due.uses or due.doubts else 0
             done += dealt_with

@@ -92,6 +92,11 @@ class Objection:
         """The first moment that it takes from use."""
         return self.first_at if self.withdrawn else self.first_at or self.at
 
+    def bars(self, at: datetime) -> bool:
+        """Whether it stood at a moment."""
+        since = self.since
+        return since is not None and since <= at and not (self.withdrawn and at >= self.at)
+
 
 @dataclass(frozen=True, slots=True)
 class Telling:
@@ -128,6 +133,7 @@ class Facts:
     """Everything on record that bears on one person and one version. The order of tellings and uses means nothing.
 
     ``baseline``: what is known of this person's having accepted an earlier version of the policy.
+    ``literally_used_at``: their first use after the posting, where the policy's own words ask for no more.
     """
 
     posted_at: datetime | None
@@ -139,6 +145,7 @@ class Facts:
     objection: Objection | None = None
     closed_at: datetime | None = None
     baseline: Baseline = "unknown"
+    literally_used_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -167,14 +174,21 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     return _before_the_end(rule, facts, now) or _decide(rule, facts, now)
 
 
-def contested(rule: Rule, facts: Facts, rested_on: Telling, now: datetime) -> Decision | None:
-    """What is left of a deemed acceptance when the person says that they had objected; None: it came before that.
+def contested(rule: Rule, facts: Facts, deemed_at: datetime, rested_on: Telling, now: datetime) -> Decision | None:
+    """What is left of a deemed acceptance when we hear that the person had objected or left; None: it came before that.
 
-    Also of somebody who left since: what they said while they were there is heard.
+    Another use may carry it, before they said so or after they took it back; else it is void. Also of somebody who left
+    since: what they said while they were there is heard.
     """
-    if decide(rule, replace(facts, closed_at=None), now).reason is not Reason.OBJECTED:
+    objection, closed_at = facts.objection, facts.closed_at
+    if objection is not None and objection.bars(deemed_at):
+        reason = Reason.OBJECTED
+    elif closed_at is not None and closed_at <= deemed_at:
+        reason = Reason.ACCOUNT_CLOSED
+    else:
         return None
-    return Decision(Outcome.VOID, Reason.OBJECTED, telling=rested_on)
+    decision = decide(rule, facts, now)
+    return decision if decision.outcome is Outcome.DEEMED else Decision(Outcome.VOID, reason, telling=rested_on)
 
 
 def _before_the_end(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
@@ -182,12 +196,18 @@ def _before_the_end(rule: Rule, facts: Facts, now: datetime) -> Decision | None:
 
     Judged by when things happened, whatever reached us first.
     """
-    ends = facts.closed_at, None if facts.objection is None else facts.objection.since
-    end = min((at for at in ends if at is not None), default=None)
-    if end is None:
-        return None
+    objection, closed_at = facts.objection, facts.closed_at
+    said_no = None if objection is None else objection.since
+    end = min((at for at in (closed_at, said_no) if at is not None), default=None)
+    found = None if end is None else _before(end, rule, replace(facts, objection=None), now)
+    if found is None and closed_at is not None and objection is not None and objection.withdrawn:
+        return _before(closed_at, rule, facts, now)  # between taking it back and leaving
+    return found
+
+
+def _before(end: datetime, rule: Rule, facts: Facts, now: datetime) -> Decision | None:
     uses = tuple(use for use in facts.uses if use.occurred_at < end)
-    decision = _decide(rule, replace(facts, objection=None, closed_at=None, uses=uses), now)
+    decision = _decide(rule, replace(facts, closed_at=None, uses=uses), now)
     in_time = decision.counts_from is not None and decision.counts_from < end
     return decision if in_time and (decision.outcome is Outcome.DEEMED or decision.reason in _MAY_COME) else None
 
@@ -300,11 +320,13 @@ def _judge_silence(rule: Rule, facts: Facts, now: datetime) -> Decision:
 
 
 def _literally_since(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
-    """When the policy's own words were met, as far as uses are known: the first use after the posting."""
+    """When the policy's own words were met: the first use after the posting that was reported."""
     if rule.literal_trigger is None or facts.posted_at is None:
         return None
+    used = (use.occurred_at for use in _qualifying(rule, facts, now))
+    known = used if facts.literally_used_at is None else (facts.literally_used_at, *used)
     posted_at = facts.posted_at
-    return min((use.occurred_at for use in _qualifying(rule, facts, now) if use.occurred_at >= posted_at), default=None)
+    return min((at for at in known if at >= posted_at), default=None)
 
 
 def own_date(

@@ -1,6 +1,7 @@
-"""A letter bounced after it had counted, or an objection reached us late: decide again about what was deemed.
+"""A letter bounced after it had counted, or an objection or that somebody left reached us late: decide again about what
+was deemed.
 
-Of bounces one lane is one transaction, together with everything else that is decided in it
+Of bounces and closed accounts one lane is one transaction, together with everything else that is decided in it
 (:mod:`notifier.acceptance.accept`).
 """
 
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 
 from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
 from notifier.acceptance.decide import Decision, Facts, Outcome, Telling, contested, reconsider
-from notifier.acceptance.facts import LONG_AGO, Case, Somebody, load_cases
+from notifier.acceptance.facts import LONG_AGO, Case, load_cases
 from notifier.activity.activity import Use
 from notifier.db import Db
 
@@ -53,10 +54,7 @@ async def settle_doubts(tx: Db, lane: int, now: datetime) -> int:
     if not doubts:
         return 0
     people = sorted({doubt["person_id"] for doubt in doubts})
-    uses = await _uses_of(tx, lane, people)
-    deemed: dict[tuple[UUID, int], list[_Deemed]] = defaultdict(list)
-    for one in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people):
-        deemed[one.person_id, one.version_id].append(one)
+    uses, deemed = await _uses_of(tx, lane, people), await _deemed_of(tx, lane, people)
     cases = await load_cases(tx, lane, dict.fromkeys(people, LONG_AGO))
     revised = [
         found
@@ -80,20 +78,42 @@ def revise(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use], now: date
     return None if decision is None else _next(case, decision)
 
 
-async def contest(tx: Db, person: Somebody, version_id: int, now: datetime) -> None:
-    """Void what was deemed of somebody at or after a time at which, as we now hear, they had objected."""
-    lane, people = person.lane, [person.person_id]
+async def settle_closings(tx: Db, lane: int, now: datetime) -> int:
+    """Contest what was deemed of people of a lane whose accounts were closed. Returns how many they were."""
+    rows = await tx.many(dict, "acceptance.take_closings", lane=lane, most=PEOPLE)
+    await contest(tx, lane, [row["person_id"] for row in rows], now)
+    return len(rows)
+
+
+async def contest(tx: Db, lane: int, people: Sequence[UUID], now: datetime) -> None:
+    """Revise what was deemed of somebody at or after a time at which, as we now hear, they had objected or left."""
+    if not people:
+        return
     await tx.run("acceptance.hold_lane", lane=lane)
-    uses = (await _uses_of(tx, lane, people))[person.person_id]
-    deemed = [d for d in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people)
-              if d.version_id == version_id]  # fmt: skip
-    for case in (await load_cases(tx, lane, dict.fromkeys(people, LONG_AGO))).get(person.person_id, []):
-        if case.version_id != version_id or case.recorded is None or case.recorded.kind != "deemed":
-            continue
-        decision = contested(case.rule, _known(case, deemed, uses), deemed[-1].telling, now)
-        if decision is not None:
-            await append(tx, lane, [_next(case, decision)], now)
-            await tx.run("people.next_epoch", lanes=[lane])
+    uses, deemed = await _uses_of(tx, lane, people), await _deemed_of(tx, lane, people)
+    revised = [
+        _next(case, decision)
+        for person, own in (await load_cases(tx, lane, dict.fromkeys(people, LONG_AGO))).items()
+        for case in own
+        if (was := deemed.get((person, case.version_id))) and (decision := _contested(case, was, uses[person], now))
+    ]
+    if revised:
+        await append(tx, lane, revised, now)
+        await tx.run("people.next_epoch", lanes=[lane])
+
+
+def _contested(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use], now: datetime) -> Decision | None:
+    recorded = case.recorded
+    if recorded is None or recorded.kind != "deemed" or recorded.accepted_at is None:
+        return None
+    return contested(case.rule, _known(case, deemed, uses), recorded.accepted_at, deemed[-1].telling, now)
+
+
+async def _deemed_of(tx: Db, lane: int, people: Sequence[UUID]) -> dict[tuple[UUID, int], list[_Deemed]]:
+    deemed: dict[tuple[UUID, int], list[_Deemed]] = defaultdict(list)
+    for one in await tx.many(_Deemed, "acceptance.deemed", lane=lane, people=people):
+        deemed[one.person_id, one.version_id].append(one)
+    return deemed
 
 
 def _known(case: Case, deemed: Sequence[_Deemed], uses: Iterable[Use]) -> Facts:

@@ -67,6 +67,7 @@ class _Facts(NamedTuple):
     accepted_at: datetime | None
     revision: int
     baseline: Baseline
+    literally_used_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def _case(row: _Facts, rule: Rule, terms: _Terms, uses: tuple[Use, ...]) -> Case
         objection_of(row.objected_at, row.withdrawn, row.first_objected_at),
         row.closed_at,
         row.baseline,
+        row.literally_used_at,
     )
     return Case(row.person_id, row.campaign_id, row.version_id, rule, facts, recorded)
 
@@ -132,8 +134,8 @@ def recorded_of(kind: str | None, accepted_at: datetime | None, revision: int) -
 
 
 def objection_of(at: datetime | None, withdrawn: bool, first_at: datetime | None) -> Objection | None:
-    """The latest word of an objection, if there was one."""
-    return None if at is None else Objection(at, withdrawn, first_at)
+    """The latest word of an objection; None also where all that we have heard of is that it was taken back."""
+    return None if at is None or first_at is None else Objection(at, withdrawn, first_at)
 
 
 def tellings_of(column: Any) -> tuple[Telling, ...]:

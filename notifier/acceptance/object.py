@@ -8,7 +8,7 @@ from notifier.acceptance.decide import Objection
 from notifier.acceptance.doubts import contest
 from notifier.acceptance.facts import Somebody
 from notifier.db import Db
-from notifier.errors import Conflict, Fault, Invalid
+from notifier.errors import Fault, Invalid
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ async def record_objection(
     await check_moment(db, site, version_id, said.at, now)
     async with db.transaction() as tx:
         news = await _say(tx, person, version_id, said, withdrawn=False, now=now)
-        await contest(tx, person, version_id, now)  # also where it was known: what slipped through is found
+        await contest(tx, person.lane, [person.person_id], now)  # also where it was known
     return news
 
 
@@ -41,17 +41,16 @@ async def withdraw_objection(
 ) -> bool:
     """Record that an objection was taken back: use counts again, from then on. Returns False when that was known.
 
-    Raises NotFound and Invalid like :func:`record_objection`, Conflict when there is nothing to take back.
+    Where we have not heard of the objection yet, it waits for it and changes nothing until then. Raises NotFound and
+    Invalid like :func:`record_objection`, Invalid for a time that does not lie after the objection.
     """
     await check_moment(db, site, version_id, said.at, now)
     standing = await db.first(
         Objection, "acceptance.standing_objection", lane=person.lane, person_id=person.person_id, version_id=version_id
     )
-    if standing is None:
-        raise Conflict("this person has not objected to this version, so there is nothing to take back")
-    if standing.withdrawn:
+    if standing is not None and standing.withdrawn:
         return False
-    if said.at <= standing.at:
+    if standing is not None and said.at <= standing.at:
         raise Invalid("nothing was recorded", [Fault("/at", f"lies before the objection at {standing.at:%F %T %Z}")])
     return await _say(db, person, version_id, said, withdrawn=True, now=now)
 

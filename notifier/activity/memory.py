@@ -20,7 +20,8 @@ MOST = 200_000  # people remembered per process: about 60 MB
 
 @dataclass(frozen=True)
 class Ground:
-    """What the uses of one site are judged by now. ``effective``: when the versions of ``campaigns`` take effect.
+    """What the uses of one site are judged by now. ``effective``: from when on uses may matter to the versions of
+    ``campaigns``: their effect and, where a policy's own words ask for no more, their posting.
 
     ``kinds`` count by the frozen rule of some of the campaigns, ``shared`` by that of each; None: every kind does.
     """
@@ -33,7 +34,7 @@ class Ground:
 
     @cached_property
     def last_effect(self) -> datetime:
-        """When the last of the versions takes effect."""
+        """The last of these moments."""
         return max(self.effective, default=LONG_AGO)
 
     def epoch(self, lane: int) -> int:

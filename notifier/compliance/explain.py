@@ -193,8 +193,9 @@ def _of_decision(case: Case, decision: Decision, recorded: PersonAcceptance | No
 
 def _of_void(voided: PersonAcceptance | None) -> Iterator[Said]:
     if voided is not None:
-        objected = voided.evidence.get("reason") == Reason.OBJECTED
-        yield said("voided.objected" if objected else "voided", recorded_at=voided.recorded_at)
+        reason = voided.evidence.get("reason")
+        contested = reason in (Reason.OBJECTED, Reason.ACCOUNT_CLOSED)
+        yield said(f"voided.{reason}" if contested else "voided", recorded_at=voided.recorded_at)
 
 
 def _of_acceptance(recorded: PersonAcceptance | None) -> Iterator[Said]:

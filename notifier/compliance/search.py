@@ -31,6 +31,7 @@ _FIRST_KEY = (-1, UUID(int=0))
 _BY_REASON = {
     ("accepted_deemed", "silence"): "accepted_silence",
     ("accepted_void", "objected"): "accepted_void_objected",
+    ("accepted_void", "account_closed"): "accepted_void_account_closed",
 }
 
 

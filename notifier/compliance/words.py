@@ -107,6 +107,8 @@ ENGLISH: Mapping[str, str] = {
     " before it.",
     "in_force.accepted": "On {on}, version {label} of {policy} was in force for them, since {since}: accepted"
     " ({accepted}), grade {grade}.",
+    "voided.account_closed": "What was deemed before is void since {recorded_at}: as we heard then, they had left"
+    " before it.",
     "in_force.baseline": "On {on}, version {label} of {policy} was in force for them, since {since}: the site says that"
     " they accepted it ({proof}).",
     "in_force.notice": "On {on}, version {label} of {policy} was in force for them, since {since}: told on {told_at},"
@@ -168,6 +170,7 @@ ENGLISH: Mapping[str, str] = {
     "event.accepted_deemed": "Deemed acceptance, grade {grade}",
     "event.accepted_void": "Deemed acceptance void: the telling that it rested on failed",
     "event.accepted_void_objected": "Deemed acceptance void: they had objected before it",
+    "event.accepted_void_account_closed": "Deemed acceptance void: they had left before it",
     "event.accepted_silence": "Deemed acceptance by silence, grade {grade}",
     "event.accepted_explicit": "Explicit acceptance, grade {grade}",
     "event.accepted_registration": "Acceptance by registration, grade {grade}",

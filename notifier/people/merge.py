@@ -34,7 +34,7 @@ async def merge_person(db: Db, keys: Keys, site: str, external_id: str, into: st
             "people.merge",
             lane=stays.lane, person_id=stays.person_id, from_lane=gone.lane, from_person=gone.person_id, now=now,
         )  # fmt: skip
-        await tx.run("people.close", lane=gone.lane, person_id=gone.person_id, now=now)
+        await tx.run("people.close", lane=gone.lane, person_id=gone.person_id, at=now, now=now)
         await tx.run("people.next_epoch", lanes=[gone.lane])
     return stays
 

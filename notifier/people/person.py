@@ -125,6 +125,11 @@ class PersonInput(BaseModel):
         None, description="Label of the version that the registration showed. Left out: as said before."
     )
     status: Literal["active", "dormant", "suspended", "closed"] = Field("active", description="Of the account.")
+    closed_at: Annotated[Moment | None, BeforeValidator(date_too)] = Field(
+        None,
+        strict=False,
+        description="When a closed account was closed. Left out: as said before, or now. The earliest said stands.",
+    )
 
 
 def read_person(body: bytes, external_id: str) -> PersonInput:

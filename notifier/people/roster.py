@@ -138,11 +138,11 @@ async def _batches(lines: AsyncIterable[bytes], now: datetime, report: ImportRep
 async def put_person(db: Db, keys: Keys, site: str, person: PersonInput, now: datetime) -> tuple[Person, str]:
     """Take one person. Returns them and what happened: created, changed or unchanged.
 
-    Raises Invalid (registered in the future), Conflict (was erased).
+    Raises Invalid (registered or closed in the future), Conflict (was erased).
     """
     report = ImportReport(read=1)
-    if reason := _too_early(person, now):
-        raise Invalid("nothing was changed", [Fault("/registered_at", reason)])
+    if fault := _impossible(person, now):
+        raise Invalid("nothing was changed", [fault])
     await _write(db, keys, site, {person.external_id: _Line(1, person)}, now, report)
     if report.refused:
         raise Conflict(f"nothing was changed: {report.faults[0].detail}")
@@ -183,15 +183,20 @@ def reason_of(error: ValidationError) -> str:
 
 def _read(raw: bytes, number: int, now: datetime, report: ImportReport) -> PersonInput | None:
     person = read_line(PersonInput, raw, number, report)
-    if person is not None and (reason := _too_early(person, now)):
-        report.refuse(number, f"registered_at: {reason}")
+    if person is not None and (fault := _impossible(person, now)):
+        report.refuse(number, f"{fault.pointer[1:]}: {fault.detail}")
         return None
     return person
 
 
-def _too_early(person: PersonInput, now: datetime) -> str | None:
+def _impossible(person: PersonInput, now: datetime) -> Fault | None:
     if person.registered_at is not None and person.registered_at > now + _SKEW:
-        return "lies in the future"
+        return Fault("/registered_at", "lies in the future")
+    if person.closed_at is not None:
+        if person.status != "closed":
+            return Fault("/closed_at", "is for closed accounts; say the status closed, or leave it out")
+        if person.closed_at > now + _SKEW:
+            return Fault("/closed_at", "lies in the future")
     return None
 
 

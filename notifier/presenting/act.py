@@ -7,6 +7,7 @@ from uuid import UUID
 
 from notifier.acceptance.accept import record_explicit
 from notifier.acceptance.facts import Somebody
+from notifier.acceptance.leave import record_leaving
 from notifier.acceptance.object import Statement, record_objection, withdraw_objection
 from notifier.db import Db
 from notifier.errors import Conflict, NotFound
@@ -102,7 +103,7 @@ async def act(
         elif kind == "withdraw":
             await withdraw_objection(tx, link.site, link, link.version_id, said, now)
         else:
-            await tx.run("presenting.close_account", lane=link.lane, person_id=link.person_id, now=now)
+            await record_leaving(tx, link.site, link, link.version_id, now, now)
     return Done(kind, now), True
 
 

@@ -262,7 +262,7 @@ CREATE TABLE person (
     registration_version text,                  -- the label that the registration showed, where the site says so
     changed_at  timestamptz NOT NULL,
     last_seen_on date,
-    closed_at   timestamptz,
+    closed_at   timestamptz,                    -- when the person left, as far as the site says; else when we heard of it
     PRIMARY KEY (lane, site, external_id)
 ) WITH (fillfactor = 85);   -- room on the page for the day of the last use: then no index is touched
 CREATE UNIQUE INDEX person_by_id ON person (lane, person_id);
@@ -730,6 +730,15 @@ CREATE TABLE passed_over (
     PRIMARY KEY (lane, person_id, version_id, reason)
 );
 
+-- Where a policy's own words make any use after the posting acceptance: the first one of a person who has something to accept.
+CREATE TABLE literal_use (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    version_id  integer NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (lane, person_id, version_id)
+);
+
 -- What a site says of acceptances from before our record, with what shows each; unknown: nobody knows whether there was
 -- one. Append-only: another word about the same person and version is the next revision.
 CREATE TABLE baseline (
@@ -758,6 +767,14 @@ CREATE TABLE doubt (
     PRIMARY KEY (lane, person_id, campaign_id, channel, attempt)
 );
 
+-- Accounts that were closed, perhaps before we heard of it, left by the people stage for the acceptance stage: what was deemed
+-- at or after the closing is void.
+CREATE TABLE closing (
+    lane        smallint NOT NULL,
+    person_id   uuid NOT NULL,
+    PRIMARY KEY (lane, person_id)
+);
+
 -- Where the contract takes silence for acceptance: a lane of people of a campaign, and when somebody's date may have passed.
 CREATE TABLE silence (
     campaign_id integer NOT NULL REFERENCES campaign,
@@ -769,6 +786,7 @@ CREATE TABLE silence (
 );
 CREATE INDEX silence_due ON silence (due_at);
 
+-- Judged by ``at``, in whatever order it reached us; of two words of one moment the no stands. Append-only.
 CREATE TABLE objection (
     lane        smallint NOT NULL,
     person_id   uuid NOT NULL,
@@ -778,7 +796,7 @@ CREATE TABLE objection (
     via         text NOT NULL,
     statement   text NOT NULL DEFAULT '',
     recorded_at timestamptz NOT NULL,
-    PRIMARY KEY (lane, person_id, version_id, at)
+    PRIMARY KEY (lane, person_id, version_id, at, withdrawn)
 );
 CREATE INDEX objection_version ON objection (version_id);
 

@@ -3,13 +3,16 @@
 -- name: due_lanes
 -- lanes: all
 -- Some lanes that have something to decide, and what, in no order, so that workers rarely meet in one.
-SELECT lane, bool_or(what = 'registration') AS registrations, bool_or(what = 'doubt') AS doubts, bool_or(what = 'use') AS uses
+SELECT lane, bool_or(what = 'registration') AS registrations, bool_or(what = 'doubt') AS doubts, bool_or(what = 'use') AS uses,
+       bool_or(what = 'closing') AS closings
 FROM (
     (SELECT lane, 'use' AS what FROM activity WHERE due_at <= :now ORDER BY due_at LIMIT 5000)
     UNION ALL
     (SELECT lane, 'registration' FROM registration LIMIT 5000)
     UNION ALL
     (SELECT lane, 'doubt' FROM doubt LIMIT 5000)
+    UNION ALL
+    (SELECT lane, 'closing' FROM closing LIMIT 5000)
 ) due
 GROUP BY lane
 ORDER BY random()
@@ -51,6 +54,14 @@ USING (
 WHERE d.lane = :lane AND d.person_id = one.person_id AND d.campaign_id = one.campaign_id AND d.channel = one.channel
   AND d.attempt = one.attempt
 RETURNING d.person_id, d.campaign_id, d.channel, d.attempt
+
+-- name: take_closings
+-- lanes: one
+-- Take some people whose accounts were closed.
+DELETE FROM closing c
+USING (SELECT person_id FROM closing WHERE lane = :lane ORDER BY person_id LIMIT :most FOR UPDATE SKIP LOCKED) one
+WHERE c.lane = :lane AND c.person_id = one.person_id
+RETURNING c.person_id
 
 -- name: uses_of
 -- lanes: one
@@ -103,7 +114,11 @@ SELECT s.person_id, s.campaign_id, c.version_id, s.plan, s.status, s.tellings,
            JOIN version older ON older.site = v.site AND older.policy = v.policy AND older.ordinal < v.ordinal
            JOIN ever_accepted e ON e.lane = :lane AND e.person_id = w.person_id AND e.version_id = older.version_id
            WHERE v.version_id = c.version_id
-       ), 'unknown') END AS baseline
+       ), 'unknown') END AS baseline,
+       CASE WHEN s.rule ->> 'literal_trigger' = 'use_after_posting' THEN (
+           SELECT occurred_at FROM literal_use
+           WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
+       ) END AS literally_used_at
 FROM unnest(:people::uuid[], :since::timestamptz[]) AS w (person_id, since)
 JOIN person p ON p.lane = :lane AND p.person_id = w.person_id
 JOIN standing s ON s.lane = :lane AND s.person_id = w.person_id
@@ -112,7 +127,7 @@ LEFT JOIN LATERAL (
     SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
     FROM objection
     WHERE lane = :lane AND person_id = w.person_id AND version_id = c.version_id
-    ORDER BY at DESC LIMIT 1
+    ORDER BY at DESC, withdrawn LIMIT 1
 ) o ON true
 LEFT JOIN LATERAL (
     SELECT kind, accepted_at, revision
@@ -208,7 +223,7 @@ ORDER BY i.place
 SELECT at, withdrawn
 FROM objection
 WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
-ORDER BY at DESC LIMIT 1
+ORDER BY at DESC, withdrawn LIMIT 1
 
 -- name: object
 -- lanes: one

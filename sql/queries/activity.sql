@@ -1,7 +1,9 @@
 -- Continued use, as the sites report it.
 
 -- fragment: open_campaigns
-SELECT c.campaign_id, c.version_id, v.effective_at, c.rule -> 'activity_kinds' AS kinds   -- overlays have the same
+SELECT c.campaign_id, c.version_id, v.effective_at, c.rule -> 'activity_kinds' AS kinds,   -- overlays have the same
+       CASE WHEN c.rule ->> 'literal_trigger' = 'use_after_posting'
+            THEN (SELECT posted_at FROM posted p WHERE p.version_id = c.version_id) END AS literally_from
 FROM campaign c   -- whom an overlay keeps from accepting by use is decided with the rest
 JOIN version v ON v.version_id = c.version_id
 WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
@@ -10,8 +12,9 @@ WHERE c.site = :site AND c.opened_at IS NOT NULL AND c.corrects IS NULL
 -- name: ground
 -- lanes: all
 -- What uses of a site are judged by: the kinds that count by some and by all of the frozen rules (NULL: every kind; where
--- nothing is open, the site's own list), the campaigns whose versions use may accept, when these take effect, and how often
--- something was taken back in some lanes.
+-- nothing is open, the site's own list), the campaigns whose versions use may accept, from when on it may matter to them (by
+-- their effect and, where a policy's own words ask for no more, by their posting), and how often something was taken back in
+-- some lanes.
 WITH open AS MATERIALIZED (
     @open_campaigns
 ), counted AS (
@@ -28,7 +31,9 @@ SELECT CASE WHEN NOT EXISTS (SELECT FROM open) THEN s.settings #> '{rule,activit
        CASE WHEN (SELECT bool_or(jsonb_typeof(kinds) = 'array') FROM open)
             THEN ARRAY(SELECT kind FROM counted WHERE by_all ORDER BY kind) END AS shared,
        ARRAY(SELECT campaign_id FROM open ORDER BY campaign_id) AS campaigns,
-       ARRAY(SELECT effective_at FROM open ORDER BY campaign_id) AS effective,
+       ARRAY(
+           SELECT effective_at FROM open UNION ALL SELECT literally_from FROM open WHERE literally_from IS NOT NULL ORDER BY 1
+       ) AS effective,
        (SELECT jsonb_object_agg(lane, epoch) FROM lane_epoch WHERE lane = ANY (:lanes::smallint[])) AS epochs
 FROM site s
 WHERE s.site = :site
@@ -41,6 +46,7 @@ WHERE s.site = :site
 -- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody known
 -- the day is noted; ``last`` says which of a person's days that is. Rows come and are touched in key order, so that
 -- batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
+-- Where a policy's own words make any use after the posting acceptance, the first one of each person is noted besides.
 -- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
 -- earlier use of that day is known.
 WITH arrived AS MATERIALIZED (
@@ -96,6 +102,34 @@ WITH arrived AS MATERIALIZED (
     WHERE excluded.occurred_at < activity.occurred_at
       AND (:shared::text[] IS NULL OR excluded.kind = ANY (:shared) OR activity.kind <> ALL (:shared))
     RETURNING person_id, day
+), literally AS (
+    INSERT INTO literal_use AS f (lane, person_id, version_id, occurred_at)
+    SELECT g.lane, g.person_id, o.version_id, min(g.occurred_at)
+    FROM open o
+    JOIN given g ON g.occurred_at >= o.literally_from AND (jsonb_typeof(o.kinds) IS DISTINCT FROM 'array' OR o.kinds ? g.kind)
+    -- LIMIT keeps the planner at looks by key, of which there are none where no policy has such words.
+    CROSS JOIN LATERAL (
+        SELECT FROM notice
+        WHERE lane = g.lane AND person_id = g.person_id AND campaign_id = o.campaign_id
+          AND reason IN ('in_scope', 'unreachable', 'suppressed')
+        LIMIT 1
+    ) n
+    LEFT JOIN LATERAL (
+        SELECT occurred_at FROM literal_use
+        WHERE lane = g.lane AND person_id = g.person_id AND version_id = o.version_id
+        LIMIT 1
+    ) noted ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS already FROM accepted
+        WHERE lane = g.lane AND person_id = g.person_id AND version_id = o.version_id
+          AND (kind <> 'deemed' OR accepted_at <= g.occurred_at)
+        LIMIT 1
+    ) a ON true
+    WHERE (noted.occurred_at IS NULL OR noted.occurred_at > g.occurred_at) AND a.already IS NULL
+    GROUP BY g.lane, g.person_id, o.version_id
+    ORDER BY g.lane, g.person_id, o.version_id
+    ON CONFLICT (lane, person_id, version_id) DO UPDATE SET occurred_at = excluded.occurred_at
+    WHERE excluded.occurred_at < f.occurred_at
 )
 -- IN as a value, not as a condition: it is looked up in a hash table, whatever the planner thinks of how many there are.
 SELECT string_agg(

@@ -223,7 +223,7 @@ LEFT JOIN LATERAL (
     SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
     FROM objection
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = v.version_id AND at <= :on
-    ORDER BY at DESC LIMIT 1
+    ORDER BY at DESC, withdrawn LIMIT 1
 ) o ON true
 WHERE p.lane = :lane AND p.person_id = :person_id
 ORDER BY v.ordinal
@@ -357,7 +357,7 @@ WITH standings AS MATERIALIZED (
     FROM (
         SELECT DISTINCT ON (lane, person_id) lane, person_id, withdrawn
         FROM objection WHERE version_id = :version_id
-        ORDER BY lane, person_id, at DESC
+        ORDER BY lane, person_id, at DESC, withdrawn
     ) latest
     WHERE NOT withdrawn
 ), ended AS MATERIALIZED (

@@ -43,7 +43,7 @@ WHERE c.campaign_id = :campaign_id AND next.channel = :channel AND s.status IN (
   AND coalesce((
       SELECT withdrawn FROM objection o
       WHERE o.lane = s.lane AND o.person_id = s.person_id AND o.version_id = c.version_id
-      ORDER BY o.at DESC LIMIT 1
+      ORDER BY o.at DESC, o.withdrawn LIMIT 1
   ), true)
   AND NOT EXISTS (
       SELECT FROM person p
@@ -149,7 +149,7 @@ WHERE r.campaign_id = :campaign_id AND r.channel = :channel AND r.purpose <> 'no
       OR NOT coalesce((
           SELECT withdrawn FROM objection o
           WHERE o.lane = r.lane AND o.person_id = r.person_id AND o.version_id = c.version_id
-          ORDER BY o.at DESC LIMIT 1
+          ORDER BY o.at DESC, o.withdrawn LIMIT 1
       ), true)
       OR EXISTS (
           SELECT FROM person p

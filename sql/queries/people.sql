@@ -8,16 +8,17 @@ registered_at, registration_version, changed_at, last_seen_on, closed_at
 -- lanes: all
 -- A batch of people, each of them whole: what is not given is emptied, but for what registration said. Who is already
 -- so is not touched. In key order, so that two imports that meet wait for each other instead of locking each other out.
--- While a version is being told, who comes, comes back or has another address is left for the audience of it.
+-- While a version is being told, who comes, comes back or has another address is left for the audience of it; whoever left
+-- before now, for what was deemed since.
 WITH incoming AS (
     SELECT p.status AS was, p.email AS was_email, i.lane, i.external_id, i.person_id, i.status, i.email, decode(i.email_mac, 'hex') AS email_mac, i.locale,
-           i.time_zone, i.country, i.roles, i.channels, i.attributes,
+           i.time_zone, i.country, i.roles, i.channels, i.attributes, least(i.closed_at, :now) AS closed_at,
            coalesce(i.registered_at, p.registered_at, :now::timestamptz) AS registered_at,
            coalesce(i.registration_version, p.registration_version) AS registration_version
     FROM jsonb_to_recordset(:people) AS i (
         lane smallint, external_id text, person_id uuid, status person_status, email text, email_mac text,
         locale text, time_zone text, country text, roles text[], channels text[], attributes jsonb,
-        registered_at timestamptz, registration_version text
+        registered_at timestamptz, registration_version text, closed_at timestamptz
     )
     LEFT JOIN LATERAL (
         SELECT * FROM person q WHERE q.lane = i.lane AND q.site = :site AND q.external_id = i.external_id LIMIT 1
@@ -29,6 +30,7 @@ WITH incoming AS (
           (i.status, i.email, decode(i.email_mac, 'hex'), i.locale, i.time_zone, i.country, i.roles, i.channels,
            i.attributes)
        OR p.registered_at <> i.registered_at
+       OR i.closed_at < p.closed_at
        OR (i.registration_version IS NOT NULL AND p.registration_version IS DISTINCT FROM i.registration_version))
 ),
 written AS (
@@ -37,7 +39,7 @@ written AS (
         attributes, registered_at, registration_version, changed_at, closed_at
     )
     SELECT lane, :site, external_id, person_id, status, email, email_mac, locale, time_zone, country, roles, channels,
-           attributes, registered_at, registration_version, :now, CASE status WHEN 'closed' THEN :now::timestamptz END
+           attributes, registered_at, registration_version, :now, CASE status WHEN 'closed' THEN coalesce(closed_at, :now) END
     FROM incoming
     ORDER BY lane, external_id
     ON CONFLICT (lane, site, external_id) DO UPDATE
@@ -45,7 +47,7 @@ written AS (
         time_zone = EXCLUDED.time_zone, country = EXCLUDED.country, roles = EXCLUDED.roles,
         channels = EXCLUDED.channels, attributes = EXCLUDED.attributes, registered_at = EXCLUDED.registered_at,
         registration_version = EXCLUDED.registration_version, changed_at = EXCLUDED.changed_at,
-        closed_at = CASE EXCLUDED.status WHEN 'closed' THEN coalesce(was.closed_at, EXCLUDED.closed_at) END
+        closed_at = CASE EXCLUDED.status WHEN 'closed' THEN least(was.closed_at, EXCLUDED.closed_at) END
     RETURNING lane, external_id, person_id
 ), open AS (
     SELECT max(v.effective_at) AS latest
@@ -65,6 +67,14 @@ written AS (
           END
     ORDER BY w.lane, w.person_id
     ON CONFLICT (lane, person_id) DO UPDATE SET mark = arrival.mark + 1
+), left_before AS (
+    INSERT INTO closing (lane, person_id)
+    SELECT w.lane, w.person_id
+    FROM written w
+    JOIN incoming i ON i.lane = w.lane AND i.external_id = w.external_id
+    WHERE i.closed_at IS NOT NULL AND i.was IS NOT NULL
+    ORDER BY w.lane, w.person_id
+    ON CONFLICT (lane, person_id) DO UPDATE SET person_id = excluded.person_id
 )
 SELECT count(*) FILTER (WHERE made) AS created, count(*) FILTER (WHERE NOT made) AS changed
 FROM (SELECT person_id IN (SELECT person_id FROM incoming) AS made FROM written) w
@@ -122,9 +132,15 @@ ORDER BY merged.at
 
 -- name: close
 -- lanes: one
--- An account is closed, unless it was before.
-UPDATE person SET status = 'closed', closed_at = coalesce(closed_at, :now), changed_at = :now
-WHERE lane = :lane AND person_id = :person_id AND status NOT IN ('closed', 'erased')
+-- An account was closed at a moment, unless it was before; what was deemed since is left to be contested.
+WITH closed AS (
+    UPDATE person SET status = 'closed', closed_at = least(closed_at, :at), changed_at = :now
+    WHERE lane = :lane AND person_id = :person_id AND status <> 'erased' AND (status <> 'closed' OR closed_at > :at)
+    RETURNING lane, person_id
+)
+INSERT INTO closing (lane, person_id)
+SELECT lane, person_id FROM closed
+ON CONFLICT (lane, person_id) DO UPDATE SET person_id = excluded.person_id
 
 -- name: remove
 -- lanes: all

@@ -61,7 +61,7 @@ LEFT JOIN LATERAL (
     SELECT at, withdrawn, min(at) FILTER (WHERE NOT withdrawn) OVER () AS first_at
     FROM objection
     WHERE lane = p.lane AND person_id = p.person_id AND version_id = c.version_id
-    ORDER BY at DESC LIMIT 1
+    ORDER BY at DESC, withdrawn LIMIT 1
 ) o ON true
 WHERE p.lane = :lane AND p.site = :site AND p.external_id = ANY (ARRAY[:external_id, :pseudonym]::text[])
 ORDER BY c.policy
@@ -104,15 +104,9 @@ SELECT p.lane, p.person_id, p.status::text AS status, p.locale, p.time_zone,
         WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id) AS accepted,
        coalesce((SELECT NOT withdrawn FROM objection
         WHERE lane = :lane AND person_id = :person_id AND version_id = :version_id
-        ORDER BY at DESC LIMIT 1), false) AS objected,
+        ORDER BY at DESC, withdrawn LIMIT 1), false) AS objected,
        (SELECT n.since FROM campaign c
         JOIN notice n ON n.lane = :lane AND n.person_id = :person_id AND n.campaign_id = c.campaign_id
         WHERE c.version_id = :version_id AND c.corrects IS NULL) AS since
 FROM person p
 WHERE p.lane = :lane AND p.person_id = :person_id AND p.site = :site
-
--- name: close_account
--- lanes: one
--- A person says that they leave. The site's own word about the account comes with its next list of people.
-UPDATE person SET status = 'closed', closed_at = coalesce(closed_at, :now), changed_at = :now
-WHERE lane = :lane AND person_id = :person_id AND status NOT IN ('closed', 'erased')

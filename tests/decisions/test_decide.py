@@ -473,13 +473,46 @@ def test_the_table_of_bounces_after_an_acceptance(doubt: Doubt) -> None:
         assert (decision.outcome, decision.reason, decision.since) == (doubt.outcome, doubt.reason, doubt.since)
 
 
+def contest(deemed_at: datetime = DATE + DAY, **changed: Any) -> tuple[Outcome, Reason, datetime | None] | None:
+    decision = contested(RULE, facts(**changed), deemed_at, email(), LATER)
+    return None if decision is None else (decision.outcome, decision.reason, decision.since)
+
+
+OBJECTED, LEFT = (Outcome.VOID, Reason.OBJECTED, None), (Outcome.VOID, Reason.ACCOUNT_CLOSED, None)
+
+
 def test_a_deemed_acceptance_is_contested_by_an_objection_that_came_before_it_and_by_no_later_one() -> None:
-    earlier = contested(RULE, facts(objection=Objection(DATE, False)), email(), LATER)
-    assert earlier is not None
-    assert (earlier.outcome, earlier.reason, earlier.telling) == (Outcome.VOID, Reason.OBJECTED, email())
-    left_since = facts(objection=Objection(DATE, False), closed_at=DATE + 3 * DAY)
-    assert contested(RULE, left_since, email(), LATER) == earlier
-    assert contested(RULE, facts(objection=Objection(DATE + 2 * DAY, False)), email(), LATER) is None
+    assert contest(objection=Objection(DATE, False)) == OBJECTED
+    assert contest(objection=Objection(DATE, False), closed_at=DATE + 3 * DAY) == OBJECTED
+    assert contest(objection=Objection(DATE + 2 * DAY, False)) is None
+    void = contested(RULE, facts(objection=Objection(DATE, False)), DATE + DAY, email(), LATER)
+    assert void is not None
+    assert void.telling == email()
+
+
+def test_it_is_contested_by_leaving_before_it_and_not_after_it() -> None:
+    assert contest(closed_at=DATE) == contest(closed_at=DATE + DAY) == LEFT
+    assert contest(closed_at=DATE + 2 * DAY) is None
+
+
+def test_it_is_contested_by_an_objection_that_stood_then_although_it_was_taken_back() -> None:
+    back = Objection(DATE + 2 * DAY, True, DATE)
+    assert contest(objection=back) == OBJECTED
+    assert contest(DATE + 2 * DAY, objection=back) is None
+    later = facts(uses=(use(DATE + DAY), use(DATE + 3 * DAY))).uses
+    assert contest(objection=back, uses=later) == (DEEMED, Reason.USED, DATE + 3 * DAY)
+    assert contest(objection=Objection(DATE + 2 * DAY, True, DATE + 2 * DAY - HOUR)) is None
+
+
+def test_what_else_failed_since_is_none_of_its_business() -> None:
+    assert contest(tellings=(), closed_at=DATE + 2 * DAY) is None
+
+
+def test_a_use_between_taking_an_objection_back_and_leaving_counts() -> None:
+    gone = facts(objection=Objection(DATE + DAY, True, DATE), closed_at=DATE + 9 * DAY, uses=(use(DATE + 2 * DAY),))
+    decision = decide(RULE, gone, LATER)
+    assert (decision.outcome, decision.since) == (DEEMED, DATE + 2 * DAY)
+    assert decide(RULE, replace(gone, closed_at=DATE + 2 * DAY), LATER).reason is Reason.ACCOUNT_CLOSED
 
 
 def test_a_void_revision_names_the_telling_that_failed_and_has_no_grade() -> None:

@@ -70,6 +70,8 @@ def test_decide_keeps_the_policys_own_words_beside_what_we_hold_ourselves_to() -
     assert (waiting.outcome, waiting.literally_since) == (NONE, early.occurred_at)
     assert decide(literal, facts(uses=(use(POSTED - HOUR),)), LATER).literally_since is None
     assert decide(RULE, FACTS, LATER).literally_since is None
+    forgotten = decide(literal, facts(uses=(late,), literally_used_at=early.occurred_at), LATER)
+    assert (forgotten.since, forgotten.literally_since) == (late.occurred_at, early.occurred_at)
 
 
 some_rules = st.builds(

@@ -13,7 +13,7 @@ from notifier.activity.record import record
 from notifier.compliance.explain import explain
 from notifier.compliance.search import timeline
 from notifier.db import Db
-from notifier.errors import Conflict, Invalid, NotFound
+from notifier.errors import Invalid, NotFound
 from notifier.policies.publish import load_version
 from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
 
@@ -196,10 +196,47 @@ async def test_the_first_use_that_did_not_count_is_kept_with_its_reason_and_no_o
     assert "passed_over_objected" in [event.kind for event in await timeline(db, ben)]
 
 
-async def test_what_was_never_objected_to_cannot_be_taken_back(story: Story) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["in order", "taken back first"])
+async def test_an_objection_and_its_being_taken_back_come_to_the_same_in_either_order(
+    story: Story, early: bool
+) -> None:
+    ann, ben, cho = [await story.person(name) for name in ("ann", "ben", "cho")]
+    await story.told(ann, ben, cho)
+    words = [
+        (record_objection, Statement(DATE, "letter", "no")),
+        (withdraw_objection, Statement(DATE + 2 * DAY, "call")),
+    ]
+    await used(story, ann, DATE + DAY)
+    await decided(story)
+    for verb, said in words[::-1] if early else words:
+        for who in (ann, ben, cho):
+            assert await verb(story.db, "kumo", who, story.version_id, said, NOW)
+            await decided(story)
+    await used(story, ben, DATE + DAY)
+    await used(story, cho, DATE + 3 * DAY)
+    assert await decided(story) == [
+        ("ann", 1, "deemed", "D", DATE + DAY),
+        ("ann", 2, "void", None, None),
+        ("cho", 1, "deemed", "D", DATE + 3 * DAY),
+    ]
+
+
+async def test_what_was_never_objected_to_changes_nothing_by_being_taken_back(story: Story) -> None:
     ann = await story.person("ann")
-    with pytest.raises(Conflict):
-        await withdraw_objection(story.db, "kumo", ann, story.version_id, Statement(DATE, "call"), NOW)
+    await story.told(ann)
+    assert await withdraw_objection(story.db, "kumo", ann, story.version_id, Statement(DATE + 2 * DAY, "call"), NOW)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY)]
+
+
+async def test_of_two_words_of_one_moment_the_no_stands(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.told(ann)
+    both = Statement(DATE, "letter")
+    assert await withdraw_objection(story.db, "kumo", ann, story.version_id, both, NOW)
+    assert await record_objection(story.db, "kumo", ann, story.version_id, both, NOW)
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == []
 
 
 async def test_an_explicit_act_is_the_next_revision_after_a_deemed_one_and_the_last_word(story: Story) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from notifier.activity.memory import Memory
 from notifier.activity.record import record
 from notifier.db import Db
 from notifier.errors import NotFound
@@ -130,6 +131,33 @@ async def test_what_only_the_older_rule_counts_never_hides_what_both_do(db: Db, 
         assert (await record(db, "kumo", lines(*some), NOW)).ignored in ({}, {"same_day": 1})
     assert await story.rows("SELECT kind FROM activity") == [{"kind": "purchase"}]
     assert (await record(db, "kumo", lines(activity(ann, USED - HOUR, "sale")), NOW)).kept == 1
+
+
+async def test_the_first_use_after_the_posting_is_noted_only_where_the_policys_own_words_make_it_count(db: Db) -> None:
+    literal = RULE.model_copy(update={"literal_trigger": "use_after_posting", "activity_kinds": ("login",)})
+    story, other, memory = await begin(db, literal), await begin(db, label="v3"), Memory()
+    ann, ben = await story.person("ann"), await story.person("ben")
+    await story.sql("INSERT INTO notice VALUES ($1, $2, $3, 'in_scope', 0)", ann.lane, ann.person_id, other.campaign_id)
+    await story.person("left-out", reason="outside_rule")
+    await story.sql(
+        "INSERT INTO acceptance VALUES ($1, $2, $3, 1, 'explicit', 'A', $4, NULL, '{}', $4)",
+        ben.lane, ben.person_id, story.version_id, POSTED,
+    )  # fmt: skip
+    for at in (POSTED - HOUR, POSTED + 3 * DAY, POSTED + 3 * DAY + HOUR, POSTED + 2 * DAY, USED):
+        given = [activity(who, at) for who in ("ann", "ben", "left-out")]
+        await record(db, "kumo", lines(*given, activity("ann", at - 2 * HOUR, "purchase")), NOW, memory)
+    noted = await story.rows("SELECT person_id, version_id, occurred_at FROM literal_use")
+    assert [tuple(row.values()) for row in noted] == [(ann.person_id, story.version_id, POSTED + 2 * DAY)]
+
+
+async def test_who_is_remembered_from_before_the_posting_is_asked_about_after_it(db: Db) -> None:
+    story, memory = await begin(db, RULE.model_copy(update={"literal_trigger": "use_after_posting"})), Memory()
+    await story.person("ann")
+    at = POSTED.replace(hour=12)
+    await story.sql("UPDATE version SET published_at = $1", at)
+    for moment in (at - HOUR, at + HOUR):
+        assert (await record(db, "kumo", lines(activity("ann", moment)), NOW, memory)).ignored == {"nothing_open": 1}
+    assert await story.sql("SELECT occurred_at FROM literal_use") == at + HOUR
 
 
 async def test_an_unknown_site_is_refused(story: Story) -> None:

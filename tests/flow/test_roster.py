@@ -103,6 +103,30 @@ async def test_closing_an_account_is_dated_once_and_undone_by_reopening(
     assert open_again.closed_at is None
 
 
+async def test_of_several_words_about_a_closing_the_earliest_stands_until_the_account_is_open_again(
+    db: Db, keys: Keys, site: Site, now: datetime
+) -> None:
+    async def put(at: datetime | None) -> datetime | None:
+        given = said(status="closed", **({} if at is None else {"closed_at": at.isoformat()}))
+        return (await put_person(db, keys, "kumo", given, now))[0].closed_at
+
+    before = now - timedelta(days=9)
+    await put_person(db, keys, "kumo", said(registered_at="2020-01-01"), now)
+    assert [await put(at) for at in (None, before, now - LATER, None)] == [now, before, before, before]
+    await put_person(db, keys, "kumo", said(), now)
+    assert await put(None) == now
+
+
+async def test_a_closing_in_the_future_or_of_an_open_account_is_refused(
+    db: Db, keys: Keys, site: Site, now: datetime
+) -> None:
+    late = {"status": "closed", "closed_at": (now + timedelta(days=1)).isoformat()}
+    for given in (late, {"closed_at": "2025-01-01"}):
+        with pytest.raises(Invalid) as refused:
+            await put_person(db, keys, "kumo", said(**given), now)
+        assert [fault.pointer for fault in refused.value.faults] == ["/closed_at"]
+
+
 async def test_bad_lines_are_reported_with_number_and_reason_and_the_good_ones_kept(
     db: Db, keys: Keys, site: Site, now: datetime
 ) -> None:

@@ -232,6 +232,9 @@ async def test_the_site_s_own_page_records_what_it_showed_and_a_stale_one_is_ref
     await login.publish("three", tell=False)
     assert (await login.api.ask("POST", f"{KUMO}/people/ann/acceptances", body))[0] == 409
     assert (await login.api.ask("POST", f"{KUMO}/people/ann/objections", body))[0] == 409
+    del body["via"]
+    assert (await login.api.ask("POST", f"{KUMO}/people/ann/closings", body))[0] == 409
+    assert (await login.api.get(f"{KUMO}/people/ann"))["status"] == "active"
     assert await rows(login, "SELECT FROM act") + await rows(login, "SELECT FROM acceptance") == []
 
 
@@ -245,6 +248,29 @@ async def test_the_site_s_own_page_is_evidence(login: Login) -> None:
     (accepted,) = (await login.api.get(f"{KUMO}/people/ann/acceptances"))["acceptances"]
     assert {name: accepted["evidence"][name] for name in ("via", "locale", "statement")} == {"via": "gate"} | shown
     assert [row["kind"] for row in await rows(login, "SELECT kind FROM act")] == ["accept"]
+
+
+async def test_leaving_on_the_site_s_own_page_is_recorded_with_what_stood_there(login: Login) -> None:
+    shown = await shown_now(login)
+    body = {"policy": "privacy", "version": "two", "shown": shown}
+    stale = body | {"shown": shown | {"statement": "0" * 64}}
+    assert (await login.api.ask("POST", f"{KUMO}/people/ann/closings", stale))[0] == 409
+    before = await login.api.get(f"{KUMO}/people/ann")
+    assert (await login.api.post(f"{KUMO}/people/ann/closings", body))["news"]
+    after = await login.api.get(f"{KUMO}/people/ann")
+    assert (after["status"], after["closed_at"] is not None) == ("closed", True)
+    kept = {"status", "closed_at", "changed_at"}
+    assert {name: value for name, value in after.items() if name not in kept} == {
+        name: value for name, value in before.items() if name not in kept
+    }
+    assert await rows(login, "SELECT kind, locale, statement FROM act") == [{"kind": "close"} | shown]
+
+
+@pytest.mark.parametrize("days", [-400, 1])
+async def test_leaving_before_the_version_or_in_the_future_is_refused(login: Login, days: int) -> None:
+    at = (login.clock.now() + timedelta(days=days)).isoformat()
+    body = {"policy": "privacy", "version": "two", "at": at}
+    assert (await login.api.ask("POST", f"{KUMO}/people/ann/closings", body))[0] == 422
 
 
 async def test_a_link_for_a_version_that_is_none_is_not_made(login: Login) -> None:

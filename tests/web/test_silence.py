@@ -84,6 +84,41 @@ async def test_an_objection_in_time_that_reaches_us_late_voids_the_silence(town:
     assert "they had objected before it" in await explained(town, "ann")
 
 
+@pytest.mark.parametrize("way", ["closings", "person"])
+async def test_who_left_in_time_and_is_reported_late_has_accepted_nothing_by_silence(town: Town, way: str) -> None:
+    await town.person("ann")
+    await town.person("ben")
+    await town.tell("two")
+    await town.work()
+    in_time = (town.clock.now() + 10 * DAY).isoformat()
+    await town.pass_time(70 * DAY)
+    assert await town.accepted("ann") == [("two", "deemed", "D")]
+    if way == "person":
+        await town.person("ann", status="closed", closed_at=in_time)
+    else:
+        about = {"policy": "privacy", "version": "two", "at": in_time}
+        assert (await town.api.post(f"{town.base}/people/ann/closings", about))["news"]
+        assert not (await town.api.post(f"{town.base}/people/ann/closings", about))["news"]
+    await town.work()
+    assert await town.accepted("ann") == [("two", "deemed", "D"), ("two", "void", None)]
+    assert await town.accepted("ben") == [("two", "deemed", "D")]
+    assert "they had left before it" in await explained(town, "ann")
+    assert (await town.report())["accepted"]["deemed"] == 1
+    closed = await town.api.get(f"{town.base}/people/ann")
+    assert (closed["status"], closed["email"]) == ("closed", "ann@people.example")
+
+
+async def test_who_left_after_their_date_keeps_what_was_deemed_before(town: Town) -> None:
+    await town.person("ann")
+    await town.tell("two")
+    await town.work()
+    later = (town.clock.now() + 65 * DAY).isoformat()
+    await town.pass_time(70 * DAY)
+    await town.person("ann", status="closed", closed_at=later)
+    await town.work()
+    assert await town.accepted("ann") == [("two", "deemed", "D")]
+
+
 async def test_whoever_is_told_later_has_two_months_of_their_own(town: Town) -> None:
     await town.person("gone", status="suspended")
     await town.tell("two")

@@ -1,4 +1,4 @@
-"""What a person says themselves about one version: yes, no, and no longer no."""
+"""What a person says themselves about one version: yes, no, no longer no, and that they leave."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from notifier.acceptance.accept import record_explicit
+from notifier.acceptance.leave import record_leaving
 from notifier.acceptance.object import Statement, record_objection, withdraw_objection
 from notifier.db import Db
 from notifier.errors import Conflict
@@ -51,16 +52,21 @@ class MintedLink(BaseModel):
     expires_at: datetime
 
 
-class Act(BaseModel):
-    """Something a person said about exactly this version."""
+class ClosingAct(BaseModel):
+    """A person said on exactly this version that they leave."""
 
     model_config = ConfigDict(extra="forbid")
 
     policy: Slug
     version: Label = Field(description="The version's label.")
     at: Moment | None = Field(None, description="When they said it. Left out: now.")
-    via: Line = Field("", description="How, in your words: which page, form or conversation.")
     shown: WasShown | None = Field(None, description="What stood on your page, for the record: as `pending` gave it.")
+
+
+class Act(ClosingAct):
+    """Something a person said about exactly this version."""
+
+    via: Line = Field("", description="How, in your words: which page, form or conversation.")
 
 
 class ObjectionAct(Act):
@@ -105,6 +111,18 @@ async def object_to(call: Call, path: PersonPath, body: ObjectionAct) -> Recorde
     return Recorded(policy=version.policy, version=version.label, news=news)
 
 
+async def leave(call: Call, path: PersonPath, body: ClosingAct) -> Recorded:
+    """Record that a person leaves: their account is closed, from the moment at which they said so.
+
+    What was deemed at or after that moment is void. Nothing else that you said of the person changes.
+    """
+    person, version = await _found(call, path, body)
+    async with call.db.transaction() as tx:
+        await _record_shown(call, tx, path, body, "close")
+        news = await record_leaving(tx, path.site, person, version.version_id, body.at or call.now, call.now)
+    return Recorded(policy=version.policy, version=version.label, news=news)
+
+
 async def mint_link(call: Call, path: PersonPath, body: LinkWish) -> MintedLink:
     """Make a link to a page where this person accepts, objects, takes that back, or leaves.
 
@@ -117,7 +135,7 @@ async def mint_link(call: Call, path: PersonPath, body: LinkWish) -> MintedLink:
     return MintedLink(url=f"{base}/act/{link.seal(call.service.keys)}", expires_at=expires)
 
 
-async def _record_shown(call: Call, tx: Db, path: PersonPath, body: Act, kind: Kind) -> dict[str, str]:
+async def _record_shown(call: Call, tx: Db, path: PersonPath, body: ClosingAct, kind: Kind) -> dict[str, str]:
     """Record what the site says stood on its page, and return it for the evidence. Raises Conflict for a stale one."""
     if body.shown is None:
         return {}
@@ -129,7 +147,7 @@ async def _record_shown(call: Call, tx: Db, path: PersonPath, body: Act, kind: K
     return {"locale": shown.locale, "statement": shown.statement}
 
 
-async def _found(call: Call, path: PersonPath, act: Act | LinkWish) -> tuple[Person, Version]:
+async def _found(call: Call, path: PersonPath, act: ClosingAct | LinkWish) -> tuple[Person, Version]:
     person = await get_person(call.db, call.service.keys, path.site, path.external_id)
     if person.status == "erased":
         raise Conflict("this person was erased; nothing more is recorded of them")
@@ -141,5 +159,6 @@ _ONE = "/v1/sites/{site}/people/{external_id}"
 ENDPOINTS = (
     Endpoint("POST", _ONE + "/acceptances", accept_explicitly, "activity", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/objections", object_to, "activity", refusals=(Conflict,), once=True),
+    Endpoint("POST", _ONE + "/closings", leave, "activity", refusals=(Conflict,), once=True),
     Endpoint("POST", _ONE + "/links", mint_link, "activity", refusals=(Conflict,)),
 )
