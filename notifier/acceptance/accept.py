@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from notifier.acceptance.append import Acceptance, append, evidence_of, next_revision
-from notifier.acceptance.decide import Act, Decision, Outcome, Reason, decide, decide_act, passed_over
+from notifier.acceptance.decide import Act, Decision, Outcome, Reason, decide, decide_act, literally_since, passed_over
 from notifier.acceptance.doubts import PEOPLE, settle_closings, settle_doubts
 from notifier.acceptance.facts import Case, Recorded, Somebody, Terms, load_cases, recorded_of
 from notifier.activity.activity import SKEW, Use
@@ -50,12 +50,14 @@ class _PersonsUse(NamedTuple):
 class _Judged:
     """What one person's uses come to: what to append, and per use when to ask again (None: never).
 
-    ``passed_over``: of each version the first that did not count, with the reason.
+    ``passed_over``: of each version the first that did not count, with the reason. ``noted``: when a policy's own words
+    were met by uses that are not kept.
     """
 
     acceptances: list[Acceptance]
     again: list[tuple[Use, datetime | None]]
     passed_over: list[tuple[Case, Reason, Use]]
+    noted: list[tuple[Case, datetime]]
 
 
 async def accept(db: Db, now: datetime) -> int:
@@ -90,6 +92,7 @@ async def _accept_uses(tx: Db, lane: int, now: datetime, terms: Terms) -> int:
     judged = {person: judge(own, cases.get(person, []), now) for person, own in uses.items()}
     await append(tx, lane, [a for j in judged.values() for a in j.acceptances], now)
     await _pass_over(tx, lane, [one for j in judged.values() for one in j.passed_over], now)
+    await _note(tx, lane, [one for j in judged.values() for one in j.noted])
     again = ((person, use, due) for person, j in judged.items() for use, due in j.again)
     await _keep(tx, lane, [(person, use, due) for person, use, due in again if due is not None])
     return len(rows)
@@ -106,7 +109,15 @@ def judge(uses: Sequence[Use], cases: Sequence[Case], now: datetime) -> _Judged:
     ]
     again = [(use, min(_asked_again(use, [d for _, d in decided]), default=None)) for use in uses]
     lost = [(case, d.reason, use) for case, d in decided if (use := passed_over(d, case.facts)) is not None]
-    return _Judged(acceptances, again, lost)
+    noted = [
+        (case, at)
+        for case, d in decided
+        if case.rule.literal_trigger is not None
+        and d.outcome is not Outcome.DEEMED
+        and (at := literally_since(case.rule, case.facts, now)) is not None
+        and at != case.facts.literally_used_at
+    ]
+    return _Judged(acceptances, again, lost, noted)
 
 
 def _asked_again(use: Use, decisions: Sequence[Decision]) -> list[datetime]:
@@ -129,6 +140,17 @@ async def _pass_over(tx: Db, lane: int, uses: Sequence[tuple[Case, Reason, Use]]
             reasons=[reason.value for _, reason, _ in uses],
             occurred=[use.occurred_at for _, _, use in uses],
             kinds=[use.kind for _, _, use in uses],
+        )
+
+
+async def _note(tx: Db, lane: int, uses: Sequence[tuple[Case, datetime]]) -> None:
+    if uses:
+        await tx.run(
+            "acceptance.note_literal_use",
+            lane=lane,
+            people=[case.person_id for case, _ in uses],
+            versions=[case.version_id for case, _ in uses],
+            times=[at for _, at in uses],
         )
 
 

@@ -159,6 +159,16 @@ ON CONFLICT (lane, person_id, version_id, reason) DO UPDATE SET
     occurred_at = excluded.occurred_at, kind = excluded.kind, recorded_at = excluded.recorded_at
 WHERE excluded.occurred_at < p.occurred_at
 
+-- name: note_literal_use
+-- lanes: one
+-- Note when a policy's own words were met, of each person and version: the earliest stands.
+INSERT INTO literal_use AS f (lane, person_id, version_id, occurred_at)
+SELECT :lane, person_id, version_id, occurred_at
+FROM unnest(:people::uuid[], :versions::integer[], :times::timestamptz[]) AS u (person_id, version_id, occurred_at)
+ORDER BY person_id, version_id
+ON CONFLICT (lane, person_id, version_id) DO UPDATE SET occurred_at = excluded.occurred_at
+WHERE excluded.occurred_at < f.occurred_at
+
 -- name: take_registrations
 -- lanes: one
 -- Take what registrations showed, with what is recorded of the same person and version already.

@@ -46,7 +46,8 @@ WHERE s.site = :site
 -- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody known
 -- the day is noted; ``last`` says which of a person's days that is. Rows come and are touched in key order, so that
 -- batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
--- Where a policy's own words make any use after the posting acceptance, the first one of each person is noted besides.
+-- Where a policy's own words make any use after the posting acceptance, the first one of each person before the version's
+-- effect is noted besides; of later ones who decides about them notes it.
 -- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
 -- earlier use of that day is known.
 WITH arrived AS MATERIALIZED (
@@ -106,7 +107,8 @@ WITH arrived AS MATERIALIZED (
     INSERT INTO literal_use AS f (lane, person_id, version_id, occurred_at)
     SELECT g.lane, g.person_id, o.version_id, min(g.occurred_at)
     FROM open o
-    JOIN given g ON g.occurred_at >= o.literally_from AND (jsonb_typeof(o.kinds) IS DISTINCT FROM 'array' OR o.kinds ? g.kind)
+    JOIN given g ON g.occurred_at >= o.literally_from AND g.occurred_at < o.effective_at   -- later ones are kept for deciding
+        AND (jsonb_typeof(o.kinds) IS DISTINCT FROM 'array' OR o.kinds ? g.kind)
     -- LIMIT keeps the planner at looks by key, of which there are none where no policy has such words.
     CROSS JOIN LATERAL (
         SELECT FROM notice

@@ -64,6 +64,25 @@ async def test_the_first_use_after_the_persons_own_date_is_acceptance(story: Sto
     assert await left(story) == []
 
 
+async def test_a_use_between_the_effect_and_the_persons_own_date_is_noted_where_the_policys_own_words_make_it_count(
+    db: Db,
+) -> None:
+    literal = RULE.model_copy(update={"literal_trigger": "use_after_posting"})
+    story = await begin(db, literal, effective_at=POSTED + DAY)
+    ann = await story.person("ann")
+    await story.told(ann)
+    early = POSTED + 2 * DAY
+    for at in (early + DAY, early):
+        await used(story, ann, at, now=at + HOUR)
+        assert await decided(story, now=at + HOUR) == []
+    assert await left(story) == []
+    assert await story.sql("SELECT occurred_at FROM literal_use") == early
+    await used(story, ann, DATE + DAY)
+    assert await decided(story) == [("ann", 1, "deemed", "D", DATE + DAY)]
+    (acceptance,) = await story.acceptances()
+    assert datetime.fromisoformat(acceptance["evidence"]["literally_since"]) == early
+
+
 async def test_deciding_twice_records_once(story: Story) -> None:
     ann = await story.person("ann")
     await story.told(ann)
