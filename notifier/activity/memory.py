@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
-Shared = TypeVar("Shared", date, tuple[int, ...])
+Same = TypeVar("Same", date, tuple[int, ...])
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST = 200_000  # people remembered per process: about 60 MB
@@ -102,7 +102,7 @@ class Memory:
 
 
 @lru_cache(256)
-def _one(value: Shared) -> Shared:
+def _one(value: Same) -> Same:
     """One object for everybody who has the same: less memory, and it is at hand when they are looked at."""
     return value
 
