@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -124,6 +124,10 @@ class Db:
             isolation: Any = "repeatable_read" if snapshot else None
             async with connection.transaction(isolation=isolation, readonly=read_only):
                 yield Db(self.pool, connection)
+
+    def savepoint(self) -> AbstractAsyncContextManager["Db"]:
+        """What one statement that may be tried again needs: a savepoint where a transaction is open, else nothing."""
+        return nullcontext(self) if self._connection is None else self.transaction()
 
     async def many(self, shape: type[T], name: str, /, **parameters: object) -> list[T]:
         """All rows of a query, each as ``shape(**row)``."""

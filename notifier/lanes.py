@@ -1,8 +1,9 @@
 """Lanes: one number per person for locality, work and scale. See docs/architecture.md, "Lanes"."""
 
-import hashlib
 import os
 import time
+from collections.abc import Iterable
+from hashlib import blake2b
 from uuid import UUID
 
 LANES = 1024
@@ -10,8 +11,13 @@ LANES = 1024
 
 def lane_of(site: str, external_id: str) -> int:
     """The lane (0..1023) of a person: computable on any machine, and never changed once people are stored."""
-    digest = hashlib.blake2b(f"{site}\0{external_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % LANES
+    return lanes_of(site, [external_id])[0]
+
+
+def lanes_of(site: str, people: Iterable[str]) -> list[int]:
+    """:func:`lane_of` for many of one site, in a little less time."""
+    start = f"{site}\0".encode()
+    return [int.from_bytes(blake2b(start + one.encode(), digest_size=8).digest()) % LANES for one in people]
 
 
 def new_id() -> UUID:

@@ -81,7 +81,8 @@ class Memory:
     def recall(self, site: str, people: Sequence[str]) -> list[Settled | None]:
         """What is remembered of some people; whether it still holds is for :meth:`Settled.covers` to say."""
         found = list(map(self._young[site].get, people))
-        if old := self._old[site]:
+        old = self._old[site]
+        if not old.keys().isdisjoint(people):
             for place, who in enumerate(people):
                 if found[place] is None and (settled := old.pop(who, None)) is not None:
                     found[place] = settled

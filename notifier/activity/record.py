@@ -5,8 +5,8 @@ them there. Of everybody else only the day on which they were last seen is kept.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -17,9 +17,11 @@ from notifier.activity.activity import Activity, not_after, read_quickly, read_s
 from notifier.activity.memory import Ground, Memory
 from notifier.db import Db
 from notifier.errors import Fault, Invalid, NotFound
-from notifier.lanes import lane_of
+from notifier.lanes import lanes_of
 
-BATCH = 4000  # lines per statement; others wait while they are read
+BATCH = 8000  # lines per statement
+FIRST_BATCH = 500  # and twice as many each time: the database has work soon
+AT_ONCE = 2  # batches of one body that the database has, while the next is read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
 TRIES = 5  # of a batch that waited for another one in a circle
 # Stands in no word of an activity. One text of many words is written and read faster than an array of them.
@@ -65,27 +67,37 @@ async def record(
     memory = Memory(2 * BATCH) if memory is None else memory
     await look(db, site, [])
     report = RecordReport()
-    batch: list[Activity] = []
-    under_way: asyncio.Task[list[str]] | None = None  # while the database has one batch, the next is read
-    number = 0
+    under_way: deque[asyncio.Task[list[str]]] = deque()
+    rest: list[list[str] | BaseException] = []
     try:
-        async for line in lines:
-            number += 1
-            one = read_quickly(line) or _read_slowly(line, number, report)
-            if one is None:
-                continue
-            batch.append(one)
-            if len(batch) == BATCH:
-                if under_way is not None:
-                    report.add(await under_way)
-                under_way, batch = asyncio.create_task(take(db, memory, site, batch, now), name="take"), []
+        async for batch in _batches(lines, report):
+            if len(under_way) == AT_ONCE:
+                report.add(await under_way.popleft())
+            under_way.append(asyncio.create_task(take(db, memory, site, batch, now), name="take"))
     finally:
-        if under_way is not None:
-            report.add(await under_way)
-    report.add(await take(db, memory, site, batch, now))
+        rest = await asyncio.gather(*under_way, return_exceptions=True)
+    for fates in rest:
+        if isinstance(fates, BaseException):
+            raise fates
+        report.add(fates)
     if report.kept:
         await db.notify("notifier", "activity")
     return report
+
+
+async def _batches(lines: AsyncIterable[bytes], report: RecordReport) -> AsyncIterator[list[Activity]]:
+    batch: list[Activity] = []
+    number, size = 0, FIRST_BATCH
+    async for line in lines:
+        number += 1
+        one = read_quickly(line) or _read_slowly(line, number, report)
+        if one is not None:
+            batch.append(one)
+            if len(batch) == size:
+                yield batch
+                batch, size = [], min(2 * size, BATCH)
+    if batch:
+        yield batch
 
 
 def _read_slowly(line: bytes, number: int, report: RecordReport) -> Activity | None:
@@ -126,11 +138,10 @@ async def take(
     """
     if not given:
         return []
-    remembered = memory.recall(site, [one.external_id for one in given])
-    lanes = [
-        lane_of(site, one.external_id) if known is None else known.lane
-        for one, known in zip(given, remembered, strict=True)
-    ]
+    people = [one.external_id for one in given]
+    remembered = memory.recall(site, people)
+    others_lanes = iter(lanes_of(site, (who for who, known in zip(people, remembered, strict=True) if known is None)))
+    lanes = [next(others_lanes) if known is None else known.lane for known in remembered]
     ground = await look(db, site, list(set(lanes)))
     shared = ground.shared if ground.shared != ground.kinds else None  # where all rules agree, no kind comes first
     fates: list[str] = []
@@ -169,26 +180,24 @@ def first_of_each_day(asked: Sequence[Asked]) -> tuple[list[Asked], list[tuple[i
     is one: what only some count never hides what all do. Pure."""
     firsts: list[Asked] = []
     others: list[tuple[int, int]] = []
-    before = None
+    person_before, day_before = None, None
     for one in sorted(asked):
-        _, external_id, day, _, _, place = one
-        if before == (external_id, day):
+        _, person, day, _, _, place = one
+        if person == person_before and day == day_before:
             others.append((place, len(firsts) - 1))
         else:
             firsts.append(one)
-            before = external_id, day
+            person_before, day_before = person, day
     return firsts, others
 
 
 def _columns(given: Sequence[Activity], firsts: Sequence[Asked], received: Sequence[datetime]) -> dict[str, Any]:
-    lanes, people, days, _, times, places = zip(*firsts, strict=True)
+    lanes, people, _, _, times, places = zip(*firsts, strict=True)
     _, _, *words = zip(*[given[place] for place in places], strict=True)
     return {
         "lanes": lanes,
         "people": _LINE_END.join(people),
-        "days": days,
-        "last": [name != after for name, after in zip(people, (*people[1:], None), strict=True)],
-        "times": times,
+        "times": [at.timestamp() for at in times],
         "received": [received[place] for place in places] if received else [],
         **dict(zip(("kinds", "paths", "prefixes", "agents"), map(_LINE_END.join, words), strict=True)),
     }
@@ -198,8 +207,8 @@ async def _keep(db: Db, site: str, now: datetime, columns: Mapping[str, Any]) ->
     """A letter for each. Two batches that wait for each other in a circle are done after one another."""
     for left in reversed(range(TRIES)):
         try:
-            async with db.transaction() as tx:  # a savepoint, where one is open: it can be tried again
-                letters: str = await tx.value("activity.keep", site=site, now=now, **columns)
+            async with db.savepoint() as part:
+                letters: str = await part.value("activity.keep", site=site, now=now, **columns)
         except asyncpg.DeadlockDetectedError:
             if not left:
                 raise

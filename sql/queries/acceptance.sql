@@ -26,7 +26,8 @@ SELECT pg_advisory_xact_lock(hashtext('lane'), :lane)
 
 -- name: take_uses
 -- lanes: one
--- Take all uses on record of people of whom one is due; rows that another worker has in hand are left to it.
+-- Take all uses on record of people of whom one is due; rows that another worker has in hand are left to it. Their day is noted
+-- here, not where they were taken in: that a person waits for nothing is rare, and whoever reports uses waits for less.
 WITH taken AS (
     DELETE FROM activity a
     USING (
@@ -38,7 +39,11 @@ WITH taken AS (
         FOR UPDATE SKIP LOCKED
     ) one
     WHERE a.lane = :lane AND a.person_id = one.person_id AND a.day = one.day
-    RETURNING a.person_id, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+    RETURNING a.person_id, a.day, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+), seen AS (
+    UPDATE person p SET last_seen_on = t.day
+    FROM (SELECT person_id, max(day) AS day FROM taken GROUP BY person_id ORDER BY person_id) t
+    WHERE p.lane = :lane AND p.person_id = t.person_id AND p.status <> 'erased' AND coalesce(p.last_seen_on < t.day, true)
 )
 SELECT person_id, occurred_at, received_at, kind, url_path, ip_prefix, user_agent FROM taken ORDER BY person_id, occurred_at
 

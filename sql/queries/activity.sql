@@ -43,58 +43,49 @@ WHERE s.site = :site
 -- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later,
 -- unless only the later is of the kinds that every open rule counts (``shared``; NULL: every kind is).
 -- A use may matter to a version that deems acceptance, took effect before, was told by a campaign with this person in
--- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody known
--- the day is noted; ``last`` says which of a person's days that is. Rows come and are touched in key order, so that
--- batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
+-- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody else
+-- who is known the day is noted here; of those whose use is kept, by whoever decides about it. Rows come and are touched in
+-- key order, so that batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
 -- Where a policy's own words make any use after the posting acceptance, the first one of each person before the version's
 -- effect is noted besides; of later ones who decides about them notes it.
 -- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
--- earlier use of that day is known.
-WITH arrived AS MATERIALIZED (
-    SELECT lane, external_id, day, last, occurred_at, coalesce(received_at, :now) AS received_at, kind,
-           coalesce(url_path, '') AS url_path, coalesce(ip_prefix, '') AS ip_prefix, coalesce(user_agent, '') AS user_agent, place
-    FROM unnest(
-        :lanes::smallint[], string_to_array(:people, E'\n'), :days::date[], :last::boolean[], :times::timestamptz[],
-        :received::timestamptz[], string_to_array(:kinds, E'\n'), string_to_array(:paths, E'\n'),
-        string_to_array(:prefixes, E'\n'), string_to_array(:agents, E'\n')
-    ) WITH ORDINALITY
-      AS a (lane, external_id, day, last, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, place)
-), seen AS MATERIALIZED (
-    UPDATE person p SET last_seen_on = a.day
-    FROM arrived a
-    WHERE a.last AND p.lane = a.lane AND p.site = :site AND p.external_id = a.external_id
-      AND coalesce(p.last_seen_on < a.day, true)
-    RETURNING a.place, p.person_id
-), given AS MATERIALIZED (
-    SELECT a.*, coalesce(s.person_id, p.person_id) AS person_id
-    FROM arrived a
-    LEFT JOIN seen s ON s.place = a.place
-    LEFT JOIN LATERAL (
-        SELECT person_id FROM person
-        WHERE s.person_id IS NULL AND lane = a.lane AND site = :site AND external_id = a.external_id
-        LIMIT 1   -- found once is enough: who was just seen is not looked for again
-    ) p ON true
-), open AS MATERIALIZED (
+-- earlier use of that day is known. ``times`` are seconds since 1970, which are sent in a fifth of the time that moments take.
+WITH open AS MATERIALIZED (
     @open_campaigns
-), waiting AS MATERIALIZED (
-    SELECT g.*
-    FROM given g
-    WHERE EXISTS (
-        SELECT
-        FROM open o
-        JOIN notice n ON n.lane = g.lane AND n.person_id = g.person_id AND n.campaign_id = o.campaign_id
-        WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= g.occurred_at
-          AND NOT EXISTS (
-              SELECT
-              FROM accepted x
-              WHERE x.lane = g.lane AND x.person_id = g.person_id AND x.version_id = o.version_id
-                AND (x.kind <> 'deemed' OR x.accepted_at <= g.occurred_at)
-          )
-    )
+), given AS MATERIALIZED (
+    SELECT a.*, p.person_id, p.last_seen_on,
+           to_timestamp(a.occurred) AS occurred_at,
+           (to_timestamp(a.occurred) AT TIME ZONE INTERVAL '0')::date AS day,   -- of UTC, whose name takes longer
+           EXISTS (
+               SELECT
+               FROM open o
+               JOIN notice n ON n.lane = a.lane AND n.person_id = p.person_id AND n.campaign_id = o.campaign_id
+               WHERE n.reason IN ('in_scope', 'unreachable', 'suppressed') AND o.effective_at <= to_timestamp(a.occurred)
+                 AND NOT EXISTS (
+                     SELECT
+                     FROM accepted x
+                     WHERE x.lane = a.lane AND x.person_id = p.person_id AND x.version_id = o.version_id
+                       AND (x.kind <> 'deemed' OR x.accepted_at <= to_timestamp(a.occurred))
+                 )
+           ) AS matters
+    FROM unnest(
+        :lanes::smallint[], string_to_array(:people, E'\n'), :times::double precision[], :received::timestamptz[],
+        string_to_array(:kinds, E'\n'), string_to_array(:paths, E'\n'), string_to_array(:prefixes, E'\n'),
+        string_to_array(:agents, E'\n')
+    ) WITH ORDINALITY
+      AS a (lane, external_id, occurred, received_at, kind, url_path, ip_prefix, user_agent, place)
+    LEFT JOIN LATERAL (
+        -- LIMIT keeps the planner at one look by key per use.
+        SELECT person_id, last_seen_on FROM person
+        WHERE lane = a.lane AND site = :site AND external_id = a.external_id
+        LIMIT 1
+    ) p ON true
 ), kept AS (
     INSERT INTO activity (lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, due_at)
-    SELECT lane, person_id, day, occurred_at, received_at, kind, url_path, ip_prefix, user_agent, :now
-    FROM waiting
+    SELECT lane, person_id, day, occurred_at, coalesce(received_at, :now), kind, coalesce(url_path, ''),
+           coalesce(ip_prefix, ''), coalesce(user_agent, ''), :now
+    FROM given
+    WHERE matters
     ORDER BY lane, person_id, day
     ON CONFLICT (lane, person_id, day) DO UPDATE SET
         occurred_at = excluded.occurred_at, received_at = excluded.received_at, kind = excluded.kind,
@@ -103,6 +94,16 @@ WITH arrived AS MATERIALIZED (
     WHERE excluded.occurred_at < activity.occurred_at
       AND (:shared::text[] IS NULL OR excluded.kind = ANY (:shared) OR activity.kind <> ALL (:shared))
     RETURNING person_id, day
+), seen AS (
+    UPDATE person p SET last_seen_on = g.day
+    FROM (
+        SELECT lane, external_id, max(day) AS day
+        FROM given
+        WHERE person_id IS NOT NULL AND NOT matters AND coalesce(last_seen_on < day, true)
+        GROUP BY lane, external_id
+        ORDER BY lane, external_id
+    ) g
+    WHERE p.lane = g.lane AND p.site = :site AND p.external_id = g.external_id AND coalesce(p.last_seen_on < g.day, true)
 ), literally AS (
     INSERT INTO literal_use AS f (lane, person_id, version_id, occurred_at)
     SELECT g.lane, g.person_id, o.version_id, min(g.occurred_at)
@@ -133,10 +134,12 @@ WITH arrived AS MATERIALIZED (
     ON CONFLICT (lane, person_id, version_id) DO UPDATE SET occurred_at = excluded.occurred_at
     WHERE excluded.occurred_at < f.occurred_at
 )
--- IN as a value, not as a condition: it is looked up in a hash table, whatever the planner thinks of how many there are.
+-- Most often all is kept. If not, IN as a value, not as a condition: it is looked up in a hash table, whatever the planner
+-- thinks of how many there are.
 SELECT string_agg(
            CASE WHEN person_id IS NULL THEN 'u'
-                WHEN place NOT IN (SELECT place FROM waiting) THEN 'n'
+                WHEN NOT matters THEN 'n'
+                WHEN (SELECT count(*) FROM kept) = (SELECT count(*) FROM given WHERE matters) THEN 'k'
                 WHEN (person_id, day) IN (SELECT person_id, day FROM kept) THEN 'k'
                 ELSE 's' END, '' ORDER BY place)
 FROM given

@@ -1,9 +1,11 @@
 """Activities come in: what may matter is kept, everything else is counted with its reason."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
+from notifier.acceptance.accept import accept
 from notifier.activity.memory import Memory
 from notifier.activity.record import record
 from notifier.db import Db
@@ -28,7 +30,22 @@ async def test_a_use_of_somebody_who_was_told_is_kept_cut_down(story: Story) -> 
     (row,) = await story.rows("SELECT * FROM activity")
     assert (row["url_path"], row["ip_prefix"], row["user_agent"]) == ("/basket", "203.0.113.0/24", "Firefox")
     assert (row["occurred_at"], row["received_at"], row["due_at"]) == (USED, NOW, NOW)
+
+
+async def test_the_day_of_a_use_that_is_kept_is_noted_by_whoever_decides_about_it(story: Story) -> None:
+    ann = await story.person("ann")
+    await record(story.db, "kumo", lines(activity(ann, USED), activity(ann, USED - DAY)), NOW)
+    assert await story.sql("SELECT last_seen_on FROM person") is None
+    await accept(story.db, NOW)
     assert await story.sql("SELECT last_seen_on FROM person") == USED.date()
+
+
+async def test_of_somebody_erased_meanwhile_no_day_is_noted(story: Story) -> None:
+    ann = await story.person("ann")
+    await record(story.db, "kumo", lines(activity(ann, USED)), NOW)
+    await story.sql("UPDATE person SET status = 'erased'")
+    await accept(story.db, NOW)
+    assert await story.sql("SELECT last_seen_on FROM person") is None
 
 
 async def test_everything_that_is_not_kept_has_its_reason(story: Story) -> None:
@@ -71,6 +88,13 @@ async def test_the_day_somebody_was_last_seen_only_moves_forward(story: Story) -
     for at in (USED, USED - 3 * DAY):
         await record(story.db, "kumo", lines(activity("ann", at)), NOW)
     assert await story.sql("SELECT last_seen_on FROM person") == USED.date()
+
+
+async def test_of_several_days_of_one_batch_the_last_is_noted(story: Story) -> None:
+    await story.person("ann", reason=None)
+    days = (activity("ann", USED + number * DAY) for number in (0, 2, 1))
+    assert (await record(story.db, "kumo", lines(*days), NOW)).ignored == {"nothing_open": 3}
+    assert await story.sql("SELECT last_seen_on FROM person") == (USED + 2 * DAY).date()
 
 
 async def test_use_that_is_accepted_since_before_is_not_kept_and_an_earlier_one_is(story: Story) -> None:
@@ -177,3 +201,16 @@ async def test_activities_of_any_number_are_taken_batch_by_batch(story: Story) -
 
     report = await record(story.db, "kumo", many(), NOW)
     assert (report.read, report.ignored) == (12_000, {"unknown_person": 12_000})
+
+
+async def test_batches_that_the_database_has_at_once_may_be_about_the_same_people(story: Story) -> None:
+    people = [await story.person(f"u{number}") for number in range(40)]
+
+    async def many() -> AsyncIterator[bytes]:
+        for number in range(6_000):
+            yield activity(people[number % 40], USED + timedelta(seconds=6_000 - number))
+
+    report = await record(story.db, "kumo", many(), NOW)
+    assert (report.read, report.kept + report.ignored["same_day"]) == (6_000, 6_000)
+    kept = await story.rows("SELECT min(occurred_at) AS first, max(occurred_at) AS last, count(*) FROM activity")
+    assert kept == [{"first": USED + timedelta(seconds=1), "last": USED + timedelta(seconds=40), "count": 40}]
