@@ -1,7 +1,7 @@
 """A database with a site, two versions and any number of people, for the benchmarks."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from notifier.sites.site import Site
 
 SECRET = "the secret of a benchmark, which is long enough"
 BATCH = 20_000
+LOCALES = ("en", "ja", "ja")
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ async def database(server: str) -> AsyncIterator[tuple[Db, str]]:
 
 
 @asynccontextmanager
-async def ground(server: str, people: int, site: Site) -> AsyncIterator[Ground]:
-    """A site with ``people`` people in it, a baseline and a second version."""
+async def ground(server: str, people: int, site: Site, locales: Sequence[str] = LOCALES) -> AsyncIterator[Ground]:
+    """A site with ``people`` people in it, a baseline and a second version. ``locales``: people's, in turn."""
     now = datetime.now(UTC)
     async with database(server) as (db, url):
         await apply(db, site, now)
-        await add_people(db, site.site, people, now - timedelta(days=400))
+        await add_people(db, site.site, people, now - timedelta(days=400), locales)
         version_id = 0
         for label in ("one", "two"):
             version, _ = await publish(db, site, submission(label), "command", now)
@@ -100,7 +101,7 @@ def submission(label: str) -> Submission:
     return Submission.model_validate({"policy": "privacy", "label": label, "materiality": "material", "texts": texts})
 
 
-async def add_people(db: Db, site: str, count: int, registered_at: datetime) -> None:
+async def add_people(db: Db, site: str, count: int, registered_at: datetime, locales: Sequence[str] = LOCALES) -> None:
     """Load people straight into the table: importing them is not what is measured."""
     keys = Keys(SECRET.encode())
     columns = (
@@ -113,7 +114,7 @@ async def add_people(db: Db, site: str, count: int, registered_at: datetime) -> 
             name, address = f"u{number}", f"user{number}@people.example"
             rows.append(
                 (lane_of(site, name), site, name, new_id(), address, keys.address_mac(site, address),
-                 "ja" if number % 3 else "en", "Asia/Tokyo", "JP", registered_at, registered_at)
+                 locales[number % len(locales)], "Asia/Tokyo", "JP", registered_at, registered_at)
             )  # fmt: skip
         await db.copy("person", columns, rows)
     await db.execute("VACUUM ANALYZE person")

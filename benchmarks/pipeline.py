@@ -22,6 +22,7 @@ from notifier.letters.write import Writer
 from notifier.sites.site import Site
 
 WORKERS = 2
+LOCALE = "en"
 SAMPLE = 5.0  # seconds between two points of the curve
 LONGEST = 3600  # seconds, before something is called stuck
 
@@ -54,8 +55,8 @@ class Told:
 
 
 async def tell(bench: Bench, people: int, site: Site, environment: Mapping[str, str] | None = None) -> Told:
-    """Tell ``people`` people of a version, by workers that are up already."""
-    async with ground(bench.server, people, site) as g, AsyncExitStack() as stack:
+    """Tell ``people`` people of a version, by workers that are up already, in one language: letters of one size."""
+    async with ground(bench.server, people, site, [LOCALE]) as g, AsyncExitStack() as stack:
         campaign_id = await announce(g.db, g.site, g.version_id, g.now, "bench")
         workers = [await stack.enter_async_context(_worker(g, environment or {})) for _ in range(WORKERS)]
         await asyncio.sleep(1.5)
@@ -100,8 +101,11 @@ async def _wal(g: Ground) -> int:
 async def _check(g: Ground, people: int) -> None:
     async with g.db.connection() as connection:
         accepted = await connection.fetchval("SELECT count(*) FROM outcome WHERE kind = 'accepted_by_relay'")
+        sheets = await connection.fetchval("SELECT count(*) FROM sheet")
     if accepted != people:
         raise RuntimeError(f"{accepted} of {people} letters were accepted: the figure would mean nothing")
+    if sheets != 1:  # the peers carry one of these letters, again and again
+        raise RuntimeError(f"the letters are of {sheets} kinds and sizes: no peer carries the same")
 
 
 async def _letter(g: Ground, campaign_id: int) -> bytes:
@@ -109,7 +113,7 @@ async def _letter(g: Ground, campaign_id: int) -> bytes:
     async with g.db.connection() as connection:
         row = await connection.fetchrow("SELECT lane, person_id, email FROM person LIMIT 1")
     assert row is not None
-    recipient = Recipient(row["lane"], row["person_id"], row["email"], "en", "Asia/Tokyo", 1)
+    recipient = Recipient(row["lane"], row["person_id"], row["email"], LOCALE, "Asia/Tokyo", 1)
     (letter,) = writer.write("email", [recipient])
     assert isinstance(letter, Letter)
     return letter.body

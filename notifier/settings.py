@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     worker_slices: int = Field(4, ge=1, le=64, description="Slices one worker process works on at a time.")
     slice_size: int = Field(2000, ge=10, le=100_000, description="Most notices in one slice.")
-    batch_size: int = Field(250, ge=1, le=1000, description="Letters under way at once for a slice.")
+    batch_size: int = Field(
+        1000, ge=1, le=5000, description="Most letters under way at once for a slice; slow relays have fewer."
+    )
     lease_seconds: float = Field(
         900, ge=1, description="How long a slice stays leased without renewal; over the 10 min of RFC 5321, 4.5.3.2.6."
     )

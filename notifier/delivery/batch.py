@@ -72,6 +72,7 @@ class Batches:
         """
         again = await self._sheets.of([row.sheet for row in batch])
         tried, rows, letters = _write(hand, batch, again, gone)
+        hand.weight = sum(len(letter.body) for letter in letters)
         now, sheets = self.clock.now(), await self._sheets.numbers(letters)
         lease_ends = asyncio.get_running_loop().time() + self.settings.lease_seconds
         if letters and not await self._set_out(hand, letters, sheets, now):

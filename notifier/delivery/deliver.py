@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from notifier.channels.channel import Channel
 from notifier.clock import Clock
 from notifier.db import Db
 from notifier.delivery.batch import Batches, not_written_to
-from notifier.delivery.hand import Hand, Later, Next, Row
+from notifier.delivery.hand import FIRST_BATCH, Hand, Later, Next, Row, next_size
 from notifier.delivery.hold import SENDING
 from notifier.delivery.lease import Slice, claim, give_back, let_go, recover
 from notifier.delivery.pace import Shares
@@ -45,6 +44,8 @@ class Delivery:
     _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
     _refusing: Refusing = field(init=False)
     _batches: Batches = field(init=False)
+    # How many letters a batch has by now, by channel (site/channel).
+    _sizes: dict[str, int] = field(default_factory=dict)
     # Until when this worker claims nothing of a channel (site/channel), as it takes nothing.
     _resting: dict[str, datetime] = field(default_factory=dict)
 
@@ -141,7 +142,7 @@ class Delivery:
     async def _next(self, hand: Hand) -> list[Row]:
         """The next batch: what is fresh, and then the retries that are due."""
         if not hand.emptied:
-            if batch := await self._fresh(hand.slice, hand.cursor):
+            if batch := await self._fresh(hand):
                 return batch
             await self.db.run("delivery.drop_answered", **hand.slice.stretch)
             hand.emptied = True
@@ -154,7 +155,8 @@ class Delivery:
         due: datetime | None = await self.db.value("delivery_pace.next_retry", **hand.slice.stretch)
         return due if due and due <= self.clock.now() + timedelta(seconds=STAY) else None
 
-    async def _fresh(self, slice_: Slice, cursor: tuple[int, UUID]) -> list[Row]:
+    async def _fresh(self, hand: Hand) -> list[Row]:
+        slice_, cursor = hand.slice, hand.cursor
         return await self.db.many(
             Row,
             "delivery.fresh",
@@ -165,21 +167,23 @@ class Delivery:
             to_lane=slice_.to_lane,
             to_person=slice_.to_person,
             now=self.clock.now(),
-            limit=self._most(slice_.channel),
+            limit=self._size(hand),
         )
 
     async def _due(self, hand: Hand) -> list[Row]:
         slice_ = hand.slice
-        most = self._most(slice_.channel)
-        rows = await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=most)
+        size = self._size(hand)
+        rows = await self.db.many(Row, "delivery.due", **slice_.stretch, now=self.clock.now(), limit=size)
         if any(row.purpose != "notice" for row in rows) and await self.db.run(
             "delivery_remind.drop_settled", **slice_.stretch, now=self.clock.now()
         ):
             return await self._due(hand)
         return rows
 
-    def _most(self, channel: str) -> int:
-        return self.channels[channel].batch or self.settings.batch_size
+    def _size(self, hand: Hand) -> int:
+        """How many letters the next batch has."""
+        fixed = self.channels[hand.slice.channel].batch
+        return fixed or self._sizes.get(hand.site_channel) or min(FIRST_BATCH, self.settings.batch_size)
 
     async def _try(self, hand: Hand, batch: Sequence[Row]) -> tuple[bool, datetime | None]:
         """As much of a batch as may go: under way, out, outcomes.
@@ -201,9 +205,13 @@ class Delivery:
         if not hand.emptied:
             hand.cursor = batch[shares.looked - 1].lane, batch[shares.looked - 1].person_id
         later = [Later(batch[number], due) for number, due in shares.later]
-        return await self._batches.carry_out(
-            hand, [batch[number] for number in shares.now], later, gone, shares.granted
-        ), None
+        size, loop = self._size(hand), asyncio.get_running_loop()
+        began = loop.time()
+        rows = [batch[number] for number in shares.now]
+        going = await self._batches.carry_out(hand, rows, later, gone, shares.granted)
+        if len(rows) == size:  # fewer say nothing of how quick it is
+            self._sizes[hand.site_channel] = next_size(size, loop.time() - began, hand.weight, self.settings.batch_size)
+        return going, None
 
     async def _share(self, hand: Hand, batch: Sequence[Row], gone: datetime | None) -> Shares:
         """What of the batch may go now."""
