@@ -26,7 +26,7 @@ from notifier.sites.tokens import create_token
 
 PEOPLE = 240_000
 SINGLE = 20_000  # requests a round
-LINES = 50_000  # NDJSON, a round
+LINES = 60_000  # NDJSON, a round
 CONNECTIONS = 64
 ROUNDS = 3
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

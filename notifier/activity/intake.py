@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import asyncpg
+from msgspec.structs import replace
 
 from notifier.activity.activity import Activity, not_after, pack, why_ignored
 from notifier.activity.record import WAITING
@@ -57,7 +58,7 @@ class Intake:
             raise Unavailable("too many activities wait to be recorded; this one was not, send it again in a second")
         now, loop = self._clock.now(), asyncio.get_running_loop()
         ignored = why_ignored(one, None, now)
-        use = None if ignored else one._replace(occurred_at=not_after(one.occurred_at, now))
+        use = None if ignored else replace(one, occurred_at=not_after(one.occurred_at, now))
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Waiting(site, token, use, done))
         if self._commit is None:  # begins in the next turn: whatever else has just arrived comes along

@@ -5,7 +5,7 @@ are open, no other version takes effect between then and the use, and nothing wa
 acceptance, or the person): the ``Ground``, which is read anew for every batch, says all three.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +16,7 @@ Same = TypeVar("Same", date, tuple[int, ...])
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST = 200_000  # people remembered per process: about 60 MB
+CAREFUL = 64  # batches, after one that held a day that was on record
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Memory:
 
     def __init__(self, most: int = MOST) -> None:
         self._half = max(1, most // 2)
+        self._careful: Counter[str] = Counter()
         self.forget()
 
     def __len__(self) -> int:
@@ -77,6 +79,15 @@ class Memory:
         """Forget everybody: what was found out was not committed."""
         self._young, self._old = _half(), _half()
         self._in_young = 0
+
+    def expects_known_days(self, site: str) -> bool:
+        """Whether the next batch may well hold days that are on record: one of the last ones did. Counts down."""
+        self._careful[site] = left = max(0, self._careful[site] - 1)
+        return left > 0
+
+    def met_known_day(self, site: str) -> None:
+        """A batch held a day that was on record: people are using the site again and again before it is decided."""
+        self._careful[site] = CAREFUL
 
     def recall(self, site: str, people: Sequence[str]) -> list[Settled | None]:
         """What is remembered of some people; whether it still holds is for :meth:`Settled.covers` to say."""

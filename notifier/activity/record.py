@@ -158,7 +158,7 @@ async def take(
         fates.append(fate or "unknown_person")
     if asked:
         firsts, others = first_of_each_day(asked)
-        letters = await _keep(db, site, now, _columns(given, firsts, received) | {"shared": shared})
+        letters = await _keep(db, memory, site, _columns(given, firsts, received) | {"now": now}, shared)
         for (lane, external_id, day, _, at, place), letter in zip(firsts, letters, strict=True):
             fates[place] = _BY_LETTER[letter]
             if letter == "n":
@@ -193,22 +193,34 @@ def first_of_each_day(asked: Sequence[Asked]) -> tuple[list[Asked], list[tuple[i
 
 def _columns(given: Sequence[Activity], firsts: Sequence[Asked], received: Sequence[datetime]) -> dict[str, Any]:
     lanes, people, _, _, times, places = zip(*firsts, strict=True)
-    _, _, *words = zip(*[given[place] for place in places], strict=True)
+    uses = [given[place] for place in places]
     return {
         "lanes": lanes,
         "people": _LINE_END.join(people),
         "times": [at.timestamp() for at in times],
         "received": [received[place] for place in places] if received else [],
-        **dict(zip(("kinds", "paths", "prefixes", "agents"), map(_LINE_END.join, words), strict=True)),
+        "kinds": _LINE_END.join([use.kind for use in uses]),
+        "paths": _LINE_END.join([use.url_path for use in uses]),
+        "prefixes": _LINE_END.join([use.ip_prefix for use in uses]),
+        "agents": _LINE_END.join([use.user_agent for use in uses]),
     }
 
 
-async def _keep(db: Db, site: str, now: datetime, columns: Mapping[str, Any]) -> str:
+async def _keep(db: Db, memory: Memory, site: str, columns: Mapping[str, Any], shared: Sequence[str] | None) -> str:
     """A letter for each. Two batches that wait for each other in a circle are done after one another."""
+    new = not memory.expects_known_days(site)
     for left in reversed(range(TRIES)):
         try:
             async with db.savepoint() as part:
-                letters: str = await part.value("activity.keep", site=site, now=now, **columns)
+                if new:
+                    letters: str = await part.value("activity.keep_new", site=site, **columns)
+                else:
+                    letters = await part.value("activity.keep", site=site, shared=shared, **columns)
+        except asyncpg.UniqueViolationError:
+            if not new:
+                raise
+            new = False
+            memory.met_known_day(site)
         except asyncpg.DeadlockDetectedError:
             if not left:
                 raise

@@ -38,22 +38,18 @@ SELECT CASE WHEN NOT EXISTS (SELECT FROM open) THEN s.settings #> '{rule,activit
 FROM site s
 WHERE s.site = :site
 
--- name: keep
--- lanes: all
--- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later,
--- unless only the later is of the kinds that every open rule counts (``shared``; NULL: every kind is).
--- A use may matter to a version that deems acceptance, took effect before, was told by a campaign with this person in
--- scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Of everybody else
--- who is known the day is noted here; of those whose use is kept, by whoever decides about it. Rows come and are touched in
--- key order, so that batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it is taken in again.
--- Where a policy's own words make any use after the posting acceptance, the first one of each person before the version's
--- effect is noted besides; of later ones who decides about them notes it.
--- Answers with a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
--- earlier use of that day is known. ``times`` are seconds since 1970, which are sent in a fifth of the time that moments take.
+-- A batch of uses is kept in three pieces, so that two queries share what they do with it.
+-- ``times`` are seconds since 1970, which are sent in a fifth of the time that moments take. Of each use it is looked up who
+-- the person is, and whether it may matter: to a version that deems acceptance, took effect before, was told by a campaign with
+-- this person in scope (who cannot be reached may be told at a login), and is not accepted since an earlier moment. Rows come
+-- and are touched in key order, so that batches rarely wait for each other in a circle; PostgreSQL ends one that does, and it
+-- is taken in again.
+
+-- fragment: what_matters
 WITH open AS MATERIALIZED (
     @open_campaigns
 ), given AS MATERIALIZED (
-    SELECT a.*, p.person_id, p.last_seen_on,
+    SELECT a.*, p.person_id,
            to_timestamp(a.occurred) AS occurred_at,
            (to_timestamp(a.occurred) AT TIME ZONE INTERVAL '0')::date AS day,   -- of UTC, whose name takes longer
            EXISTS (
@@ -76,7 +72,7 @@ WITH open AS MATERIALIZED (
       AS a (lane, external_id, occurred, received_at, kind, url_path, ip_prefix, user_agent, place)
     LEFT JOIN LATERAL (
         -- LIMIT keeps the planner at one look by key per use.
-        SELECT person_id, last_seen_on FROM person
+        SELECT person_id FROM person
         WHERE lane = a.lane AND site = :site AND external_id = a.external_id
         LIMIT 1
     ) p ON true
@@ -87,19 +83,29 @@ WITH open AS MATERIALIZED (
     FROM given
     WHERE matters
     ORDER BY lane, person_id, day
+
+-- fragment: known_day
     ON CONFLICT (lane, person_id, day) DO UPDATE SET
         occurred_at = excluded.occurred_at, received_at = excluded.received_at, kind = excluded.kind,
         url_path = excluded.url_path, ip_prefix = excluded.ip_prefix, user_agent = excluded.user_agent,
         due_at = excluded.due_at
     WHERE excluded.occurred_at < activity.occurred_at
       AND (:shared::text[] IS NULL OR excluded.kind = ANY (:shared) OR activity.kind <> ALL (:shared))
+
+-- Of everybody else who is known the day is noted here; of those whose use is kept, by whoever decides about it.
+-- Where a policy's own words make any use after the posting acceptance, the first one of each person before the version's
+-- effect is noted besides; of later ones who decides about them notes it.
+-- The answer is a letter for each use, in order: u for an unknown person, n where nothing is open, k for kept, s where an
+-- earlier use of that day is known.
+
+-- fragment: the_rest
     RETURNING person_id, day
 ), seen AS (
     UPDATE person p SET last_seen_on = g.day
     FROM (
         SELECT lane, external_id, max(day) AS day
         FROM given
-        WHERE person_id IS NOT NULL AND NOT matters AND coalesce(last_seen_on < day, true)
+        WHERE person_id IS NOT NULL AND NOT matters
         GROUP BY lane, external_id
         ORDER BY lane, external_id
     ) g
@@ -143,6 +149,21 @@ SELECT string_agg(
                 WHEN (person_id, day) IN (SELECT person_id, day FROM kept) THEN 'k'
                 ELSE 's' END, '' ORDER BY place)
 FROM given
+
+-- name: keep
+-- lanes: all
+-- Keep what may still matter of a batch of uses, one row per person and day; the earlier use of a day replaces the later,
+-- unless only the later is of the kinds that every open rule counts (``shared``; NULL: every kind is).
+@what_matters
+@known_day
+@the_rest
+
+-- name: keep_new
+-- lanes: all
+-- The same where no use of these days is thought to be on record, at nine tenths of the work; fails with a unique violation
+-- when there is one.
+@what_matters
+@the_rest
 
 -- name: take_in
 -- lanes: none

@@ -230,7 +230,7 @@ async def asked(story: Story, memory: Memory, *uses: Activity) -> tuple[list[str
 
     async def counted(self: Db, name: str, /, **parameters: object) -> Any:
         nonlocal looks
-        looks += name == "activity.keep"
+        looks += name in ("activity.keep", "activity.keep_new")
         return await keep(self, name, **parameters)
 
     Db.value = counted  # type: ignore[method-assign]
