@@ -19,7 +19,7 @@ from notifier.db import Db
 from notifier.errors import Fault, Invalid, NotFound
 from notifier.lanes import lanes_of
 
-BATCH = 8000  # lines per statement
+BATCH = 4000  # lines per statement
 FIRST_BATCH = 500  # and twice as many each time: the database has work soon
 AT_ONCE = 2  # batches of one body that the database has, while the next is read
 MOST_FAULTS = 1000  # listed by line; the rest is counted
