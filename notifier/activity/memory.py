@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 Same = TypeVar("Same", date, tuple[int, ...])
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-MOST = 200_000  # people remembered per process: about 60 MB
+MOST = 240_000  # people remembered per process: about 60 MB
 CAREFUL = 64  # batches, after one that held a day that was on record
 
 
@@ -43,8 +45,11 @@ class Ground:
         return self.epochs.get(lane, 0)
 
 
-class Settled(NamedTuple):
-    """One person: no use of theirs at or after ``since`` can matter, and they are known to be seen on ``day``."""
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """One person: no use of theirs at or after ``since`` can matter, and they are known to be seen on ``day``.
+
+    None of them is part of a cycle, and there are many: they are not looked at for one.
+    """
 
     lane: int
     since: datetime
@@ -54,12 +59,12 @@ class Settled(NamedTuple):
 
     def covers(self, at: datetime, ground: Ground) -> bool:
         """Whether a use can be answered without asking: the database would find nothing open and nothing to note."""
-        lane, since, day, epoch, campaigns = self
+        since = self.since
         return (
             since <= at
-            and at.date() <= day
-            and epoch == ground.epochs.get(lane, 0)
-            and campaigns == ground.campaigns
+            and at.date() <= self.day
+            and self.epoch == ground.epochs.get(self.lane, 0)
+            and self.campaigns == ground.campaigns
             and (since >= ground.last_effect or not any(since < one <= at for one in ground.effective))
         )
 
