@@ -158,6 +158,7 @@ ENGLISH: Mapping[str, str] = {
     "event.complained": "Complained, so it arrived",
     "event.withheld": "Not sent: {class}",
     "event.used": "Used the site: {kind}",
+    "event.used_as_written": "First use of the site after the posting, which this version's own words make acceptance",
     "event.passed_over_grade_too_low": "Used the site; not counted, as the grade is less than the rule asks for",
     "event.passed_over_objected": "Used the site; not counted, as they had objected",
     "event.passed_over_unknown_baseline": "Used the site; not counted, as no earlier acceptance was known",

@@ -95,6 +95,9 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
            jsonb_build_object('kind', kind, 'recorded_at', recorded_at)
     FROM passed_over WHERE lane = :lane AND person_id = :person_id
     UNION ALL
+    SELECT occurred_at, 5, 'used_as_written', version_id, NULL, NULL, NULL, '{}'
+    FROM literal_use WHERE lane = :lane AND person_id = :person_id
+    UNION ALL
     SELECT coalesce(accepted_at, recorded_at), 5, 'baseline_' || proof, version_id, NULL, NULL, NULL,
            jsonb_build_object('revision', revision, 'via', via, 'reference', reference,
                               'sha256', encode(sha256, 'hex'), 'recorded_at', recorded_at)

@@ -84,6 +84,16 @@ async def test_a_private_message_of_the_plan_is_on_the_timeline_although_it_has_
     assert [(event.at, event.channel) for event in placed] == [(POSTED, "inbox")]
 
 
+async def test_a_use_that_met_a_policys_own_words_is_on_the_timeline(story: Story) -> None:
+    ann = await story.person("ann")
+    await story.sql(
+        "INSERT INTO literal_use VALUES ($1, $2, $3, $4)", ann.lane, ann.person_id, story.version_id, POSTED + HOUR
+    )
+    (use,) = [event for event in await timeline(story.db, ann) if event.kind == "used_as_written"]
+    assert (use.at, use.label) == (POSTED + HOUR, "v2")
+    assert use.words.text.startswith("First use of the site after the posting")
+
+
 def test_every_kind_of_event_decision_and_reason_has_words() -> None:
     outcomes = ["accepted_by_relay", "deferred", "unknown", "refused", "bounced", "expired", "complained", "withheld"]
     decisions = {f"decision.{reason}" for reason in Reason if reason is not Reason.TELLING_FAILED}  # that one: "voided"
@@ -459,6 +469,7 @@ INSERT INTO retry SELECT lane, person_id, {campaign}, 'email', 1, 0, {at} FROM n
 INSERT INTO joined SELECT lane, person_id, {campaign}, {at}, 'restored', 'closed', 'in_scope' FROM notice
 WHERE lane % 9 = 0;
 INSERT INTO passed_over SELECT lane, person_id, {version}, 'objected', {at}, 'login', {at} FROM notice;
+INSERT INTO literal_use SELECT lane, person_id, {version}, {at} FROM notice;
 INSERT INTO companion SELECT lane, person_id, {campaign}, lane, gen_random_uuid(), {at} FROM notice;
 INSERT INTO merger SELECT lane, person_id, lane, gen_random_uuid(), {at} FROM notice;
 ANALYZE

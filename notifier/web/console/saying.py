@@ -41,6 +41,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "complained": ("return", "warn"),
     "withheld": ("no", "warn"),
     "used": ("use", "on"),
+    "used_as_written": ("use", "on"),
     "passed_over_grade_too_low": ("use", "warn"),
     "passed_over_objected": ("use", "warn"),
     "passed_over_unknown_baseline": ("use", "warn"),
