@@ -217,7 +217,7 @@ async def _keep(db: Db, memory: Memory, site: str, columns: Mapping[str, Any], s
                 else:
                     letters = await part.value("activity.keep", site=site, shared=shared, **columns)
         except asyncpg.UniqueViolationError:
-            if not new:
+            if not new or not left:
                 raise
             new = False
             memory.met_known_day(site)

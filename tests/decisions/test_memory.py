@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.activity.memory import Ground, Memory
+from notifier.activity.memory import CAREFUL, Ground, Memory
 
 THEN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -64,3 +64,12 @@ def test_no_more_than_so_many_are_remembered_and_those_asked_about_stay() -> Non
         assert len(memory) <= 100
     assert memory.recall("kumo", ["p5"])[0] is None
     assert memory.recall("other", ["p0"])[0] is None
+
+
+def test_after_a_day_that_was_on_record_the_next_batches_expect_one() -> None:
+    memory = Memory()
+    assert not memory.expects_known_days("kumo")
+    memory.met_known_day("kumo")
+    assert not memory.expects_known_days("twin")
+    assert [memory.expects_known_days("kumo") for _ in range(CAREFUL)] == [True] * (CAREFUL - 1) + [False]
+    assert not memory.expects_known_days("kumo")
