@@ -68,7 +68,6 @@ async def record(
     await look(db, site, [])
     report = RecordReport()
     under_way: deque[asyncio.Task[list[str]]] = deque()
-    rest: list[list[str] | BaseException] = []
     try:
         async for batch in _batches(lines, report):
             if len(under_way) == AT_ONCE:
@@ -140,8 +139,8 @@ async def take(
         return []
     people = [one.external_id for one in given]
     remembered = memory.recall(site, people)
-    others_lanes = iter(lanes_of(site, (who for who, known in zip(people, remembered, strict=True) if known is None)))
-    lanes = [next(others_lanes) if known is None else known.lane for known in remembered]
+    new_lanes = iter(lanes_of(site, (who for who, known in zip(people, remembered, strict=True) if known is None)))
+    lanes = [next(new_lanes) if known is None else known.lane for known in remembered]
     ground = await look(db, site, list(set(lanes)))
     shared = ground.shared if ground.shared != ground.kinds else None  # where all rules agree, no kind comes first
     fates: list[str] = []

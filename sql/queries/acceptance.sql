@@ -27,7 +27,7 @@ SELECT pg_advisory_xact_lock(hashtext('lane'), :lane)
 -- name: take_uses
 -- lanes: one
 -- Take all uses on record of people of whom one is due; rows that another worker has in hand are left to it. Their day is noted
--- here, not where they were taken in: that a person waits for nothing is rare, and whoever reports uses waits for less.
+-- here and not where they were taken in, so that whoever reports uses waits for less.
 WITH taken AS (
     DELETE FROM activity a
     USING (
@@ -40,10 +40,17 @@ WITH taken AS (
     ) one
     WHERE a.lane = :lane AND a.person_id = one.person_id AND a.day = one.day
     RETURNING a.person_id, a.day, a.occurred_at, a.received_at, a.kind, a.url_path, a.ip_prefix, a.user_agent
+), met AS MATERIALIZED (   -- locked in the order in which everybody writes people: nobody waits in a circle
+    SELECT p.person_id, t.day
+    FROM (SELECT person_id, max(day) AS day FROM taken GROUP BY person_id) t
+    JOIN person p ON p.lane = :lane AND p.person_id = t.person_id
+    WHERE p.status <> 'erased' AND coalesce(p.last_seen_on < t.day, true)
+    ORDER BY p.external_id
+    FOR NO KEY UPDATE OF p
 ), seen AS (
-    UPDATE person p SET last_seen_on = t.day
-    FROM (SELECT person_id, max(day) AS day FROM taken GROUP BY person_id ORDER BY person_id) t
-    WHERE p.lane = :lane AND p.person_id = t.person_id AND p.status <> 'erased' AND coalesce(p.last_seen_on < t.day, true)
+    UPDATE person p SET last_seen_on = m.day
+    FROM met m
+    WHERE p.lane = :lane AND p.person_id = m.person_id
 )
 SELECT person_id, occurred_at, received_at, kind, url_path, ip_prefix, user_agent FROM taken ORDER BY person_id, occurred_at
 
