@@ -14,6 +14,7 @@ from notifier.compliance.explain import explain
 from notifier.compliance.search import timeline
 from notifier.db import Db
 from notifier.errors import Invalid, NotFound
+from notifier.lanes import lane_of
 from notifier.policies.publish import load_version
 from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
 
@@ -372,3 +373,23 @@ async def test_two_versions_of_two_policies_are_decided_by_one_use(story: Story)
     await decided(story)
     versions: list[UUID] = [r["version_id"] for r in await story.rows("SELECT version_id FROM acceptance ORDER BY 1")]
     assert versions == [story.version_id, other.version_id]
+
+
+async def test_whoever_decides_writes_people_in_the_order_of_everybody_else(story: Story) -> None:
+    first = "a"
+    last = next(name for n in range(99_999) if lane_of(story.site, name := f"z{n}") == lane_of(story.site, first))
+    people = [await story.person(name) for name in (last, first)]  # by their id it is the other way round
+    for one in people:
+        await story.told(one)
+        await used(story, one, DATE + DAY)
+    touch = "UPDATE person SET locale = 'ja' WHERE external_id = $1"
+    async with story.db.transaction() as tx, tx.connection() as connection:
+        await connection.execute(touch, first)
+        deciding = asyncio.create_task(accept(story.db, NOW))
+        await asyncio.sleep(0.3)
+        assert not deciding.done()
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(touch, last)
+    assert await deciding == 2
+    seen = await story.rows("SELECT last_seen_on IS NOT NULL AS seen FROM person")
+    assert seen == [{"seen": True}] * 2
