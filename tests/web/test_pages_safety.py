@@ -259,6 +259,7 @@ async def test_the_switch_is_thrown_and_taken_back_by_keyboard_and_every_page_sa
     await tab_to(page, "Let it go on")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/sites/kumo/go")
+    await type_where_it_begins(page, "the right text is in")  # the banner above has a link of the same words
     await tab_to(page, "Let it go on")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/console")
