@@ -94,6 +94,12 @@ async def open_database(url: str, connections: int = 10) -> AsyncIterator["Db"]:
         yield Db(pool)
 
 
+def _fields(shape: type) -> tuple[str, ...]:
+    """The fields of a named tuple or of a msgspec struct, which are made without their names; else nothing."""
+    fields: tuple[str, ...] = getattr(shape, "_fields", getattr(shape, "__struct_fields__", ()))
+    return fields
+
+
 async def _leave_session(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Nothing to reset when a connection goes back (asyncpg has rolled back what was open): it saves a round trip.
 
@@ -134,8 +140,9 @@ class Db:
         sql, arguments = all_queries()[name].bound(parameters)
         async with self.connection() as connection:
             rows = await connection.fetch(sql, *arguments)
-        if rows and tuple(rows[0].keys()) == getattr(shape, "_fields", ()):
-            # A named tuple whose fields are the columns, in this order: a tenth of the time that names take.
+        names = tuple(rows[0].keys()) if rows else ()
+        if names == _fields(shape)[: len(names)]:
+            # Its first fields are the columns, in this order: a tenth of the time that names take.
             return [shape(*row) for row in rows]
         return [shape(**row) for row in rows]
 

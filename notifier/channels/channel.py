@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
@@ -16,7 +18,7 @@ SentKind = Literal["accepted_by_relay", "placed", "deferred", "refused", "unknow
 FeedbackKind = Literal["accepted_by_recipient", "bounced", "complained"]
 
 
-class Sent(NamedTuple):
+class Sent(Struct, frozen=True, gc=False):
     """What is known of one try to hand a letter over. The kinds say what to do; classes are in docs/delivery.md.
 
     ``accepted_by_relay`` and ``placed``: handed over, which is not yet received. ``deferred``: not handed over, may

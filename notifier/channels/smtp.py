@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from msgspec.structs import replace
+
 from notifier.channels.channel import Permit, Sent, SentKind
 from notifier.channels.classify import FINAL, Phase, classify, enhanced_in, wait_asked
 from notifier.channels.envelope import chunk, content, envelope, unsupported
@@ -319,7 +321,7 @@ class Session(asyncio.Protocol):
             self.accepted += 1
             self._report(Sent(letter, "accepted_by_relay", None, f"{code} {text}"[:_KEPT_REPLY], self.via))
         elif self._chunking and code in _UNKNOWN_COMMAND:
-            self._report(refusal_of(letter, "dot", code, text, self.via)._replace(kind="deferred", class_="network"))
+            self._report(replace(refusal_of(letter, "dot", code, text, self.via), kind="deferred", class_="network"))
             self._lose(Trouble("network", f"CHUNKING is offered and not known: {code} {text}", self.via))
         elif code >= 400:
             self._report(refusal_of(letter, "dot", code, text, self.via))

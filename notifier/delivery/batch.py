@@ -13,9 +13,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
@@ -105,7 +105,7 @@ class Batches:
 
     async def _send(self, slice_: Slice, site: Site, letters: Sequence[Letter], permit: Permit) -> list[Sent]:
         """Hand letters to the channel. No transaction is open. What has no answer before the lease ends is unknown."""
-        answered: dict[tuple[int, UUID], Sent] = {}
+        answered: dict[int, Sent] = {}  # by the letter's id()
         lease = self.settings.lease_seconds
         try:
             async with (
@@ -113,12 +113,11 @@ class Batches:
                 watched(self.db, slice_, permit, lease * SHARE_BEGUN),
             ):
                 async for sent in self.channels[slice_.channel].send(site, letters, permit):
-                    answered[sent.letter.lane, sent.letter.person_id] = sent
+                    answered[id(sent.letter)] = sent
         except TimeoutError:
             log.warning("no answer before the lease ends", channel=slice_.channel, count=len(letters) - len(answered))
         return [
-            answered.get((one.lane, one.person_id))
-            or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
+            answered.get(id(one)) or Sent(one, "unknown", "unknown", "no answer before the lease ended", "", None)
             for one in letters
         ]
 
@@ -203,7 +202,7 @@ def _write(
             letters.append(letter)
         else:
             unsent = Tried(row.lane, row.person_id, row.attempt, 0, "refused", "unsupported", str(letter))
-            untried.append(unsent._replace(purpose=row.purpose))
+            untried.append(replace(unsent, purpose=row.purpose))
     return untried, written, letters
 
 

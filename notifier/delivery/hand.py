@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from notifier.db import Db
 from notifier.delivery.lease import Slice
@@ -31,8 +32,11 @@ def next_size(size: int, seconds: float, weight: int, most: int) -> int:
     return max(size // 2, least) if seconds > SLOW or weight > MOST_BYTES else size
 
 
-class Row(NamedTuple):
-    """One notice to try now, with what its letter needs of the person as they are now. Fields in the columns' order."""
+class Row(Struct, frozen=True, gc=False):
+    """One notice to try now, with what its letter needs of the person as they are now. Fields in the columns' order.
+
+    As the rest says it of who was never tried, it is asked of retries alone.
+    """
 
     lane: int
     person_id: UUID
@@ -43,11 +47,11 @@ class Row(NamedTuple):
     knew: int | None  # the version that they last knew
     overlays: int  # which rules apply to them as well
     status: str
-    attempt: int
-    failures: int
-    since: datetime | None  # the first try by this channel
     suppressed: bool
-    purpose: str  # notice, reminder-N or nudge-N: see notifier/delivery/remind.py
+    attempt: int = 1
+    failures: int = 0
+    since: datetime | None = None  # the first try by this channel
+    purpose: str = "notice"  # or reminder-N, nudge-N: see notifier/delivery/remind.py
     sheet: int | None = None  # what a copy that may have arrived was filled into
 
 

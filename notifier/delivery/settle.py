@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import astuple, replace
+
 from notifier.db import Db
 from notifier.delivery.retry import Again, again
 
@@ -24,7 +27,7 @@ SUPPRESS: dict[str, timedelta | None] = {
 }
 
 
-class Made(NamedTuple):
+class Made(Struct, frozen=True, gc=False):
     """What was tried: when a byte might first leave, filled into what, where to, the SHA-256 of the exact message."""
 
     tried_at: datetime
@@ -33,7 +36,7 @@ class Made(NamedTuple):
     sha256: bytes
 
 
-class Tried(NamedTuple):
+class Tried(Struct, frozen=True, gc=False):
     """One try of one notice and what was observed.
 
     ``asked``: seconds that the server wants us to wait. ``since``: the first try by this channel; None: this was it.
@@ -121,7 +124,7 @@ async def record(
     UniqueViolationError when somebody has. Without the lease it is also the next holder who says what was tried.
     """
     where = {"campaign_id": campaign_id, "channel": channel}
-    news = rows.outcomes if held else [one._replace(made=None) for one in rows.outcomes]
+    news = rows.outcomes if held else [replace(one, made=None) for one in rows.outcomes]
     failed = rows.failed
     if new:
         await copy_outcomes(tx, campaign_id, channel, news, now)
@@ -198,7 +201,7 @@ async def copy_outcomes(tx: Db, campaign_id: int, channel: str, tried: Sequence[
     """
     rows = [
         (t.lane, t.person_id, campaign_id, channel, t.attempt, t.kind, now, t.class_, _kept(t.reply), t.via,
-         *(t.made or _NOT_MADE), _purpose(t), t.phase)
+         *(astuple(t.made) if t.made else _NOT_MADE), _purpose(t), t.phase)
         for t in sorted(tried, key=_by_key)
     ]  # fmt: skip
     columns = (

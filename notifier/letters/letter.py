@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from notifier.campaigns.rule import Overlay, Rule, Rules
 from notifier.letters.sheet import Sheet
 from notifier.policies.digest import Digest
@@ -163,7 +165,7 @@ class Preview:
     message: Message
 
 
-class Letter(NamedTuple):  # made a million times: a frozen dataclass takes four times as long
+class Letter(Struct, frozen=True, gc=False):  # made a million times: a frozen dataclass takes many times as long
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part

@@ -12,7 +12,7 @@ from notifier.db import Db
 from notifier.errors import Conflict, NotFound
 from notifier.keys import Keys
 from notifier.letters.letter import Letter
-from notifier.letters.sheet import Sheet, message_id_key, message_id_of, sheet_of
+from notifier.letters.sheet import Sheet, message_id_mac, message_id_of, sheet_of
 
 MEDIA_TYPES = {"email": "message/rfc822", "webhook": "application/json"}
 _FRAGMENT = "text/html; charset=utf-8"
@@ -127,7 +127,7 @@ async def rebuild(
     if found.content is None or found.locale is None or found.time_zone is None:
         raise Conflict(f"what this letter was filled into was not kept; its SHA-256 is {found.sha256.hex()}")
     sheet = sheet_of(campaign_id, found.channel, found.locale, found.time_zone, found.content)
-    body = sheet.fill(found.address, message_id_of(sheet, found.lane, found.person_id, message_id_key(keys)))
+    body = sheet.fill(found.address, message_id_of(sheet, found.lane, found.person_id, message_id_mac(keys)))
     return Rebuilt(
         found.channel, found.attempt, found.at, found.locale, found.time_zone,
         body, found.sha256, hashlib.sha256(body).digest() == found.sha256,

@@ -29,6 +29,7 @@ from notifier.resources import resource
 
 _FALLBACK = "en"
 _CHANGES = ("added", "edited", "renamed", "removed", "moved")
+_AROUND = re.compile(r"\s*;?\s*([{};:,])\s*")  # what no style sheet needs around what tells its rules apart
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SUMMARY_RULES = ["blockquote", "list", "emphasis", "link", "backticks", "escape", "entity", "newline"]
 _SUMMARY_TAGS = {"p", "br", "ul", "ol", "li", "strong", "em", "code", "a", "blockquote"}
@@ -141,7 +142,7 @@ def render(telling: Telling, locale: str, since: int | None, public_url: str, ma
     text = {**shared, "say": say, "summary": clean(words.summary)}
     html = {**shared, "say": say_html, "summary": summary_html(words.summary), "strong": _strong}
     environment = _environment()
-    page = environment.get_template("letter.html.j2").render(**html, css=_stylesheet())
+    page = environment.get_template("letter.html.j2").render(**html, css=_css("letter.css"))
     return Rendered(
         language,
         babel_locale,
@@ -149,9 +150,23 @@ def render(telling: Telling, locale: str, since: int | None, public_url: str, ma
         constant["policy"],
         notice_html=environment.get_template(f"{shared['body']}.html.j2").render(**html),
         notice_text=environment.get_template(f"{shared['body']}.txt.j2").render(**text),
-        letter_html=css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False).inline(page),
+        letter_html=_with_styles(page),
         letter_text=environment.get_template("letter.txt.j2").render(**text),
     )
+
+
+def _with_styles(page: str) -> str:
+    """What a letter could not be read without stands on its elements as well: a few mail programs drop its head.
+
+    All else stands in the head alone, where each rule is said once: a fourth of a letter's bytes less.
+    """
+    return css_inline.CSSInliner(
+        inline_style_tags=False,
+        keep_style_tags=True,
+        extra_css=_css("elements.css"),
+        load_remote_stylesheets=False,
+        minify_css=True,
+    ).inline(page)
 
 
 def _body(telling: Telling) -> dict[str, str]:
@@ -242,8 +257,8 @@ def _folder() -> Path:
 
 
 @cache
-def _stylesheet() -> Markup:
-    return Markup((_folder() / "letter.css").read_text("utf-8"))  # noqa: S704 - a file of ours
+def _css(name: str) -> Markup:
+    return Markup(_AROUND.sub(r"\1", (_folder() / name).read_text("utf-8")).strip())  # noqa: S704 - a file of ours
 
 
 @cache

@@ -69,19 +69,19 @@ def sheet_of(campaign_id: int, channel: str, locale: str, time_zone: str, kept: 
     return Sheet(campaign_id, channel, locale, time_zone, kept["domain"], skeleton, purpose, edition)
 
 
-def message_id_key(keys: Keys) -> bytes:
-    """The key of the MACs in message ids: derive it once."""
-    return keys.derive("message-id")
+def message_id_mac(keys: Keys) -> hashlib.blake2b:
+    """The MAC in message ids, which has heard nothing yet: make it once."""
+    return hashlib.blake2b(key=keys.derive("message-id"), digest_size=16)
 
 
-def message_id_of(sheet: Sheet, lane: int, person_id: UUID, key: bytes) -> str:
+def message_id_of(sheet: Sheet, lane: int, person_id: UUID, ready: hashlib.blake2b) -> str:
     """The Message-ID of one person's letter: the same on every attempt. A reminder, or other words, are another."""
     about = sheet.channel if sheet.purpose == "notice" else f"{sheet.channel}/{sheet.purpose}"
     if sheet.edition:
         about += f"/{sheet.edition}"
-    facts = f"{sheet.campaign_id}/{lane}/{person_id.hex}/{about}".encode()
-    mac = hashlib.blake2b(facts, key=key, digest_size=16).hexdigest()
-    return f"<{sheet.campaign_id}.{mac}@{sheet.domain}>"
+    mac = ready.copy()
+    mac.update(f"{sheet.campaign_id}/{lane}/{person_id.hex}/{about}".encode())
+    return f"<{sheet.campaign_id}.{mac.hexdigest()}@{sheet.domain}>"
 
 
 def envelope_address(address: str) -> str:

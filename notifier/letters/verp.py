@@ -41,16 +41,23 @@ def return_path_key(keys: Keys) -> bytes:
 
 def seal(attempt: Attempt, key: bytes) -> str:
     """The local part of the return path of one attempt, in lower case."""
-    return seal_facts(attempt.campaign_id, attempt.lane, attempt.person_id, attempt.attempt, key)
+    return seal_facts(attempt.campaign_id, attempt.lane, attempt.person_id, attempt.attempt, ready_mac(key))
 
 
-def seal_facts(campaign_id: int, lane: int, person_id: UUID, attempt: int, key: bytes) -> str:
+def ready_mac(key: bytes) -> hashlib.blake2b:
+    """A MAC that has heard nothing yet: to copy it takes half as long as to make another."""
+    return hashlib.blake2b(key=key, digest_size=_MAC_SIZE)
+
+
+def seal_facts(campaign_id: int, lane: int, person_id: UUID, attempt: int, ready: hashlib.blake2b) -> str:
     """The same as :func:`seal` for whoever has the facts apart. Raises OverflowError beyond 16,383 attempts."""
     if attempt >> _ATTEMPT_BITS:
         raise OverflowError(f"attempt {attempt} does not fit a return path")
     which = (campaign_id << _LANE_BITS | lane) << _ATTEMPT_BITS | attempt
     facts = which.to_bytes(_WHICH_SIZE) + person_id.bytes
-    return PREFIX + (facts + hashlib.blake2b(facts, key=key, digest_size=_MAC_SIZE).digest()).hex()
+    mac = ready.copy()
+    mac.update(facts)
+    return PREFIX + (facts + mac.digest()).hex()
 
 
 def unseal(local_part: str, key: bytes) -> Attempt:

@@ -16,9 +16,9 @@ from notifier.errors import Fault, Invalid, Undeliverable
 from notifier.keys import Keys
 from notifier.letters.letter import Addressee, Letter, Message, Preview, Telling, reminding
 from notifier.letters.render import Marks, Rendered, address_of, clean, redline_of, render
-from notifier.letters.sheet import Sheet, envelope_address, is_plain, message_id_key, message_id_of
+from notifier.letters.sheet import Sheet, envelope_address, is_plain, message_id_mac, message_id_of
 from notifier.letters.skeleton import Skeleton, build, header, mailbox_header, text_header
-from notifier.letters.verp import return_path_key, seal_facts
+from notifier.letters.verp import ready_mac, return_path_key, seal_facts
 from notifier.sites.site import Sender
 
 # Only test letters have it: whoever filters mail can tell them.
@@ -49,8 +49,8 @@ class Writer:
         self._senders = {locale: _ascii_sender(locale, sender) for locale, sender in telling.site.senders.items()}
         self._public_url = public_url
         self._marks = Marks.of(keys.mac("letter-mark", str(telling.campaign_id)).hex())
-        self._id_key = message_id_key(keys)
-        self._path_key = return_path_key(keys)
+        self._id_mac = message_id_mac(keys)
+        self._path_mac = ready_mac(return_path_key(keys))
         self._zone = ZoneInfo(telling.site.time_zone)
         self._rendered: dict[tuple[str, int | None, int], Rendered] = {}
         self._pages: dict[tuple[str, str, int | None, int], _Page] = {}
@@ -133,11 +133,11 @@ class Writer:
             plain = is_plain(address)
             if not plain:
                 address = envelope_address(address)
-            local = seal_facts(self.telling.campaign_id, to.lane, to.person_id, to.attempt, self._path_key)
+            local = seal_facts(self.telling.campaign_id, to.lane, to.person_id, to.attempt, self._path_mac)
             return_path = f"{local}@{sheet.domain}"
         elif channel == "webhook":
             address = to.external_id
-        message_id = message_id_of(sheet, to.lane, to.person_id, self._id_key)
+        message_id = message_id_of(sheet, to.lane, to.person_id, self._id_mac)
         body = sheet.fill(address, message_id, plain=plain)
         return Letter(
             to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,

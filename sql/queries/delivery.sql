@@ -176,8 +176,7 @@ WITH next AS MATERIALIZED (
     LIMIT :limit
 )
 SELECT n.lane, n.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
-       p.status::text AS status, 1 AS attempt, 0 AS failures, NULL::timestamptz AS since,
-       s.email_mac IS NOT NULL AS suppressed, 'notice' AS purpose, NULL::integer AS sheet
+       p.status::text AS status, s.email_mac IS NOT NULL AS suppressed
 FROM next n
 JOIN plan pl ON pl.campaign_id = :campaign_id AND pl.plan = n.plan
 JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
@@ -188,7 +187,7 @@ ORDER BY n.lane, n.person_id
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
 SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.external_id, n.since AS knew, pl.overlays,
-       p.status::text AS status, r.attempt, r.failures, (
+       p.status::text AS status, s.email_mac IS NOT NULL AS suppressed, r.attempt, r.failures, (
            SELECT i.at
            FROM intent i
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id
@@ -199,7 +198,7 @@ SELECT r.lane, r.person_id, pl.locale, p.email AS address, p.time_zone, p.extern
                    AND o.channel = i.channel AND o.attempt = i.attempt AND o.kind = 'deferred' AND o.class = 'held'
              )
            ORDER BY i.attempt LIMIT 1
-       ) AS since, s.email_mac IS NOT NULL AS suppressed, r.purpose, CASE WHEN r.unsure THEN (   -- it may have arrived
+       ) AS since, r.purpose, CASE WHEN r.unsure THEN (   -- it may have arrived
            SELECT i.sheet
            FROM intent i
            WHERE i.lane = r.lane AND i.person_id = r.person_id AND i.campaign_id = r.campaign_id

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec.structs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -535,9 +536,10 @@ async def test_lines_that_begin_with_a_dot_arrive_as_they_are(server):
     [letter] = letters_to(1)
     body = b".\r\n..\r\nX: y\r\n\r\n.\r\n.dots\r\n...\r\nend\r\n"
     async with email() as channel:
-        await send(channel, site_of(server), [letter._replace(body=body, dotted=True)])
+        await send(channel, site_of(server), [msgspec.structs.replace(letter, body=body, dotted=True)])
     assert server.got[0].content == body
-    assert content(letter) == content(letter._replace(dotted=True))  # ours have none, and so are not searched for them
+    # Ours have none, and so are not searched for them.
+    assert content(letter) == content(msgspec.structs.replace(letter, dotted=True))
 
 
 # ---------------------------------------------------------------- secured sessions
