@@ -60,13 +60,16 @@ async def tell(bench: Bench, people: int, site: Site, environment: Mapping[str, 
         campaign_id = await announce(g.db, g.site, g.version_id, g.now, "bench")
         workers = [await stack.enter_async_context(_worker(g, environment or {})) for _ in range(WORKERS)]
         await asyncio.sleep(1.5)
-        written, cpu, started = await _wal(g), sum(map(_cpu, workers)), time.perf_counter()
+        written, cpu, began = await _wal(g), sum(map(_cpu, workers)), time.time()
         await steer(g.db, g.site.site, campaign_id, "approve", "bench", "", g.now)
         async with asyncio.timeout(LONGEST):
             await _until(g, campaign_id, "sending", "done")
             frozen, curve = await _wal(g), asyncio.create_task(_curve(g, workers))
             await _until(g, campaign_id, "done")
-        seconds = time.perf_counter() - started
+        # What it says itself: we look ten times a second, and whoever runs a peer sees its end at once.
+        closed = (await load_campaign(g.db, None, campaign_id)).closed_at
+        assert closed is not None
+        seconds = closed.timestamp() - began
         curve.cancel()
         await _check(g, people)
         return Told(
