@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -24,6 +26,10 @@ async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") 
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
     )
+    # asyncpg's own takes 1.2 µs for a moment, and every letter's outcome has two. The many of a batch are the same.
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", encoder=_to_timestamptz, decoder=_from_timestamptz, format="tuple"
+    )
 
 
 # The binary form of jsonb (which COPY needs) is its version, 1, before the text.
@@ -33,6 +39,19 @@ def _to_jsonb(value: object) -> bytes:
 
 def _from_jsonb(value: bytes) -> Any:
     return orjson.loads(value[1:])
+
+
+# PostgreSQL counts microseconds from here.
+_EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1024)
+def _to_timestamptz(moment: datetime) -> tuple[int]:
+    return ((moment - _EPOCH) // _MICROSECOND,)
+
+
+def _from_timestamptz(value: tuple[int]) -> datetime:
+    return _EPOCH + timedelta(0, 0, value[0])
 
 
 # What the driver says when the server went away, or takes no connection: the same may work in a moment.

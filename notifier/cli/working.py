@@ -10,7 +10,7 @@ from rich.console import Console
 from notifier.activity.consume import Consumer, Source
 from notifier.activity.memory import Memory
 from notifier.channels.postfix_log import OWN_RELAYS, PostfixLog
-from notifier.cli.running import Stopping, settings
+from notifier.cli.running import Stopping, interrupt_nobody, settings
 from notifier.compose import DATABASE_PATIENCE, open_service
 from notifier.errors import Unavailable
 from notifier.letters.verp import return_path_key
@@ -22,6 +22,7 @@ console = Console(highlight=False)
 
 async def worker() -> int:
     """Only do the work: send letters, record acceptances. Any number of workers share it."""
+    interrupt_nobody()
     async with open_service(settings(), DATABASE_PATIENCE) as service:
         stopping = Stopping()
         console.print("Working")

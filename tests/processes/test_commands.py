@@ -189,6 +189,16 @@ async def test_ctrl_c_ends_a_role_with_130_and_no_traceback(environment: Environ
     assert b"Traceback" not in complaints
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel that knows how to")
+async def test_a_worker_interrupts_nobody(environment: Environment) -> None:
+    process = await start(environment, "worker")
+    await until_said(process, "Working")
+    policy = os.sched_getscheduler(process.pid) & ~os.SCHED_RESET_ON_FORK
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), 30)
+    assert policy == os.SCHED_BATCH
+
+
 async def test_every_command_stands_in_the_docs_and_explains_itself(environment: Environment) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `notifier ([a-z-]+)", docs, re.MULTILINE))
