@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 from msgspec.structs import replace
@@ -41,6 +42,8 @@ NOT_TOLD = frozenset({"closed", "erased", "suspended"})
 SHARE_OF_LEASE, SHARE_BEGUN = 0.8, 0.6
 # Seconds between two tries to record outcomes while the database is away.
 RECORD_AGAIN = 0.5
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -98,8 +101,9 @@ class Batches:
             **hand.slice.key, epoch=hand.slice.epoch, now=now, until=self._lease_end(),
             cursor_lane=lane, cursor_person=person_id,
             lanes=[one.lane for one in letters], people=[one.person_id for one in letters],
-            attempts=[one.attempt for one in letters], addresses=[one.address for one in letters],
-            digests=[one.sha256 for one in letters], sheets=sheets, purposes=[one.sheet.purpose for one in letters],
+            addresses=[one.address for one in letters], digests=[one.sha256 for one in letters],
+            attempts=_shared([one.attempt for one in letters]), sheets=_shared(sheets),
+            purposes=_shared([one.sheet.purpose for one in letters]),
         )  # fmt: skip
         return found is not None
 
@@ -181,6 +185,11 @@ class Batches:
                 "delivery.add_gone", site=hand.site.site, channel=slice_.channel, endpoint=endpoint, now=now
             )
             log.warning("the endpoint is gone for good", site=hand.site.site, channel=slice_.channel)
+
+
+def _shared(values: Sequence[T]) -> Sequence[T]:
+    """One for all where all are the same: what is under way is written down the quicker."""
+    return values[:1] if len(set(values)) == 1 else values
 
 
 def _write(

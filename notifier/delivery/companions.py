@@ -69,6 +69,8 @@ def _as_written(address: str) -> str | None:
 
 async def tell_companions(db: Db, now: datetime) -> int:
     """Put the fate of letters on the record of some companions. Returns how many, 0 when none is known."""
+    if not await db.value("delivery_companions.any"):  # nearly always, and asked with every slice that ends
+        return 0
     async with db.transaction() as tx:
         taken = await tx.many(dict, "delivery_companions.take", most=PEOPLE)
         if taken:

@@ -82,14 +82,15 @@ async def give_back(db: Db, slice_: Slice, due: datetime | None, fresh: datetime
     """
     async with db.transaction() as tx:
         # The row is locked first: a retry that is queued meanwhile is either seen by the second statement or waits.
-        if await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch) is None:
+        falls_back = await tx.value("delivery.lock", **slice_.key, epoch=slice_.epoch)
+        if falls_back is None:
             return
         # Somebody may have been erased between the reading of their address and the writing of the outcome.
         await tx.run("delivery.forget_erased", **slice_.stretch)
         if due is None:  # an answer may have come after the queue was looked at: nobody would look again for it
             await tx.run("delivery.drop_answered", **slice_.stretch)
         await tx.run("delivery.give_back", **slice_.stretch, slice=slice_.slice, due=due, fresh=fresh)
-        if due is None and fresh is None:
+        if due is None and fresh is None and falls_back:
             await tx.run("delivery_second.schedule", **slice_.stretch, slice=slice_.slice)
         await tx.notify("notifier", "slice")
 

@@ -142,7 +142,7 @@ def render(telling: Telling, locale: str, since: int | None, public_url: str, ma
     text = {**shared, "say": say, "summary": clean(words.summary)}
     html = {**shared, "say": say_html, "summary": summary_html(words.summary), "strong": _strong}
     environment = _environment()
-    page = environment.get_template("letter.html.j2").render(**html, css=_css("letter.css"))
+    page = environment.get_template("letter.html.j2").render(**html, css=_css)
     return Rendered(
         language,
         babel_locale,

@@ -499,7 +499,8 @@ CREATE INDEX slice_due ON slice (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX slice_second ON slice (second_at) WHERE second_at IS NOT NULL;
 
 -- The letters of a slice that are about to leave, or are out: written and committed before a byte leaves, gone when what
--- came of them is an outcome of each. A row per batch; the arrays are equally long (docs/decisions/0007-a-batch-is-one-row.md).
+-- came of them is an outcome of each. A row per batch (docs/decisions/0007-a-batch-is-one-row.md). The arrays are equally long,
+-- but for attempts, sheets and purposes: where all are the same, one stands for all.
 CREATE TABLE under_way (
     campaign_id integer NOT NULL REFERENCES campaign,
     channel     text NOT NULL,
@@ -577,7 +578,8 @@ WHERE tried_at IS NOT NULL;
 CREATE VIEW attempt AS
 SELECT lane, person_id, campaign_id, channel, attempt, at, address, sha256, sheet, purpose FROM intent
 UNION ALL
-SELECT u.lane, u.person_id, w.campaign_id, w.channel, u.attempt, w.at, u.address, u.sha256, u.sheet, u.purpose
+SELECT u.lane, u.person_id, w.campaign_id, w.channel, coalesce(u.attempt, w.attempts[1]), w.at, u.address, u.sha256,
+       coalesce(u.sheet, w.sheets[1]), coalesce(u.purpose, w.purposes[1])
 FROM under_way w
 CROSS JOIN unnest(w.lanes, w.people, w.attempts, w.addresses, w.digests, w.sheets, w.purposes)
      AS u (lane, person_id, attempt, address, sha256, sheet, purpose);

@@ -65,7 +65,7 @@ WITH facts (at, place, kind, version_id, campaign_id, channel, attempt, detail) 
     JOIN campaign c ON c.campaign_id = i.campaign_id
     WHERE i.lane = :lane AND i.person_id = :person_id
     UNION ALL
-    SELECT w.at, 3, 'tried', c.version_id, w.campaign_id, w.channel, w.attempts[place],   -- out right now
+    SELECT w.at, 3, 'tried', c.version_id, w.campaign_id, w.channel, coalesce(w.attempts[place], w.attempts[1]),   -- out right now
            jsonb_build_object('address', w.addresses[place], 'sha256', encode(w.digests[place], 'hex'))
     FROM under_way w
     JOIN campaign c ON c.campaign_id = w.campaign_id

@@ -52,14 +52,18 @@ RETURNING slice
 WITH lost AS (
     DELETE FROM under_way WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice RETURNING *
 ), each AS MATERIALIZED (
-    SELECT u.*, lost.at, EXISTS (
+    SELECT u.*, EXISTS (
         SELECT FROM outcome o
         WHERE o.lane = u.lane AND o.person_id = u.person_id AND o.campaign_id = :campaign_id
           AND o.channel = :channel AND o.attempt = u.attempt AND o.kind NOT IN ('deferred', 'unknown')
     ) AS told_of
-    FROM lost
-    CROSS JOIN unnest(lost.lanes, lost.people, lost.attempts, lost.addresses, lost.digests, lost.sheets, lost.purposes)
-         AS u (lane, person_id, attempt, address, sha256, sheet, purpose)
+    FROM (
+        SELECT u.lane, u.person_id, coalesce(u.attempt, lost.attempts[1]) AS attempt, u.address, u.sha256,
+               coalesce(u.sheet, lost.sheets[1]) AS sheet, coalesce(u.purpose, lost.purposes[1]) AS purpose, lost.at
+        FROM lost
+        CROSS JOIN unnest(lost.lanes, lost.people, lost.attempts, lost.addresses, lost.digests, lost.sheets, lost.purposes)
+             AS u (lane, person_id, attempt, address, sha256, sheet, purpose)
+    ) u
 ), said AS (    -- its last holder may be saying the same right now, in this order, without what was tried
     INSERT INTO outcome AS known (lane, person_id, campaign_id, channel, attempt, kind, at, class, reply,
                                   tried_at, sheet, address, sha256, purpose)
@@ -115,8 +119,9 @@ RETURNING s.cursor_lane, s.cursor_person
 
 -- name: lock
 -- lanes: none
--- Lock a slice while it is still ours.
-SELECT epoch FROM slice
+-- Lock a slice while it is still ours. Answers whether anybody of its campaign has a channel to fall back to.
+SELECT EXISTS (SELECT FROM plan p WHERE p.campaign_id = s.campaign_id AND p.fallback <> '{}')
+FROM slice s
 WHERE campaign_id = :campaign_id AND channel = :channel AND slice = :slice AND epoch = :epoch
 FOR UPDATE
 

@@ -1,5 +1,10 @@
 -- Accounts of one mailbox that are told by one letter: what came of it is put on the record of each.
 
+-- name: any
+-- lanes: none
+-- Whether anybody is still to be told by somebody else's letter.
+SELECT EXISTS (SELECT FROM companion WHERE settled_at IS NULL)
+
 -- name: take
 -- lanes: all
 -- Some companions of one campaign whose letter's fate is known. Whoever else has news of these letters waits.
