@@ -57,7 +57,7 @@ class Call:
         return self.service.db
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself, and can be a key
 class Endpoint:
     """One route. ``who`` is a scope of API tokens, ANYONE or PERSON.
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -56,7 +57,7 @@ class _MediaType(NotifierError):
 
 def document(endpoints: Sequence[Endpoint], public_url: str) -> Schema:
     """The whole document for these endpoints."""
-    schemas = _Schemas(endpoints)
+    schemas = _schemas(tuple(endpoints))
     paths: Schema = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
@@ -78,6 +79,12 @@ def document(endpoints: Sequence[Endpoint], public_url: str) -> Schema:
             "securitySchemes": _SECURITY,
         },
     }
+
+
+@lru_cache(maxsize=2)
+def _schemas(endpoints: tuple[Endpoint, ...]) -> "_Schemas":
+    """What pydantic takes a tenth of a second for, once for all apps of a process."""
+    return _Schemas(endpoints)
 
 
 class _Schemas:
