@@ -106,6 +106,11 @@ class _Server:
 _server: _Server | None = None
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: some tests wait for what other processes do, so two more than there are cores."""
+    return (os.cpu_count() or 1) + 2
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     global _server
     if not hasattr(session.config, "workerinput"):

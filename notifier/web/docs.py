@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Operation:
     answers: list[tuple[str, str]]
 
 
-def routes(endpoints: Sequence[Endpoint], public_url: str) -> list[web.RouteDef]:
+def routes(endpoints: tuple[Endpoint, ...], public_url: str) -> list[web.RouteDef]:
     """``/openapi.json`` and ``/docs``."""
     openapi = document(endpoints, public_url)
     body = orjson.dumps(openapi)

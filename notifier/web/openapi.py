@@ -55,9 +55,10 @@ class _MediaType(NotifierError):
     status, title = 415, "The Content-Type is not one that this address takes"
 
 
-def document(endpoints: Sequence[Endpoint], public_url: str) -> Schema:
-    """The whole document for these endpoints."""
-    schemas = _schemas(tuple(endpoints))
+@lru_cache(maxsize=2)
+def document(endpoints: tuple[Endpoint, ...], public_url: str) -> Schema:
+    """The whole document for these endpoints, made once (pydantic takes a tenth of a second): change nothing in it."""
+    schemas = _Schemas(endpoints)
     paths: Schema = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
@@ -79,12 +80,6 @@ def document(endpoints: Sequence[Endpoint], public_url: str) -> Schema:
             "securitySchemes": _SECURITY,
         },
     }
-
-
-@lru_cache(maxsize=2)
-def _schemas(endpoints: tuple[Endpoint, ...]) -> "_Schemas":
-    """What pydantic takes a tenth of a second for, once for all apps of a process."""
-    return _Schemas(endpoints)
 
 
 class _Schemas:

@@ -17,6 +17,7 @@ from notifier.errors import Invalid, NotFound
 from notifier.lanes import lane_of
 from notifier.policies.publish import load_version
 from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
+from tests.waiting import WAITING
 
 TOLD = POSTED + HOUR
 DATE = TOLD + 30 * DAY
@@ -336,7 +337,7 @@ async def test_an_earlier_use_decided_while_a_later_one_is_being_recorded_is_not
             ann.lane, ann.person_id, story.version_id, DATE + 2 * DAY, DATE, NOW,
         )  # fmt: skip
         deciding = asyncio.create_task(accept(story.db, NOW))
-        while not await story.rows("SELECT FROM pg_locks WHERE NOT granted"):
+        while not await story.rows(WAITING):
             await asyncio.sleep(0.01)
     assert await deciding == 1
     assert [(revision, at) for _, revision, _, _, at in await decided(story)] == [(1, DATE + 2 * DAY), (2, DATE + DAY)]

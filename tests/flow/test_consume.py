@@ -18,6 +18,7 @@ from notifier.db import Db
 from notifier.errors import Unavailable
 from tests.flow.story import DAY, HOUR, POSTED, Somebody, Story, activity, begin
 from tests.nats import nats_server
+from tests.waiting import WAITING
 
 nats = pytest.importorskip("nats", reason="nats-py is not installed (the extra nats)")
 
@@ -152,8 +153,7 @@ async def test_nothing_is_acknowledged_before_its_commit_and_it_comes_again(post
         await held.execute("LOCK TABLE activity IN ACCESS EXCLUSIVE MODE")
         consuming = asyncio.create_task(post.consumer.consume(stopping))
         async with held.connection() as connection, asyncio.timeout(30):
-            waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            while not (waiting := await connection.fetch(waits)):
+            while not (waiting := await connection.fetch(WAITING)):
                 await connection.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.02)
             assert await post.state() == (0, 1)

@@ -21,6 +21,7 @@ from notifier.people.roster import get_person
 from tests.channels.smtp_server import SILENCE
 from tests.office import NO_STOP, Office, open_office
 from tests.sites import a_site
+from tests.waiting import WAITING
 
 LOST = "UPDATE slice SET leased_until = leased_until - interval '1 hour' WHERE leased_until IS NOT NULL"
 
@@ -130,8 +131,7 @@ async def test_what_the_last_holder_and_the_next_one_say_at_once_is_counted_once
     async with office.db.transaction() as tx, asyncio.timeout(10):
         await record(tx, office.campaign_id, "email", 0, too_late, now, held=False, queued=True, new=False)
         recovering = asyncio.create_task(recover(office.db, next_, 60, now))
-        waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        while not await office.rows(waiting):
+        while not await office.rows(WAITING):
             await asyncio.sleep(0.01)
     await recovering
     assert await office.rows("SELECT kind::text, sum(count)::int FROM progress GROUP BY kind") == [("unknown", 5)]
@@ -310,7 +310,7 @@ async def test_a_failure_waits_for_the_next_channel_without_holding_its_own(offi
     async with office.db.transaction() as other:
         await other.execute(lock.format("a-message"))
         working = asyncio.create_task(office.delivery.deliver_next(NO_STOP))
-        while not await office.rows("SELECT FROM pg_locks WHERE NOT granted"):
+        while not await office.rows(WAITING):
             await asyncio.sleep(0.01)
         await other.execute("SET LOCAL lock_timeout = '2s'; " + lock.format("email"))
     await working

@@ -11,6 +11,7 @@ from notifier.acceptance.silence import accept_silence
 from notifier.activity.record import record
 from notifier.db import Db
 from tests.flow.story import DAY, HOUR, POSTED, RULE, Somebody, Story, activity, begin, lines
+from tests.waiting import WAITING
 
 TOLD = POSTED + HOUR
 DATE = TOLD + 30 * DAY
@@ -46,7 +47,7 @@ async def deciding(story: Story, work: Coroutine[Any, Any, int]) -> AsyncIterato
 
 async def waits(story: Story, many: int, *unless: asyncio.Task[Any]) -> None:
     """Until so many wait for somebody else in the database, or one of some is done without."""
-    while len(await story.rows("SELECT FROM pg_locks WHERE NOT granted")) < many:
+    while len(await story.rows(WAITING)) < many:
         if any(one.done() for one in unless):
             return
         await asyncio.sleep(0.01)

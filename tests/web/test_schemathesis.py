@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestServer
 
 from notifier.compose import Service
@@ -27,6 +28,7 @@ bearer = "{person}"
 """
 
 
+@pytest.mark.long
 async def test_no_answer_is_undocumented_and_none_is_our_failure(
     service: Service,
     api: Api,
