@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -106,11 +107,33 @@ async def open_database(url: str, connections: int = 10) -> AsyncIterator["Db"]:
         url,
         min_size=1,
         max_size=connections,
+        connection_class=_knowing(),
         init=_prepare_connection,
         reset=_leave_session,
         server_settings={"timezone": "UTC"},
     ) as pool:
         yield Db(pool)
+
+
+def _knowing() -> type["asyncpg.Connection[asyncpg.Record]"]:
+    """Connections that tell each other what types a database has.
+
+    asyncpg asks on every connection anew, when it first meets arrays or enums of ours: four statements and 6 ms of
+    PostgreSQL, for which a letter or an answer waits. Should it come to ask in another way, it asks every time again.
+    """
+    types: dict[int, Any] = {}
+    asking = asyncio.Lock()
+
+    class Knowing(asyncpg.Connection):
+        async def _introspect_types(self, oids: Iterable[int], patience: float | None) -> tuple[list[Any], Any]:
+            asked = SimpleNamespace(name="earlier")  # a statement with a name: it took nobody else's place
+            async with asking:
+                if missing := [oid for oid in oids if oid not in types]:
+                    found, asked = await super()._introspect_types(missing, patience)  # type: ignore[misc] # private
+                    types.update((one["oid"], one) for one in found)
+            return list(types.values()), asked
+
+    return Knowing
 
 
 def _fields(shape: type) -> tuple[str, ...]:
