@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     watch_hosts: list[str] = Field(
         [], description="Hosts in one's own network whose pages may be watched, also by plain http."
     )
-    worker_slices: int = Field(4, ge=1, le=64, description="Slices one worker process works on at a time.")
+    worker_slices: int = Field(2, ge=1, le=64, description="Slices one worker process works on at a time.")
     slice_size: int = Field(2000, ge=10, le=100_000, description="Most notices in one slice.")
     batch_size: int = Field(
         1000, ge=1, le=5000, description="Most letters under way at once for a slice; slow relays have fewer."
