@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -103,20 +103,26 @@ async def written_out(connection: "Connection", sql: str, arguments: Sequence[ob
 @asynccontextmanager
 async def open_database(url: str, connections: int = 10) -> AsyncIterator["Db"]:
     """Open a pool of at most ``connections`` to the PostgreSQL at ``url``, and close it at the end."""
+    class_, forget_types = _knowing()
+
+    async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        await _prepare_connection(connection)
+        connection.add_termination_listener(forget_types)  # the next may be to a database that was restored
+
     async with asyncpg.create_pool(
         url,
         min_size=1,
         max_size=connections,
-        connection_class=_knowing(),
-        init=_prepare_connection,
+        connection_class=class_,
+        init=prepare,
         reset=_leave_session,
         server_settings={"timezone": "UTC"},
     ) as pool:
         yield Db(pool)
 
 
-def _knowing() -> type["asyncpg.Connection[asyncpg.Record]"]:
-    """Connections that tell each other what types a database has.
+def _knowing() -> tuple[type["asyncpg.Connection[asyncpg.Record]"], Callable[[Any], None]]:
+    """Connections that tell each other what types a database has; and what makes them forget it.
 
     asyncpg asks on every connection anew, when it first meets arrays or enums of ours: four statements and 6 ms of
     PostgreSQL, for which a letter or an answer waits. Should it come to ask in another way, it asks every time again.
@@ -127,13 +133,14 @@ def _knowing() -> type["asyncpg.Connection[asyncpg.Record]"]:
     class Knowing(asyncpg.Connection):
         async def _introspect_types(self, oids: Iterable[int], patience: float | None) -> tuple[list[Any], Any]:
             asked = SimpleNamespace(name="earlier")  # a statement with a name: it took nobody else's place
-            async with asking:
-                if missing := [oid for oid in oids if oid not in types]:
-                    found, asked = await super()._introspect_types(missing, patience)  # type: ignore[misc] # private
-                    types.update((one["oid"], one) for one in found)
+            if not types.keys() >= set(oids):
+                async with asking:
+                    if missing := set(oids) - types.keys():
+                        found, asked = await super()._introspect_types(missing, patience)  # type: ignore[misc] # private
+                        types.update((one["oid"], one) for one in found)
             return list(types.values()), asked
 
-    return Knowing
+    return Knowing, lambda _: types.clear()
 
 
 def _fields(shape: type) -> tuple[str, ...]:
