@@ -104,10 +104,10 @@ class PersonAcceptance:
 async def timeline(db: Db, person: Somebody) -> list[Event]:
     """Every fact about a person, in the order of time; with those of accounts that were merged into theirs, which
     say so (``detail["account"]``)."""
-    events = await db.many(Event, "compliance.timeline", lane=person.lane, person_id=person.person_id)
-    merged_from = any(event.kind == "merged_from" for event in events)
     them = {"lane": person.lane, "person_id": person.person_id}
-    for merged in await db.many(dict, "people.merged_from", **them) if merged_from else ():
+    events = await db.many(Event, "compliance.timeline", **them)
+    mergers = any(event.kind == "merged_from" for event in events)
+    for merged in await db.many(dict, "people.merged_from", **them) if mergers else ():
         where = {"lane": merged["lane"], "person_id": merged["person_id"]}
         found = await db.many(Event, "compliance.timeline", **where)
         events += [replace(e, detail=e.detail | {"account": merged["external_id"]}) for e in found if not e.is_merger]
