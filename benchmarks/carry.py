@@ -33,7 +33,7 @@ def ours(port: int, sessions: int, count: int, body: bytes) -> Carry:
     letters = [
         Letter(
             0, new_id(), 1, "email", 1, f"user{number}@people.example", f"<{number}@bench.example>",
-            f"notice-{number}@bench.example", body, sha256, sheet, dotted=False,
+            f"notice-{number}@bench.example", [body], sha256, sheet, dotted=False,
         )
         for number in range(count)
     ]  # fmt: skip

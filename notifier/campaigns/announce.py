@@ -5,6 +5,7 @@ The rows it leaves: one ``campaign`` (planned), then, once somebody approved it 
 between leaves the campaign approved, and the next worker freezes it from the start.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
@@ -112,6 +113,7 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
         campaign = await load_campaign(tx, None, campaign_id)
         if campaign.corrects is not None:
             await tx.run("campaigns.hold_corrected", corrects=campaign.corrects)
+        await allow_many_rows(tx)
         plans = await plans_of(tx, campaign, now)
         await insert_plans(tx, campaign, plans)
         await _load_notices(tx, campaign, plans, now)
@@ -120,13 +122,14 @@ async def _freeze_next(db: Db, slice_size: int, now: datetime) -> int:
             beyond = {"campaign_id": campaign_id, "beyond": len(plans)}
             await tx.run("campaigns.plans_of_companions", **beyond)
             await tx.run("campaigns.name_companions", **beyond, now=now)
-        await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id)
+        frozen, since = await _counted(tx, campaign_id)
+        await tx.run("campaigns.note_changed", campaign_id=campaign_id, version_id=campaign.version_id, since=since)
         stage_ends = await _stage_ends(tx, campaign)
         await _cut_slices(tx, campaign_id, plans.values(), slice_size, stage_ends, now)
         if shares:
             await tx.run("campaigns.join_slices", campaign_id=campaign_id)
             await tx.run("campaigns.wake_queued", campaign_id=campaign_id, now=now)
-        await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, now=now)
+        await tx.run("campaigns.open", campaign_id=campaign_id, stages=len(stage_ends) + 1, frozen=frozen, now=now)
         await record_event(tx, campaign_id, now, "notifier", "opened", stages=len(stage_ends) + 1)
         await tx.run("campaigns.supersede_older", campaign_id=campaign_id, now=now)
         await tx.run("campaigns.tell_the_rest", campaign_id=campaign_id, now=now)
@@ -168,7 +171,6 @@ async def insert_plans(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], *,
 async def _load_notices(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], now: datetime) -> None:
     """Fill the campaign's partition bare and in key order; its key is built after (docs/decisions/0003)."""
     partition = f"notice_{campaign.campaign_id}"
-    await allow_many_rows(tx)
     if campaign.corrects is None:
         question = await question_of(tx, campaign, plans, now)
         question |= knew(await tx.many(Earlier, "campaigns.earlier", version_id=campaign.version_id))
@@ -184,6 +186,16 @@ async def _load_notices(tx: Db, campaign: Campaign, plans: Mapping[int, Plan], n
     # The slices are cut along the key, which pays only for many notices: a look at few of them says as much.
     await tx.execute("SET LOCAL default_statistics_target = 10")
     await tx.execute(f"ANALYZE {partition}")
+
+
+async def _counted(tx: Db, campaign_id: int) -> tuple[dict[str, int], list[int]]:
+    """How many of a frozen audience there are of each reason, and which versions some of them last knew."""
+    frozen: Counter[str] = Counter()
+    since = set()
+    for row in await tx.many(dict, "campaigns.counted", campaign_id=campaign_id):
+        frozen[row["reason"]] += row["count"]
+        since.add(row["since"])
+    return dict(frozen), sorted(since - {None})
 
 
 async def allow_many_rows(tx: Db) -> None:

@@ -31,20 +31,21 @@ def envelope(letter: Letter, extensions: AbstractSet[str]) -> tuple[bytes, bytes
     return f"MAIL FROM:<{letter.return_path}>{mail}\r\n".encode(), f"RCPT TO:<{address}>{rcpt}\r\n".encode()
 
 
-def content(letter: Letter, headers: bytes = b"") -> bytes:
-    """What follows DATA, with its final dot. Lines that begin with a dot get another (RFC 5321, 4.5.2).
+def content(letter: Letter, headers: bytes = b"") -> list[bytes]:
+    """What follows DATA, in pieces, with its final dot. Lines that begin with a dot get another (RFC 5321, 4.5.2).
 
     ``headers``: whole lines that stand before the letter.
     """
     if not letter.dotted:
-        return b"%b%b.\r\n" % (headers, letter.body)
+        return [headers, *letter.pieces, b".\r\n"]
     body = headers + letter.body
-    return b"%b%b.\r\n" % (b"." if body.startswith(b".") else b"", body.replace(b"\r\n.", b"\r\n.."))
+    return [b"." if body.startswith(b".") else b"", body.replace(b"\r\n.", b"\r\n.."), b".\r\n"]
 
 
-def chunk(letter: Letter, headers: bytes = b"") -> bytes:
-    """A whole letter as its only chunk (RFC 3030, 2): byte for byte, with its size before it."""
-    return b"BDAT %d LAST\r\n%b%b" % (len(headers) + len(letter.body), headers, letter.body)
+def chunk(letter: Letter, headers: bytes = b"") -> list[bytes]:
+    """A whole letter as its only chunk (RFC 3030, 2), in pieces: byte for byte, with its size before it."""
+    size = len(headers) + sum(map(len, letter.pieces))
+    return [b"BDAT %d LAST\r\n" % size, headers, *letter.pieces]
 
 
 def xtext(value: str) -> str:

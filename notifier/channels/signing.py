@@ -61,7 +61,7 @@ def _signatures(stamps: Mapping[Signer, Stamp], letter: Letter) -> Iterator[byte
     domain = letter.return_path.rpartition("@")[2]
     values = email_slots(letter.address, letter.message_id)
     spaced = len(b"".join(values.values()).split()) > 1
-    usual = not spaced and letter.sheet.skeleton.fill(values) == letter.body
+    usual = not spaced and letter.sheet.skeleton.pieces(values) == letter.pieces
     for signer, stamp in stamps.items():
         if signer.vouches_for(domain):
             yield stamp.sign(values) if usual else signer.sign(letter.body)

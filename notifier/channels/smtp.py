@@ -111,7 +111,7 @@ class Session(asyncio.Protocol):
         self._received = b""
         self._code = b""
         self._lines: list[str] = []
-        self._unsent: deque[tuple[str, bytes]] = deque()
+        self._unsent: deque[tuple[str, list[bytes]]] = deque()
         self._expected: deque[str] = deque()
         self._starting: Letter | None = None
         self._ending: Letter | None = None
@@ -184,7 +184,7 @@ class Session(asyncio.Protocol):
         try:
             if self.usable:
                 self._done = self._loop.create_future()
-                self._unsent.append(("quit", b"QUIT\r\n"))
+                self._unsent.append(("quit", [b"QUIT\r\n"]))
                 self._flush()
                 await asyncio.wait([self._done], timeout=min(self._limits.reply, _LEAVE))
         finally:
@@ -274,7 +274,7 @@ class Session(asyncio.Protocol):
         if self._started > 1:
             return self._out_of_step(f"{code} {text}".encode())
         self._chunking, self._one_round, self._usual = False, _ONE_ROUND, _USUAL
-        return self._unsent.append(("data", b"DATA\r\n"))
+        return self._unsent.append(("data", [b"DATA\r\n"]))
 
     def _data_replied(self, code: int, text: str) -> None:
         refusal = self._refusal
@@ -283,7 +283,7 @@ class Session(asyncio.Protocol):
         elif code == 354 or code >= 400:
             # RFC 2920, 3.1: a server may ask for content although nobody is left to receive it; then end it at once.
             # Without 354 the transaction is still open, and the next MAIL would be out of order.
-            self._unsent.append(("void", b".\r\n") if code == 354 else ("reset", b"RSET\r\n"))
+            self._unsent.append(("void", [b".\r\n"]) if code == 354 else ("reset", [b"RSET\r\n"]))
             self._give_up(*(refusal or ("data", code, text)))
         else:
             self._out_of_step(f"{code} {text}".encode())
@@ -310,7 +310,7 @@ class Session(asyncio.Protocol):
             self._refusal = (phase, code, text)
         if not self._pipelining or (self._chunking and phase == "rcpt"):
             self._unsent.clear()
-            self._unsent.append(("reset", b"RSET\r\n"))
+            self._unsent.append(("reset", [b"RSET\r\n"]))
             self._give_up(*self._refusal)
         return None
 
@@ -367,9 +367,9 @@ class Session(asyncio.Protocol):
                 continue
             self._starting = letter
             mail, rcpt = envelope(letter, self._extensions)
-            self._unsent += (("mail", mail), ("rcpt", rcpt))
+            self._unsent += (("mail", [mail]), ("rcpt", [rcpt]))
             if not self._chunking:
-                self._unsent.append(("data", b"DATA\r\n"))
+                self._unsent.append(("data", [b"DATA\r\n"]))
             return
 
     def _flush(self) -> None:
@@ -378,13 +378,16 @@ class Session(asyncio.Protocol):
         if not unsent or transport is None:
             return
         if self._pipelining:
-            self._expected.extend([phase for phase, _ in unsent])
-            transport.write(b"".join([line for _, line in unsent]))
+            pieces: list[bytes] = []
+            for phase, more in unsent:
+                self._expected.append(phase)
+                pieces += more
+            transport.write(b"".join(pieces))
             unsent.clear()
         else:
-            phase, line = unsent.popleft()
+            phase, pieces = unsent.popleft()
             self._expected.append(phase)
-            transport.write(line)
+            transport.write(b"".join(pieces))
         self._arm()
 
     # ------------------------------------------------------------ time, and the end

@@ -29,6 +29,7 @@ from notifier.delivery.relays import Refusing
 from notifier.delivery.retry import after_unknown
 from notifier.delivery.settle import SLOTS, Made, Settlement, Tried, lock_onward, record, settle
 from notifier.delivery.take import slow_down
+from notifier.errors import Undeliverable
 from notifier.letters.letter import Letter
 from notifier.letters.rebuild import Sheets
 from notifier.letters.sheet import Sheet
@@ -40,6 +41,8 @@ from notifier.sites.site import Site
 NOT_TOLD = frozenset({"closed", "erased", "suspended"})
 # A worker stops well before its lease ends, whatever a slow server does; before that it begins no more letters.
 SHARE_OF_LEASE, SHARE_BEGUN = 0.8, 0.6
+# Letters that are written while the sessions of the worker's other slices wait: a fraction of a millisecond.
+WRITTEN_AT_ONCE = 32
 # Seconds between two tries to record outcomes while the database is away.
 RECORD_AGAIN = 0.5
 
@@ -74,8 +77,7 @@ class Batches:
         Returns whether to go on: False when the campaign no longer sends, or the lease is lost.
         """
         again = await self._sheets.of([row.sheet for row in batch])
-        tried, rows, letters = _write(hand, batch, again, gone)
-        hand.weight = sum(len(letter.body) for letter in letters)
+        tried, rows, letters = await _write(hand, batch, again, gone)
         now, sheets = self.clock.now(), await self._sheets.numbers(letters)
         lease_ends = asyncio.get_running_loop().time() + self.settings.lease_seconds
         if letters and not await self._set_out(hand, letters, sheets, now):
@@ -192,11 +194,11 @@ def _shared(values: Sequence[T]) -> Sequence[T]:
     return values[:1] if len(set(values)) == 1 else values
 
 
-def _write(
+async def _write(
     hand: Hand, batch: Sequence[Row], again: Sequence[Sheet | None], gone: datetime | None
 ) -> tuple[list[Tried], list[Row], list[Letter]]:
     """What is not tried, and why; and the rows that are, with the letter of each. ``again``: what a copy that may have
-    arrived was filled into: the next is the same."""
+    arrived was filled into: the next is the same. Now and then the sessions have their turn."""
     untried, rows, sheets = [], [], []
     for row, sheet in zip(batch, again, strict=True):
         if why_not := not_written_to(row, gone):
@@ -204,8 +206,13 @@ def _write(
         else:
             rows.append(row)
             sheets.append(sheet)
+    made: list[Letter | Undeliverable] = []
+    for start in range(0, len(rows), WRITTEN_AT_ONCE):
+        some = slice(start, start + WRITTEN_AT_ONCE)
+        made += hand.writer.write(hand.slice.channel, rows[some], sheets[some])
+        await asyncio.sleep(0)
     written, letters = [], []
-    for row, letter in zip(rows, hand.writer.write(hand.slice.channel, rows, sheets), strict=True):
+    for row, letter in zip(rows, made, strict=True):
         if isinstance(letter, Letter):
             written.append(row)
             letters.append(letter)

@@ -17,19 +17,18 @@ from notifier.sites.site import Site
 
 # Letters of a batch at first, and how many seconds it takes where the next one may be larger, or should be smaller.
 FIRST_BATCH, QUICK, SLOW = 250, 0.5, 2.0
-MOST_BYTES = 16 * 1024 * 1024  # of a batch's letters, which are all in memory at once
 
 
-def next_size(size: int, seconds: float, weight: int, most: int) -> int:
-    """How many letters the next batch has, after one of ``size`` letters and ``weight`` bytes that took so long.
+def next_size(size: int, seconds: float, most: int) -> int:
+    """How many letters the next batch has, after one of ``size`` letters that took so long.
 
     About as many as leave in a second: what a batch costs in PostgreSQL is shared by more of them, but all of it is
     ``unknown`` when a worker is killed. Pure.
     """
     least = min(FIRST_BATCH, most)
-    if seconds < QUICK and 2 * weight <= MOST_BYTES:
+    if seconds < QUICK:
         return min(2 * size, most)
-    return max(size // 2, least) if seconds > SLOW or weight > MOST_BYTES else size
+    return max(size // 2, least) if seconds > SLOW else size
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -83,7 +82,6 @@ class Hand:
     emptied: bool = False
     fresh_at: datetime | None = None
     routes: tuple[str, ...] = ()
-    weight: int = 0  # of the last batch's letters, in bytes
     open: Site = field(init=False)  # without the relays that are left alone now
 
     def __post_init__(self) -> None:

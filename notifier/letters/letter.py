@@ -168,6 +168,9 @@ class Preview:
 class Letter(Struct, frozen=True, gc=False):  # made a million times: a frozen dataclass takes many times as long
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 
+    It is kept in pieces, most of which all letters of a sheet share: a batch of letters takes no more memory than its
+    addresses do.
+
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
     outside ASCII leaves it non-ASCII (RFC 6531). For the webhook it is what the site knows the person by; empty for
     channels that write to nobody. ``sheet`` is what the bytes were filled into. ``dotted``: a line of them may begin
@@ -182,7 +185,12 @@ class Letter(Struct, frozen=True, gc=False):  # made a million times: a frozen d
     address: str
     message_id: str
     return_path: str
-    body: bytes
+    pieces: list[bytes]
     sha256: bytes
     sheet: Sheet
     dotted: bool = True
+
+    @property
+    def body(self) -> bytes:
+        """The pieces together."""
+        return b"".join(self.pieces)

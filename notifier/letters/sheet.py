@@ -40,14 +40,21 @@ class Sheet:
     purpose: str = "notice"
     edition: int = 0  # the correction whose words it says in the place of the version's own; 0: none
 
-    def fill(self, address: str, message_id: str, *, plain: bool = False) -> bytes:
-        """The exact bytes of one letter. ``address`` as it stands in the envelope; ``plain``: known to be plain."""
+    def pieces(self, address: str, message_id: str, *, plain: bool = False) -> list[bytes]:
+        """The exact bytes of one letter, not yet joined: most of them are the sheet's own.
+
+        ``address`` as it stands in the envelope; ``plain``: known to be plain.
+        """
         if self.channel == "email":
-            return self.skeleton.fill(email_slots(address, message_id, plain=plain))
+            return self.skeleton.pieces(email_slots(address, message_id, plain=plain))
         if self.channel == "webhook":
             slots = {"id": orjson.dumps(message_id[1:-1]), "external_id": orjson.dumps(address)}
-            return self.skeleton.fill(slots)
-        return self.skeleton.fixed[0]
+            return self.skeleton.pieces(slots)
+        return [self.skeleton.fixed[0]]
+
+    def fill(self, address: str, message_id: str) -> bytes:
+        """The exact bytes of one letter."""
+        return b"".join(self.pieces(address, message_id))
 
     def kept(self) -> dict[str, Any]:
         """As it is kept, in JSON."""

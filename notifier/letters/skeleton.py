@@ -27,12 +27,16 @@ class Skeleton:
     slots: tuple[str, ...]
     undotted: bool = False
 
+    def pieces(self, values: Mapping[str, bytes]) -> list[bytes]:
+        """The whole message, not yet joined. ``values`` are encoded already: see :func:`quoted_printable`."""
+        pieces = [b""] * (2 * len(self.slots) + 1)
+        pieces[::2] = self.fixed
+        pieces[1::2] = [values[slot] for slot in self.slots]
+        return pieces
+
     def fill(self, values: Mapping[str, bytes]) -> bytes:
-        """The whole message. ``values`` are encoded already: see :func:`header_slot` and :func:`quoted_printable`."""
-        parts = [b""] * (2 * len(self.slots) + 1)
-        parts[::2] = self.fixed
-        parts[1::2] = [values[slot] for slot in self.slots]
-        return b"".join(parts)
+        """The whole message."""
+        return b"".join(self.pieces(values))
 
 
 def build(

@@ -97,10 +97,10 @@ class Writer:
         sheet = self._email_sheet(marked, header(TEST_HEADER, f"campaign {self.telling.campaign_id}"))
         to = envelope_address(address)
         message_id = f"<test.{self.telling.campaign_id}.{serial}@{sheet.domain}>"
-        body = sheet.fill(to, message_id)
+        pieces = sheet.pieces(to, message_id)
         return Letter(
             0, UUID(int=0), self.telling.campaign_id, "email", 0,
-            to, message_id, self._sender(locale)[1], body, hashlib.sha256(body).digest(), sheet,
+            to, message_id, self._sender(locale)[1], pieces, hashlib.sha256(b"".join(pieces)).digest(), sheet,
         )  # fmt: skip
 
     def preview(self, locale: str, address: str) -> Preview:
@@ -138,10 +138,11 @@ class Writer:
         elif channel == "webhook":
             address = to.external_id
         message_id = message_id_of(sheet, to.lane, to.person_id, self._id_mac)
-        body = sheet.fill(address, message_id, plain=plain)
+        pieces = sheet.pieces(address, message_id, plain=plain)
+        sha256 = hashlib.sha256(b"".join(pieces)).digest()
         return Letter(
             to.lane, to.person_id, self.telling.campaign_id, channel, to.attempt,
-            address, message_id, return_path, body, hashlib.sha256(body).digest(), sheet, not sheet.skeleton.undotted,
+            address, message_id, return_path, pieces, sha256, sheet, not sheet.skeleton.undotted,
         )  # fmt: skip
 
     def reminding(self, purpose: str) -> "Writer":

@@ -205,11 +205,11 @@ WHERE this.version_id = :version_id
 ORDER BY old.ordinal
 
 -- name: note_changed
--- lanes: all
+-- lanes: none
 -- For each version that some of a frozen audience last knew, the locales in which it can be compared with the new one.
 INSERT INTO changed (campaign_id, since, locale)
 SELECT :campaign_id, knew.since, new.locale
-FROM (SELECT DISTINCT since FROM notice WHERE campaign_id = :campaign_id AND since IS NOT NULL) knew
+FROM unnest(:since::integer[]) AS knew (since)
 JOIN version_text new ON new.version_id = :version_id
 JOIN version_text old ON old.version_id = knew.since AND old.locale = new.locale
 ON CONFLICT DO NOTHING
@@ -440,15 +440,17 @@ ORDER BY c.campaign_id
 FOR UPDATE OF c SKIP LOCKED
 LIMIT 1
 
--- name: open
+-- name: counted
 -- lanes: all
+-- How many of a frozen audience have each reason and last knew each version. Asked once, as several processes can answer.
+SELECT reason, since, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason, since
+
+-- name: open
+-- lanes: none
 -- The audience is frozen and its counts are kept: sending begins. Who came while it was being frozen is looked for soon.
 UPDATE campaign SET state = 'sending', frozen_at = :now, opened_at = :now, stages = :stages::integer,
     reconcile_at = CASE WHEN corrects IS NULL THEN :now::timestamptz + interval '1 hour' END,
-    inbox_at = CASE WHEN :stages = 1 THEN :now::timestamptz END, frozen = (
-    SELECT coalesce(jsonb_object_agg(reason, count), '{}')
-    FROM (SELECT reason, count(*) FROM notice WHERE campaign_id = :campaign_id GROUP BY reason) counted
-)
+    inbox_at = CASE WHEN :stages = 1 THEN :now::timestamptz END, frozen = :frozen
 WHERE campaign_id = :campaign_id
 
 -- name: hold_corrected

@@ -188,6 +188,16 @@ JOIN person p ON p.lane = n.lane AND p.person_id = n.person_id
 LEFT JOIN suppression s ON :channel = 'email' AND s.site = p.site AND s.email_mac = p.email_mac AND s.until > :now
 ORDER BY n.lane, n.person_id
 
+-- name: any_retry
+-- lanes: all
+-- Whether anybody of a stretch is to be tried again, whenever that is.
+SELECT EXISTS (
+    SELECT FROM retry r
+    WHERE r.campaign_id = :campaign_id AND r.channel = :channel
+      AND (r.lane, r.person_id) > (:from_lane::smallint, :from_person::uuid)
+      AND (r.lane, r.person_id) <= (:to_lane::smallint, :to_person::uuid)
+)
+
 -- name: due
 -- lanes: all
 -- Retries of a stretch that are due, unless an answer came in meanwhile.
