@@ -33,6 +33,18 @@ def _address(value: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def mailbox(value: str) -> str:
+    """An address as it stands in an envelope: an internationalised domain in its ASCII form (RFC 5890).
+
+    People's addresses are kept like this, as what comes back of a letter names where it went. Raises ValueError.
+    """
+    try:
+        found = validate_email(value, check_deliverability=False, test_environment=True, strict=True)
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from error
+    return found.ascii_email or found.normalized
+
+
 @cache
 def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())  # reads a folder tree: 1 ms and more each time
@@ -55,6 +67,7 @@ def _reasonable(value: datetime) -> datetime:
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 Moment = Annotated[AwareDatetime, AfterValidator(_reasonable)]
 Address = Annotated[str, AfterValidator(_address)]
+Mailbox = Annotated[str, AfterValidator(mailbox)]
 
 
 def _percentage(value: str) -> str:

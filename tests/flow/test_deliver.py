@@ -89,6 +89,18 @@ async def test_a_refused_address_is_suppressed_and_the_private_message_has_its_t
 
 
 @EMAIL_ONLY
+async def test_an_internationalised_address_is_suppressed_however_it_was_written(office: Office) -> None:
+    for name, address in (("sign", "reader@bücher.example"), ("code", "writer@xn--bcher-kva.example")):
+        await office.person(name, email=address)
+    await office.open()
+    await office.deliver()
+    for name in ("sign", "code"):
+        await hear(office.db, [await office.feedback(name, "bounced", "bad_address")], office.clock.now())
+    assert await office.rows("SELECT reason FROM suppression") == [("bad_address",)] * 2
+    assert await office.rows("SELECT DISTINCT split_part(email, '@', 2) FROM person") == [("xn--bcher-kva.example",)]
+
+
+@EMAIL_ONLY
 async def test_which_command_was_not_answered_as_it_should_be_is_on_record(office: Office) -> None:
     said = {"rcpt": "550 5.7.1 no", "data": "451 4.3.0 later", "dot": "550 5.7.1 no", "lost": "", "fine": ""}
     for name, reply in said.items():

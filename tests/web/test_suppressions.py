@@ -48,6 +48,15 @@ async def test_an_address_is_put_there_and_lifted_by_name(api: Api, service: Ser
     assert await audit(service) == [("added", "tester", "asked by phone"), ("lifted", "tester", "asked again")]
 
 
+async def test_an_address_is_the_same_with_its_domain_in_either_form(api: Api) -> None:
+    person = {"email": "aoi@bücher.example", "registered_at": "2024-01-01T00:00:00Z"}
+    await api.ask("PUT", "/v1/sites/kumo/people/aoi", person)
+    await api.post(LIST, {"address": "aoi@XN--bcher-kva.example", "reason": "asked by phone"}, expect=204)
+    assert await listed(api) == [("asked by phone", ["aoi"])]
+    await api.post(f"{LIST}/lift", {"address": "Aoi@Bücher.example"}, expect=204)
+    assert await listed(api) == []
+
+
 async def test_the_address_itself_lies_nowhere(api: Api, service: Service) -> None:
     await api.post(LIST, {"address": "gone@elsewhere.example"}, expect=204)
     page = await api.get(LIST)

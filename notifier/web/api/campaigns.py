@@ -15,7 +15,7 @@ from notifier.delivery.test_send import MOST_ADDRESSES, send_test
 from notifier.delivery.unknown import Word, resolve_unknown
 from notifier.errors import Conflict
 from notifier.policies.version import Summary
-from notifier.sites.site import Address, Audience, Locale
+from notifier.sites.site import Audience, Locale, Mailbox
 from notifier.web.api.paths import CampaignPath, SitePath
 from notifier.web.auth import Grant
 from notifier.web.endpoint import Call, Endpoint
@@ -42,7 +42,7 @@ class TestOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    addresses: list[Address] = Field(min_length=1, max_length=MOST_ADDRESSES)
+    addresses: list[Mailbox] = Field(min_length=1, max_length=MOST_ADDRESSES)
     locales: list[Locale] = Field([], max_length=100, description="In which of the version's locales; none: in all.")
 
 

@@ -13,14 +13,14 @@ from notifier.outcomes.suppressions import (
     list_suppressions,
     suppressions_csv,
 )
-from notifier.sites.site import Address, Line, Moment
+from notifier.sites.site import Line, Mailbox, Moment
 from notifier.web.api.paths import SitePath
 from notifier.web.auth import Grant
 from notifier.web.csv import CSV, stream_csv, wants_csv
 from notifier.web.endpoint import Call, Endpoint
 
 _LONGEST_PAGE = 1000
-Email = Annotated[Address, Field(max_length=254, json_schema_extra={"format": "email"})]
+Email = Annotated[Mailbox, Field(max_length=254, json_schema_extra={"format": "email"})]
 
 
 class SuppressionFilter(BaseModel):
