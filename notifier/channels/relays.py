@@ -1,10 +1,8 @@
 """Relays: a few sessions to each, reused; the next relay when one has trouble. aiosmtplib opens and secures them."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import Any, cast
 
 import aiosmtplib
@@ -271,7 +269,6 @@ async def open_session(relay: Relay, limits: Limits, *, extras: bool = True) -> 
         start_tls=relay.security == "starttls",
         username=relay.username,
         **login,
-        local_hostname=await asyncio.to_thread(_own_name),
         timeout=limits.opening,
     )
     try:
@@ -302,12 +299,6 @@ async def open_session(relay: Relay, limits: Limits, *, extras: bool = True) -> 
         client.close()
         raise
     return session
-
-
-@cache
-def _own_name() -> str:
-    """What we call ourselves in EHLO (RFC 5321, 4.1.1.1). Asked once: it can take a question to DNS."""
-    return socket.getfqdn()
 
 
 def _giving(token: str) -> Callable[[], Awaitable[str]]:

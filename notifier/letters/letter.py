@@ -168,8 +168,7 @@ class Preview:
 class Letter(Struct, frozen=True, gc=False):  # made a million times: a frozen dataclass takes many times as long
     """One letter, ready to go. ``body`` is everything that is sent (CRLF line ends), ``sha256`` is over exactly that.
 
-    It is kept in pieces, most of which all letters of a sheet share: a batch of letters takes no more memory than its
-    addresses do.
+    It is kept in pieces, most of which all letters of a sheet share: less than 1 kB of memory a letter, however long.
 
     ``address`` is what stands in the envelope: an internationalised domain is in its ASCII form, and only a local part
     outside ASCII leaves it non-ASCII (RFC 6531). For the webhook it is what the site knows the person by; empty for

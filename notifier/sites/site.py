@@ -34,7 +34,8 @@ def _address(value: str) -> str:
 
 
 def mailbox(value: str) -> str:
-    """An address as it stands in an envelope: an internationalised domain in its ASCII form (RFC 5890).
+    """An address as it stands in an envelope: an internationalised domain in its ASCII form (RFC 5890), unless the part
+    before the @ is not ASCII either (RFC 6531).
 
     People's addresses are kept like this, as what comes back of a letter names where it went. Raises ValueError.
     """

@@ -10,6 +10,7 @@ from tests.channels.smtp_server import smtp_server
 from tests.sites import a_site
 from tests.web import scene
 from tests.web.asking import Api, Client
+from tests.web.test_pages_answers import OURS, sign_in
 
 Token = Callable[..., Awaitable[str]]
 
@@ -75,3 +76,22 @@ async def test_test_letters_are_asked_for_with_addresses_that_are_some_and_a_rel
     assert (letter["locale"], letter["outcome"], letter["failure"]) == ("ja", "accepted_by_relay", None)
     assert letter["reply"].startswith("250")
     assert letter["via"] == f"127.0.0.1:{server.port}"
+
+
+async def test_no_test_letter_goes_to_a_suppressed_address_however_its_domain_is_written(
+    client: Client, api: Api, token: Token, service: Service, site: Site
+) -> None:
+    campaign = await scene.play(service.db, site, service.clock.now(), people=5)
+    await api.post("/v1/sites/kumo/suppressions", {"address": "gone@xn--bcher-kva.example"}, expect=204)
+    await sign_in(client, await token(name="kei"))
+    async with smtp_server() as server, email.open_channel(service.settings, service.keys) as channel:
+        service.channels["email"] = channel  # type: ignore[index] # a plain dictionary in tests
+        relay = {"host": "127.0.0.1", "port": server.port, "security": "none"}
+        await apply(service.db, a_site(relays=[relay]), service.clock.now())
+        body = {"addresses": ["gone@bücher.example"]}
+        sent = await api.post(f"/v1/sites/kumo/campaigns/{campaign}/test", body)
+        form = {"addresses": "gone@bücher.example"}
+        answer = await client.post(f"/console/campaigns/{campaign}/test", data=form, headers=OURS)
+        assert "suppression list" in await answer.text()
+    assert {letter["failure"] for letter in sent["letters"]} == {"suppressed"}
+    assert server.got == []

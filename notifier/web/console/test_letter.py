@@ -10,14 +10,14 @@ from notifier.campaigns.campaign import Campaign, load_campaign
 from notifier.delivery.test_send import MOST_ADDRESSES, Answer, send_test
 from notifier.errors import Fault, Invalid
 from notifier.policies.publish import texts_of
-from notifier.sites.site import Address, load_site
+from notifier.sites.site import Mailbox, load_site
 from notifier.web.auth import grant_of
 from notifier.web.console.frame import desk
 from notifier.web.context import SERVICE
 from notifier.web.page import language_of
 from notifier.web.reading import read_form
 
-_ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(Mailbox)
 
 
 async def ask(request: web.Request) -> web.Response:
