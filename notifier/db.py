@@ -60,12 +60,17 @@ GONE = (
     asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionRefusedError,
 )  # fmt: skip
-# The same, and what a connection says that broke in the midst of a question. asyncpg.DataError, which is among these,
-# speaks of what was asked.
+# The same, and what a connection says that broke in the midst of a question. Of these asyncpg.DataError speaks of what
+# was asked: see is_away.
 AWAY = (*GONE, OSError, asyncpg.InterfaceError)
 # What a server answers, or does not, that is starting or recovers from a crash: the same may work in a moment.
 _NOT_YET = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
 _LOOK_AGAIN = 0.5  # seconds
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database is away, and nothing of what was asked."""
+    return isinstance(error, AWAY) and not isinstance(error, asyncpg.DataError)
 
 
 async def wait_for_database(url: str, patience: float) -> None:
@@ -171,6 +176,15 @@ class Db:
         else:
             async with self.pool.acquire() as connection:
                 yield connection
+
+    async def answers(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            async with self.connection() as connection:
+                await connection.execute("SELECT 1")
+        except AWAY:
+            return False
+        return True
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False, read_only: bool = False) -> AsyncIterator["Db"]:

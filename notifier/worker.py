@@ -21,6 +21,7 @@ from notifier.campaigns.scheduled import publish_due
 from notifier.campaigns.stages import move_stages, trip_breakers
 from notifier.compliance.coverage import look_at_coverage
 from notifier.compose import Service, follow_clock
+from notifier.db import is_away
 from notifier.delivery.companions import tell_companions
 from notifier.delivery.deliver import Delivery
 from notifier.delivery.remind import remind
@@ -35,6 +36,8 @@ from notifier.policies.watch import watch_folders
 
 # Seconds to wait after a duty failed, before it is tried again.
 AFTER_A_FAILURE = 5.0
+# Seconds between looks whether the database is back, and before a duty that failed meanwhile is tried again.
+IS_IT_BACK = 0.5
 # Seconds between looks of the breaker while letters go out.
 LOOK_AGAIN = 0.1
 # Seconds to wait before listening again, and between looks whether we still hear anything.
@@ -77,6 +80,8 @@ class Shift:
         self.settled = asyncio.Event()
         self._news = {subject: asyncio.Event() for subject in (*FREQUENT, _ANY)}
         self._noted = 0.0
+        self._asking = asyncio.Lock()
+        self._back_at = float("-inf")
 
     def wake(self, *subjects: str) -> None:
         """Let every waiting duty look again that heeds news of these."""
@@ -95,6 +100,23 @@ class Shift:
             self._noted = now
             self.settled.set()
             self.settled = asyncio.Event()
+
+    async def database_was_away(self) -> bool:
+        """Whether what just failed did so as the database was away. Then it is back now, or we were told to stop.
+
+        The first duty that asks says so, and waits; the others wait for it: one line in the log, not one for each.
+        """
+        loop, said = asyncio.get_running_loop(), False
+        async with self._asking:
+            while not (self.stopping.is_set() or await self.service.db.answers()):
+                if not said:
+                    log.warning("waiting for the database", worker=self.worker)
+                said = True
+                await self.wait(IS_IT_BACK)
+            if said and not self.stopping.is_set():
+                log.warning("the database is there", worker=self.worker)
+                self._back_at = loop.time()
+        return loop.time() - self._back_at < AFTER_A_FAILURE
 
     async def wait(self, seconds: float, *events: asyncio.Event) -> None:
         """Until told to stop, until one of the events, or until ``seconds`` have passed."""
@@ -178,8 +200,11 @@ async def _keep_doing(duty: Duty, shift: Shift) -> None:
             if done:
                 continue
         except Exception as error:  # noqa: BLE001 - the outer loop of a duty: the next try may well succeed
-            log.error("duty failed", duty=duty.name, worker=shift.worker, error=where(error))
-            wait = AFTER_A_FAILURE
+            if is_away(error) and await shift.database_was_away():
+                wait = IS_IT_BACK
+            else:
+                log.error("duty failed", duty=duty.name, worker=shift.worker, error=where(error))
+                wait = AFTER_A_FAILURE
         await shift.wait(wait, *wakers)
 
 
@@ -198,7 +223,8 @@ async def _keep_listening(shift: Shift) -> None:
         try:
             await _listen(shift)
         except Exception as error:  # noqa: BLE001 - as with duties: polling guarantees meanwhile
-            log.warning("not listening", worker=shift.worker, error=where(error))
+            if not (is_away(error) and await shift.database_was_away()):
+                log.warning("not listening", worker=shift.worker, error=where(error))
             await shift.wait(LISTEN_AGAIN)
 
 

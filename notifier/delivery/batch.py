@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from notifier.channels.channel import Channel, Permit, Sent
 from notifier.clock import Clock
-from notifier.db import AWAY, Db
+from notifier.db import AWAY, Db, is_away
 from notifier.delivery.hand import Hand, Later, Row, queue
 from notifier.delivery.hold import SENDING, watched
 from notifier.delivery.lease import Slice
@@ -143,7 +143,7 @@ class Batches:
                 if not new:
                     raise
             except AWAY as error:
-                if isinstance(error, asyncpg.DataError) or loop.time() + RECORD_AGAIN >= lease_ends:
+                if not is_away(error) or loop.time() + RECORD_AGAIN >= lease_ends:
                     raise
                 log.warning("outcomes wait for the database", count=len(tried), error=where(error))
                 await asyncio.sleep(RECORD_AGAIN)

@@ -7,11 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-import asyncpg
-
 from notifier.channels.postfix_log import PostfixLog
 from notifier.clock import Clock
-from notifier.db import AWAY, Db
+from notifier.db import AWAY, Db, is_away
 from notifier.log import log, where
 from notifier.outcomes.hear import hear
 
@@ -38,8 +36,8 @@ async def _record(db: Db, clock: Clock, postfix: PostfixLog, lines: Iterable[byt
         try:
             return await hear(db, found, clock.now())
         except AWAY as error:
-            if isinstance(error, asyncpg.DataError):
-                raise  # of what we asked, not of the server
+            if not is_away(error):
+                raise
             if not said:
                 log.warning("waiting for the database", count=len(found), error=where(error))
             said = True
