@@ -23,7 +23,7 @@ SLOWLY = 2_000  # letters that aiosmtplib sends over the slow line
 SESSIONS = 8  # of each worker, and of each process of a peer
 ROUNDS = 5
 LATENCY = 0.02  # seconds that a reply takes on the slow line
-# So few people would be five slices, four of which one worker takes: the other's sessions would have little to do.
+# So few people would be five slices: whoever has the last has it alone, and the other's sessions nothing to do.
 SHORT_SLICES = {"NOTIFIER_SLICE_SIZE": "500"}
 DKIM = "BENCH_DKIM"  # the environment variable with the key
 

@@ -113,9 +113,10 @@ class Shift:
                     log.warning("waiting for the database", worker=self.worker)
                 said = True
                 await self.wait(IS_IT_BACK)
+            if said:
+                self._back_at = loop.time()
             if said and not self.stopping.is_set():
                 log.warning("the database is there", worker=self.worker)
-                self._back_at = loop.time()
         return loop.time() - self._back_at < AFTER_A_FAILURE
 
     async def wait(self, seconds: float, *events: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from notifier.channels.smtp import Trouble
 from notifier.letters.letter import Letter
-from notifier.letters.sheet import Sheet, email_slots
+from notifier.letters.sheet import Sheet
 from notifier.letters.sign import Signer, Stamp, signer_of
 from notifier.sites.site import Dkim
 
@@ -59,9 +59,9 @@ class Signing:
 
 def _signatures(stamps: Mapping[Signer, Stamp], letter: Letter) -> Iterator[bytes]:
     domain = letter.return_path.rpartition("@")[2]
-    values = email_slots(letter.address, letter.message_id)
-    spaced = len(b"".join(values.values()).split()) > 1
-    usual = not spaced and letter.sheet.skeleton.pieces(values) == letter.pieces
+    filled = letter.pieces[1::2]
+    values = dict(zip(letter.sheet.skeleton.slots, filled, strict=True))
+    usual = len(b"".join(filled).split()) <= 1
     for signer, stamp in stamps.items():
         if signer.vouches_for(domain):
             yield stamp.sign(values) if usual else signer.sign(letter.body)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import soupsieve
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -26,11 +26,15 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 
 
-def _address(value: str) -> str:
+def _valid(value: str) -> ValidatedEmail:
     try:
-        return validate_email(value, check_deliverability=False, test_environment=True).normalized
+        return validate_email(value, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from error
+
+
+def _address(value: str) -> str:
+    return _valid(value).normalized
 
 
 def mailbox(value: str) -> str:
@@ -39,10 +43,7 @@ def mailbox(value: str) -> str:
 
     People's addresses are kept like this, as what comes back of a letter names where it went. Raises ValueError.
     """
-    try:
-        found = validate_email(value, check_deliverability=False, test_environment=True, strict=True)
-    except EmailNotValidError as error:
-        raise ValueError(str(error)) from error
+    found = _valid(value)
     return found.ascii_email or found.normalized
 
 
